@@ -1,0 +1,135 @@
+"""The event log as the services see it: publish with compare-and-set, read by subject, consume.
+
+Protocols and values only; `chassis.messaging` implements them on NATS JetStream, the tests' in-memory log implements
+them without a server, and one behavioural suite runs on both. No I/O here.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Generic, Protocol, TypeVar
+
+from contracts.fact import Event, Fact
+from contracts.streams import Consumer, Stream
+
+F = TypeVar("F", bound=Fact)
+F_co = TypeVar("F_co", bound=Fact, covariant=True)
+
+
+class SequenceConflict(Exception):
+    """Somebody else has already spoken on this subject: the last sequence is not the expected one.
+
+    Not an error of the caller's: read the subject and follow what is there.
+    """
+
+    def __init__(self, subject: str, expected: int) -> None:
+        super().__init__(f"{subject}: the last sequence is not {expected}")
+        self.subject = subject
+        self.expected = expected
+
+
+class LogUnavailable(Exception):
+    """The log did not acknowledge in time. The message may or may not be stored: retry with the same compare-and-set."""
+
+
+class RetryLater(Exception):
+    """A handler could not finish now; deliver the message again after `after` seconds."""
+
+    def __init__(self, reason: str, after: float) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.after = after
+
+
+class InvalidEvent(Exception):
+    """A message can never be handled; it goes to the dead letters and is not delivered again."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Message(Generic[F_co]):
+    """One event as it stands on the log."""
+
+    event: Event[F_co]
+    subject: str
+    sequence: int
+    """Stream sequence, from 1."""
+    stored_at: datetime
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    deliveries: int = 1
+    """How often a consumer was given this message, this time included."""
+
+    @property
+    def data(self) -> F_co:
+        """The fact itself."""
+        return self.event.data
+
+
+@dataclass(frozen=True, slots=True)
+class RawMessage:
+    """One message as bytes, for readers that keep or check the log itself."""
+
+    subject: str
+    sequence: int
+    stored_at: datetime
+    payload: bytes
+    headers: Mapping[str, str]
+
+
+Handler = Callable[[Message[Any]], Awaitable[None]]
+"""Handles one message. Returning acknowledges it; raise RetryLater or InvalidEvent to say otherwise."""
+
+
+class EventLog(Protocol):
+    """What a handler needs of the log."""
+
+    async def publish(self, fact: Fact, *, cause: Event[Fact] | None, expected_sequence: int | None = None) -> int:
+        """Store `fact` and return its stream sequence once the log has acknowledged it.
+
+        `expected_sequence` is the last sequence that the fact's subject may have: 0 means that nothing was ever said
+        there; None means no condition. Raises SequenceConflict and LogUnavailable.
+        """
+        ...
+
+    async def publish_once(self, fact: Fact, *, cause: Event[Fact] | None) -> bool:
+        """Store `fact` unless its subject has ever been used; return whether this call stored it."""
+        ...
+
+    async def last(self, fact: type[F], **tokens: object) -> Message[F] | None:
+        """Return the newest message on the subject that `tokens` identify, or None. A read from the stream's leader."""
+        ...
+
+
+class LogReader(Protocol):
+    """What a reader of the whole order needs."""
+
+    def read(self, stream: Stream, after: int) -> AsyncIterator[RawMessage]:
+        """Yield every message of `stream` with a sequence beyond `after`, in order, for ever."""
+        ...
+
+    async def last_sequence(self, stream: Stream) -> int:
+        """Return the stream's last sequence; 0 when it is empty."""
+        ...
+
+
+class UploadStore(Protocol):
+    """The object store UPLOADS: image bytes by their SHA-256."""
+
+    async def put(self, sha256: str, data: bytes) -> None:
+        """Keep `data` under its digest; keeping the same bytes twice is one object."""
+        ...
+
+    async def get(self, sha256: str) -> bytes | None:
+        """Return the bytes, or None when they are not (or no longer) there."""
+        ...
+
+
+class Consuming(Protocol):
+    """What a service's composition root needs to be fed."""
+
+    async def consume(self, consumer: Consumer, handler: Handler, *, concurrency: int) -> None:
+        """Feed `handler` with at most `concurrency` messages at once until cancelled; drains before it returns."""
+        ...

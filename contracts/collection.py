@@ -1,0 +1,132 @@
+"""The facts of one collection: asked for, its metadata pinned, its transactions signed, made, counted.
+
+`requested` (gateway) -> `pinned` (ipfs) -> `signed` (minter, one an attempt) -> `created` or `failed` (minter);
+`counted` (indexer) whenever the chain's own counts are seen to have moved.
+"""
+
+from enum import StrEnum
+from typing import Annotated, ClassVar
+from uuid import UUID
+
+import msgspec
+
+from contracts.fact import Address, Count, Fact, Index, Lamports, Signature, Slot
+from contracts.mint import Attempt, Image
+
+
+class Standard(StrEnum):
+    """Which Bubblegum generation a collection's tree and leaves use."""
+
+    V1 = "v1"
+    """Token-metadata collection NFT, SPL account compression, LeafSchema V1."""
+    V2 = "v2"
+    """MPL-Core collection with the BubblegumV2 plugin, MPL account compression, LeafSchema V2."""
+
+
+class TreeShape(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The size of a concurrent merkle tree; its capacity is 2**max_depth leaves."""
+
+    max_depth: Annotated[int, msgspec.Meta(ge=3, le=30)] = 14
+    max_buffer_size: Annotated[int, msgspec.Meta(ge=8, le=2048)] = 64
+    canopy_depth: Annotated[int, msgspec.Meta(ge=0, le=17)] = 8
+
+    @property
+    def capacity(self) -> int:
+        """How many leaves the tree holds."""
+        return 1 << self.max_depth
+
+
+class CollectionRequested(Fact, frozen=True, kw_only=True):
+    """A caller asked for a collection and its tree."""
+
+    SUBJECT: ClassVar[str] = "collection.requested.v1.{collection}"
+
+    collection: UUID
+    name: str
+    symbol: str
+    standard: Standard = Standard.V2
+    tree: TreeShape = TreeShape()
+    description: str = ""
+    image: Image | None = None
+    external_url: str | None = None
+    seller_fee_basis_points: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 0
+    is_public: bool = False
+    """Shown to the public in the API's lists; says nothing about who may mint on chain."""
+    allow_minting: bool = True
+
+
+class CollectionPinned(Fact, frozen=True, kw_only=True):
+    """The collection's own metadata is on IPFS."""
+
+    SUBJECT: ClassVar[str] = "collection.pinned.v1.{collection}"
+
+    collection: UUID
+    uri: str
+    image_uri: str | None = None
+
+
+class CollectionSigned(Fact, frozen=True, kw_only=True):
+    """The minter intends to send transaction `tx` of the collection's making; attempts as in `mint.signed`."""
+
+    SUBJECT: ClassVar[str] = "collection.signed.v1.{collection}.{tx}"
+
+    collection: UUID
+    tx: Index
+    attempt: Attempt
+    transaction: str
+    """The signed wire transaction in base64."""
+    fee_payer: Address
+    earlier: tuple[Attempt, ...] = ()
+
+
+class CollectionCreated(Fact, frozen=True, kw_only=True):
+    """Collection and tree are on chain. Holds all that minting into it needs."""
+
+    SUBJECT: ClassVar[str] = "collection.created.v1.{collection}"
+
+    collection: UUID
+    name: str
+    symbol: str
+    standard: Standard
+    uri: str
+    collection_address: Address
+    """The token-metadata collection mint (V1) or the MPL-Core collection asset (V2)."""
+    tree_address: Address
+    creator_address: Address
+    """The wallet that is tree creator and collection update authority."""
+    tree: TreeShape
+    signatures: tuple[Signature, ...]
+    slot: Slot
+    fee: Lamports
+    description: str = ""
+    image_uri: str | None = None
+    external_url: str | None = None
+    seller_fee_basis_points: Count = 0
+    is_public: bool = False
+    allow_minting: bool = True
+
+
+class CollectionFailed(Fact, frozen=True, kw_only=True):
+    """The collection can never be made as it was asked for."""
+
+    SUBJECT: ClassVar[str] = "collection.failed.v1.{collection}"
+
+    collection: UUID
+    code: str
+    reason: str
+    cure: str = ""
+
+
+class CollectionCounted(Fact, frozen=True, kw_only=True):
+    """What the chain itself says of the collection at one slot; published only when it differs from the last."""
+
+    SUBJECT: ClassVar[str] = "collection.counted.v1.{collection}"
+
+    collection: UUID
+    minted: Count
+    """TreeConfig.num_minted."""
+    capacity: Count
+    """TreeConfig.total_mint_capacity."""
+    has_valid_tree: bool
+    supports_das: bool
+    slot: Slot

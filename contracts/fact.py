@@ -1,0 +1,79 @@
+"""The base of every message body, the envelope around it, and the types that many bodies share.
+
+A fact knows its own subject: the first three tokens are its type (`mint.requested.v1`), the rest name the thing it
+is about. Within v1 only defaulted fields may be added, and readers ignore fields they do not know.
+"""
+
+import re
+from datetime import datetime
+from typing import Annotated, ClassVar, Generic, TypeVar
+from uuid import UUID
+
+import msgspec
+
+Address = Annotated[str, msgspec.Meta(pattern=r"^[1-9A-HJ-NP-Za-km-z]{32,44}$")]
+"""A Solana account address: 32 bytes in base58."""
+Signature = Annotated[str, msgspec.Meta(pattern=r"^[1-9A-HJ-NP-Za-km-z]{64,88}$")]
+"""A Solana transaction signature: 64 bytes in base58."""
+Hash32 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
+"""32 bytes in lower-case hexadecimal."""
+Index = Annotated[int, msgspec.Meta(ge=0)]
+"""A position counted from zero."""
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Slot = Annotated[int, msgspec.Meta(ge=0)]
+"""A Solana slot number."""
+Lamports = Annotated[int, msgspec.Meta(ge=0)]
+
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+
+
+class Fact(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One thing that was asked for or that happened; immutable once it is on the log."""
+
+    SUBJECT: ClassVar[str]
+    """The subject with the names of the identifying fields in braces."""
+
+    @classmethod
+    def type(cls) -> str:
+        """Return the type: noun, name and version, such as `mint.requested.v1`."""
+        return ".".join(cls.SUBJECT.split(".")[:3])
+
+    @classmethod
+    def subject_of(cls, **tokens: object) -> str:
+        """Return the subject of the fact that `tokens` identify; a missing token raises KeyError."""
+        return cls.SUBJECT.format(**tokens)
+
+    @classmethod
+    def pattern(cls) -> str:
+        """Return the wildcard that matches every subject of this type, such as `mint.pinned.v1.*.*`."""
+        return _PLACEHOLDER.sub("*", cls.SUBJECT)
+
+    def subject(self) -> str:
+        """Return this fact's own subject."""
+        return self.SUBJECT.format(**{name: getattr(self, name) for name in _PLACEHOLDER.findall(self.SUBJECT)})
+
+
+class Producer(msgspec.Struct, frozen=True, kw_only=True):
+    """The program that wrote a message."""
+
+    name: str
+    version: str
+
+
+F = TypeVar("F", bound=Fact)
+F_co = TypeVar("F_co", bound=Fact, covariant=True)
+
+
+class Event(msgspec.Struct, Generic[F_co], frozen=True, kw_only=True, rename="camel"):
+    """The envelope: who said what, when, and because of which earlier event.
+
+    `id` is a UUIDv7. `causation_id` is the id of the event that led to this one; None only for a command that came
+    from outside. The trace context rides in the message headers, not here.
+    """
+
+    id: UUID
+    type: str
+    time: datetime
+    producer: Producer
+    data: F_co
+    causation_id: UUID | None = None

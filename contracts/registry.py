@@ -1,0 +1,86 @@
+"""Subject <-> class <-> stream, and the one way in which messages become bytes and back.
+
+JSON on the wire, so that `nats sub 'mint.>'` reads like a story and an auditor needs no decoder.
+"""
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from contracts import collection, dead, mint
+from contracts.fact import Event, Fact
+from contracts.streams import COLLECTION, DEAD, MINT, Stream
+
+FACTS: tuple[type[Fact], ...] = (
+    mint.Requested,
+    mint.Pinned,
+    mint.PinFailed,
+    mint.Signed,
+    mint.Confirmed,
+    mint.Finalized,
+    mint.Failed,
+    mint.Completed,
+    collection.CollectionRequested,
+    collection.CollectionPinned,
+    collection.CollectionSigned,
+    collection.CollectionCreated,
+    collection.CollectionFailed,
+    collection.CollectionCounted,
+    dead.DeadLetter,
+)
+
+_STREAM_BY_NOUN: dict[str, Stream] = {"mint": MINT, "collection": COLLECTION, "dead": DEAD}
+_BY_TYPE: dict[str, type[Fact]] = {fact.type(): fact for fact in FACTS}
+_DECODERS: dict[str, msgspec.json.Decoder[Event[Any]]] = {
+    fact.type(): msgspec.json.Decoder(Event[fact]) for fact in FACTS
+}
+_ENCODER = msgspec.json.Encoder()
+
+F = TypeVar("F", bound=Fact)
+
+
+class UndecodableMessage(Exception):
+    """The bytes are not a message of the type that their subject names; retrying cannot help."""
+
+
+class UnknownType(UndecodableMessage):
+    """No class is registered for the subject; a newer producer may have written it."""
+
+
+def type_of(subject: str) -> str:
+    """Return the type that a subject names: its first three tokens."""
+    return ".".join(subject.split(".", 3)[:3])
+
+
+def fact_class(subject: str) -> type[Fact]:
+    """Return the class of the facts on `subject`; raises UnknownType."""
+    try:
+        return _BY_TYPE[type_of(subject)]
+    except KeyError:
+        raise UnknownType(f"no message type is registered for subject {subject!r}") from None
+
+
+def stream_of(fact: type[Fact]) -> Stream:
+    """Return the stream that holds facts of this class."""
+    return _STREAM_BY_NOUN[fact.SUBJECT.split(".", 1)[0]]
+
+
+def encode(event: Event[Fact]) -> bytes:
+    """Return the event's bytes on the wire."""
+    return _ENCODER.encode(event)
+
+
+def decode(subject: str, payload: bytes) -> Event[Any]:
+    """Return the event in `payload`, checked against the class that `subject` names.
+
+    Raises UnknownType for an unregistered subject and UndecodableMessage when the bytes do not fit the class, or when
+    body and subject do not name the same thing.
+    """
+    fact_class(subject)
+    try:
+        event = _DECODERS[type_of(subject)].decode(payload)
+    except msgspec.DecodeError as error:
+        raise UndecodableMessage(f"{subject}: {error}") from error
+    if event.type != type_of(subject) or event.data.subject() != subject:
+        raise UndecodableMessage(f"{subject}: the body says it is {event.data.subject()} of type {event.type}")
+    return event

@@ -1,0 +1,115 @@
+"""What must exist on the NATS side: streams, object-store buckets and durable consumers.
+
+The one list that the services, the embedded stack and the Kubernetes resources are made from.
+"""
+
+import msgspec
+
+from contracts.collection import CollectionPinned, CollectionRequested
+from contracts.mint import Confirmed, Pinned, Requested
+
+DAY = 86_400.0
+HOUR = 3_600.0
+
+
+class Stream(msgspec.Struct, frozen=True, kw_only=True):
+    """A JetStream stream on file storage; messages are never removed by age or count."""
+
+    name: str
+    subjects: tuple[str, ...]
+    description: str
+    max_message_bytes: int = 1_048_576
+
+
+class Bucket(msgspec.Struct, frozen=True, kw_only=True):
+    """A JetStream object store; objects are removed after `ttl` seconds."""
+
+    name: str
+    description: str
+    ttl: float
+    max_bytes: int
+
+
+class Consumer(msgspec.Struct, frozen=True, kw_only=True):
+    """A durable pull consumer.
+
+    `ack_wait` is in seconds; a handler that works longer sends progress. `max_deliveries` bounds how often a message
+    that fails for unknown reasons is tried before it is dead-lettered.
+    """
+
+    name: str
+    stream: str
+    filters: tuple[str, ...]
+    description: str
+    ack_wait: float = 30.0
+    max_ack_pending: int = 256
+    max_deliveries: int = 8
+
+
+MINT = Stream(
+    name="MINT",
+    subjects=("mint.>",),
+    description="Every command and fact of every mint operation.",
+)
+COLLECTION = Stream(
+    name="COLLECTION",
+    subjects=("collection.>",),
+    description="Every command and fact of every collection.",
+)
+DEAD = Stream(
+    name="DEAD",
+    subjects=("dead.>",),
+    description="Messages that a consumer gave up on, with the reason.",
+    max_message_bytes=2_097_152,
+)
+STREAMS: tuple[Stream, ...] = (MINT, COLLECTION, DEAD)
+
+UPLOADS = Bucket(
+    name="UPLOADS",
+    description="Uploaded image bytes by SHA-256, until they are pinned.",
+    ttl=7 * DAY,
+    max_bytes=8 * 1024**3,
+)
+BUCKETS: tuple[Bucket, ...] = (UPLOADS,)
+
+IPFS_MINT = Consumer(
+    name="ipfs-mint",
+    stream="MINT",
+    filters=(Requested.pattern(),),
+    description="ipfs pins the content of every requested operation.",
+    max_ack_pending=64,
+)
+IPFS_COLLECTION = Consumer(
+    name="ipfs-collection",
+    stream="COLLECTION",
+    filters=(CollectionRequested.pattern(),),
+    description="ipfs pins the metadata of every requested collection.",
+    max_ack_pending=16,
+)
+MINTER_MINT = Consumer(
+    name="minter-mint",
+    stream="MINT",
+    filters=(Pinned.pattern(),),
+    description="minter lands the transactions of every pinned chunk.",
+)
+MINTER_FINALITY = Consumer(
+    name="minter-finality",
+    stream="MINT",
+    filters=(Confirmed.pattern(),),
+    description="minter watches every confirmed transaction to finality.",
+    max_ack_pending=4096,
+)
+MINTER_COLLECTION = Consumer(
+    name="minter-collection",
+    stream="COLLECTION",
+    filters=(CollectionPinned.pattern(),),
+    description="minter makes every pinned collection and its tree.",
+    max_ack_pending=16,
+)
+CONSUMERS: tuple[Consumer, ...] = (
+    IPFS_MINT,
+    IPFS_COLLECTION,
+    MINTER_MINT,
+    MINTER_FINALITY,
+    MINTER_COLLECTION,
+)
