@@ -1,0 +1,158 @@
+"""The bytes of one dag-pb node that holds a part of a UnixFS file. Used by the importer and the exporter.
+
+Encoding is canonical (links before data, fields in order), so that a node has one CID. Decoding expects nothing good of
+its input: every length is checked and anything that is not a file raises `DagError`.
+
+Shapes, from the DAG-PB and UnixFS specifications (protobuf field numbers in brackets):
+`PBNode{ repeated PBLink Links[2]; bytes Data[1] }`, `PBLink{ bytes Hash[1]; string Name[2]; uint64 Tsize[3] }`,
+`Data{ Type[1]; bytes Data[2]; uint64 filesize[3]; repeated uint64 blocksizes[4] }`.
+Not done here: directories, fan-out, mode and mtime (their fields are skipped or refused).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from unixfs.cid import Cid, CidError
+from unixfs.multibase import decode_varint, encode_varint
+
+_TYPE_RAW = 0
+_TYPE_FILE = 2
+_VARINT = 0
+_FIXED64 = 1
+_LENGTH_DELIMITED = 2
+_FIXED32 = 5
+
+
+class DagError(ValueError):
+    """The block is not a node of a UnixFS file. Fatal: the same bytes fail again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A link to a child: its CID, and the bytes of the whole sub-graph under it (blocks included)."""
+
+    cid: Cid
+    tsize: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileNode:
+    """A node of a file: bytes of its own, then the children in order with the file bytes under each.
+
+    `size` is the file bytes under this node, its own included.
+    """
+
+    data: bytes
+    links: tuple[Link, ...]
+    block_sizes: tuple[int, ...]
+    size: int
+
+
+def encode_leaf(data: bytes) -> bytes:
+    """Encode a dag-pb leaf that carries file bytes (used where raw leaves are off)."""
+    return _field(1, _unixfs(data, len(data), ()))
+
+
+def encode_parent(links: Sequence[Link], block_sizes: Sequence[int]) -> bytes:
+    """Encode an inner node over `links`; `block_sizes` are the file bytes under each of them."""
+    encoded_links = b"".join(
+        _field(2, _field(1, bytes(link.cid)) + _field(2, b"") + b"\x18" + encode_varint(link.tsize)) for link in links
+    )
+    return encoded_links + _field(1, _unixfs(b"", sum(block_sizes), block_sizes))
+
+
+def decode_file_node(block: bytes) -> FileNode:
+    """Decode a node of a UnixFS file. Raises DagError."""
+    try:
+        links: list[Link] = []
+        payload: bytes | None = None
+        for number, value in _fields(block):
+            if number == 2 and isinstance(value, bytes):
+                links.append(_decode_link(value))
+            elif number == 1 and isinstance(value, bytes) and payload is None:
+                payload = value
+            else:
+                raise DagError(f"dag-pb node has an unexpected field {number}")
+        if payload is None:
+            raise DagError("dag-pb node has no data, so it is no UnixFS node")
+        return _decode_unixfs(payload, tuple(links))
+    except DagError:
+        raise  # fatal, already named
+    except (CidError, ValueError) as error:  # fatal: cut short or malformed
+        raise DagError(str(error)) from error
+
+
+def _unixfs(data: bytes, size: int, block_sizes: Sequence[int]) -> bytes:
+    encoded = bytes((0x08, _TYPE_FILE))
+    if data:
+        encoded += _field(2, data)
+    encoded += b"\x18" + encode_varint(size)
+    return encoded + b"".join(b"\x20" + encode_varint(block_size) for block_size in block_sizes)
+
+
+def _field(number: int, value: bytes) -> bytes:
+    return encode_varint(number << 3 | _LENGTH_DELIMITED) + encode_varint(len(value)) + value
+
+
+def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
+    """Yield protobuf fields: integers for varints, bytes for everything else. Raises ValueError."""
+    offset = 0
+    while offset < len(data):
+        key, offset = decode_varint(data, offset)
+        number, wire_type = key >> 3, key & 7
+        if wire_type == _VARINT:
+            value, offset = decode_varint(data, offset)
+            yield number, value
+            continue
+        if wire_type == _LENGTH_DELIMITED:
+            length, offset = decode_varint(data, offset)
+        elif wire_type in (_FIXED64, _FIXED32):
+            length = 8 if wire_type == _FIXED64 else 4
+        else:
+            raise DagError(f"protobuf wire type {wire_type} is unknown")
+        if length > len(data) - offset:
+            raise DagError("protobuf field is cut short")
+        yield number, data[offset : offset + length]
+        offset += length
+
+
+def _decode_link(data: bytes) -> Link:
+    cid: Cid | None = None
+    tsize = 0
+    for number, value in _fields(data):
+        if number == 1 and isinstance(value, bytes):
+            cid = Cid.from_bytes(value)
+        elif number == 3 and isinstance(value, int):
+            tsize = value
+        elif number != 2:
+            raise DagError(f"dag-pb link has an unexpected field {number}")
+    if cid is None:
+        raise DagError("dag-pb link has no hash")
+    return Link(cid, tsize)
+
+
+def _decode_unixfs(payload: bytes, links: tuple[Link, ...]) -> FileNode:
+    kind: int | None = None
+    data = b""
+    size: int | None = None
+    block_sizes: list[int] = []
+    for number, value in _fields(payload):
+        if number == 1 and isinstance(value, int):
+            kind = value
+        elif number == 2 and isinstance(value, bytes):
+            data = value
+        elif number == 3 and isinstance(value, int):
+            size = value
+        elif number == 4 and isinstance(value, int):
+            block_sizes.append(value)
+        elif number == 4:
+            raise DagError("packed block sizes are not canonical UnixFS")
+        # Other fields (fan-out, mode, mtime) do not change a file's bytes.
+    if kind not in (_TYPE_FILE, _TYPE_RAW):
+        raise DagError(f"UnixFS node of type {kind} is not a file")
+    if len(block_sizes) != len(links):
+        raise DagError("UnixFS node states another number of block sizes than it has links")
+    total = len(data) + sum(block_sizes)
+    if size is not None and size != total:
+        raise DagError("UnixFS node's file size is not the sum of its parts")
+    return FileNode(data, links, tuple(block_sizes), total)
