@@ -79,7 +79,8 @@ def decode(subject: str, payload: bytes) -> Event[Any]:
     fact_class(subject)
     try:
         event = _DECODERS[type_of(subject)].decode(payload)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        # The last two are what the decoder lets through: text that is not UTF-8, and nesting without end.
         raise UndecodableMessage(f"{subject}: {error}") from error
     if event.type != type_of(subject) or event.data.subject() != subject:
         raise UndecodableMessage(f"{subject}: the body says it is {event.data.subject()} of type {event.type}")
