@@ -29,7 +29,7 @@ class SequenceConflict(Exception):
 
 
 class LogUnavailable(Exception):
-    """The log did not acknowledge in time. The message may or may not be stored: retry with the same compare-and-set."""
+    """The log did not acknowledge in time. It may be stored or not: retry with the same compare-and-set."""
 
 
 class RetryLater(Exception):

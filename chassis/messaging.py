@@ -1,0 +1,360 @@
+# nats-py is annotated in part only: its option dictionaries and header types are unknown to the checker.
+# pyright: reportUnknownMemberType=false
+"""The event log on NATS JetStream; with `chassis.messaging_pull`, the only importer of nats.
+
+`Log` implements the protocols of `chassis.log`. Streams, consumers and buckets come from `contracts.streams`.
+What is not done here: what becomes of a message (`chassis.delivery` decides), and what a message says (`contracts`).
+"""
+
+import asyncio
+import base64
+import hashlib
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Self, TypeVar, cast
+
+import nats
+import nats.errors
+import nats.js.errors
+import structlog
+import uuid_utils.compat as uuid_utils
+from nats.aio.client import Client
+from nats.js import JetStreamContext, api
+
+from chassis import telemetry
+from chassis.clock import Clock, SystemClock
+from chassis.delivery import BurialCap, backoff
+from chassis.log import Handler, LogUnavailable, Message, RawMessage, SequenceConflict
+from chassis.messaging_pull import ConsumerLoop, StreamReader
+from contracts import registry
+from contracts.dead import DeadLetter
+from contracts.fact import Event, Fact, Producer
+from contracts.streams import BUCKETS, CONSUMERS, STREAMS, Bucket, Consumer, Stream
+
+F = TypeVar("F", bound=Fact)
+
+WRONG_LAST_SEQUENCE = 10071
+"""JetStream's error code for a refused `Nats-Expected-Last-Subject-Sequence`."""
+PUBLISH_ATTEMPTS = 5
+MAX_PENDING_PUBLISHES = 512
+"""Publishes that may wait for their acknowledgement at once; more wait their turn."""
+
+_logger = structlog.stdlib.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Where the log is and who calls. `servers` are NATS URLs; `timeout` is in seconds."""
+
+    servers: tuple[str, ...]
+    producer: Producer
+    user: str | None = None
+    password: str | None = None
+    credentials_file: str | None = None
+    timeout: float = 5.0
+    replicas: int = 1
+
+
+class Log:
+    """A connection to the event log. Make it with `connect`; it reconnects by itself for ever."""
+
+    def __init__(self, client: Client, connection: Connection, clock: Clock) -> None:
+        self._client = client
+        self._connection = connection
+        self._clock = clock
+        self._jetstream: JetStreamContext = client.jetstream(timeout=connection.timeout)
+        self._slots = asyncio.Semaphore(MAX_PENDING_PUBLISHES)
+        self._draining = asyncio.Event()
+
+    @classmethod
+    async def connect(cls, connection: Connection, clock: Clock | None = None) -> Self:
+        """Return a connected log; raises LogUnavailable when no server answers within a few tries."""
+
+        async def on_disconnect() -> None:
+            _logger.warning("nats disconnected")
+
+        async def on_reconnect() -> None:
+            _logger.info("nats reconnected")
+
+        async def on_error(error: Exception) -> None:
+            _logger.warning("nats error", error=str(error))
+
+        options: dict[str, Any] = {
+            "name": connection.producer.name,
+            "max_reconnect_attempts": -1,
+            "reconnect_time_wait": 0.25,
+            "connect_timeout": connection.timeout,
+            "allow_reconnect": True,
+            "ping_interval": 10,
+            "max_outstanding_pings": 3,
+            "disconnected_cb": on_disconnect,
+            "reconnected_cb": on_reconnect,
+            "error_cb": on_error,
+        }
+        if connection.user is not None:
+            options |= {"user": connection.user, "password": connection.password}
+        if connection.credentials_file is not None:
+            options["user_credentials"] = connection.credentials_file
+        try:
+            # The client would try for ever; a service that starts without its log must say so instead.
+            client = await asyncio.wait_for(nats.connect(list(connection.servers), **options), connection.timeout * 4)
+        except (TimeoutError, OSError, nats.errors.Error) as error:
+            raise LogUnavailable(f"no NATS server answers at {', '.join(connection.servers)}: {error}") from error
+        return cls(client, connection, clock or SystemClock())
+
+    async def close(self) -> None:
+        """Flush and close the connection. Consumers must have been drained before."""
+        if not self._client.is_closed:
+            await self._client.close()
+
+    def drain(self) -> None:
+        """Ask every `consume` of this log to take no more messages, finish what it has, and return."""
+        self._draining.set()
+
+    async def ping(self) -> None:
+        """Return when the stream leader answers; raises LogUnavailable. For readiness."""
+        try:
+            await self._jetstream.account_info()
+        except (TimeoutError, nats.errors.Error) as error:
+            raise LogUnavailable(f"JetStream does not answer: {error}") from error
+
+    # Declaring -------------------------------------------------------------------------------------------------
+
+    async def declare(
+        self,
+        streams: Iterable[Stream] = STREAMS,
+        consumers: Iterable[Consumer] = CONSUMERS,
+        buckets: Iterable[Bucket] = BUCKETS,
+    ) -> None:
+        """Create or update what must exist on the server. Safe to call from many processes at once."""
+        for stream in streams:
+            await self._declare_stream(stream)
+        for bucket in buckets:
+            await self._declare_bucket(bucket)
+        for consumer in consumers:
+            await self._jetstream.add_consumer(consumer.stream, _consumer_config(consumer))
+
+    async def _declare_stream(self, stream: Stream) -> None:
+        config = api.StreamConfig(
+            name=stream.name,
+            subjects=list(stream.subjects),
+            description=stream.description,
+            retention=api.RetentionPolicy.LIMITS,
+            storage=api.StorageType.FILE,
+            discard=api.DiscardPolicy.NEW,
+            max_msg_size=stream.max_message_bytes,
+            num_replicas=self._connection.replicas,
+            duplicate_window=120,
+            deny_delete=True,
+            allow_direct=True,
+            allow_atomic=True,
+        )
+        try:
+            await self._jetstream.add_stream(config)
+        except nats.js.errors.BadRequestError:
+            # It exists with other settings: bring it to these. A setting that cannot be changed raises, and stops us.
+            await self._jetstream.update_stream(config)
+
+    async def _declare_bucket(self, bucket: Bucket) -> None:
+        try:
+            await self._jetstream.object_store(bucket.name)
+        except nats.js.errors.NotFoundError:
+            await self._jetstream.create_object_store(
+                bucket.name,
+                config=api.ObjectStoreConfig(
+                    bucket=bucket.name,
+                    description=bucket.description,
+                    ttl=bucket.ttl,
+                    max_bytes=bucket.max_bytes,
+                    storage=api.StorageType.FILE,
+                    replicas=self._connection.replicas,
+                ),
+            )
+
+    # Publishing ------------------------------------------------------------------------------------------------
+
+    async def publish(self, fact: Fact, *, cause: Event[Fact] | None, expected_sequence: int | None = None) -> int:
+        """Store `fact`; see `chassis.log.EventLog.publish`."""
+        event = self.envelope(fact, cause)
+        subject = fact.subject()
+        headers = {"Nats-Msg-Id": str(event.id)}
+        if expected_sequence is not None:
+            headers["Nats-Expected-Last-Subject-Sequence"] = str(expected_sequence)
+        telemetry.inject(headers)
+        payload = registry.encode(event)
+        async with self._slots:
+            return await self._store(event, subject, payload, headers, expected_sequence)
+
+    async def _store(
+        self, event: Event[Fact], subject: str, payload: bytes, headers: dict[str, str], expected: int | None
+    ) -> int:
+        stream = registry.stream_of(type(event.data)).name
+        reason = "never tried"
+        for attempt in range(1, PUBLISH_ATTEMPTS + 1):
+            try:
+                ack = await self._jetstream.publish(subject, payload, stream=stream, headers=dict(headers))
+            except nats.js.errors.APIError as error:
+                if error.err_code == WRONG_LAST_SEQUENCE and expected is not None:
+                    return await self._conflict(event, subject, expected)
+                # The server refused for a reason of its own (no leader, storage full): it may pass, so retry.
+                reason = f"refused: {error.description}"
+            except (TimeoutError, nats.errors.Error) as error:
+                # No answer: stored or not, we cannot tell. The same event id makes the retry safe.
+                reason = type(error).__name__
+            else:
+                return ack.seq
+            if attempt < PUBLISH_ATTEMPTS:
+                _logger.warning("publish not acknowledged, retrying", subject=subject, reason=reason, attempt=attempt)
+                await self._clock.sleep(backoff(attempt) / 4)
+        raise LogUnavailable(f"{subject} was not acknowledged: {reason}")
+
+    async def _conflict(self, event: Event[Fact], subject: str, expected: int) -> int:
+        """Tell our own earlier try, stored but not acknowledged to us, from somebody else's message."""
+        stored = await self._last_raw(registry.stream_of(type(event.data)), subject)
+        if stored is not None and stored.event.id == event.id:
+            return stored.sequence
+        raise SequenceConflict(subject, expected)
+
+    async def publish_once(self, fact: Fact, *, cause: Event[Fact] | None) -> bool:
+        """Store `fact` unless its subject was ever used; see `chassis.log.EventLog.publish_once`."""
+        try:
+            await self.publish(fact, cause=cause, expected_sequence=0)
+        except SequenceConflict:
+            return False
+        return True
+
+    def envelope(self, fact: Fact, cause: Event[Fact] | None) -> Event[Fact]:
+        """Return `fact` in a new envelope, caused by `cause`."""
+        return Event(
+            id=uuid_utils.uuid7(),
+            type=fact.type(),
+            time=self._clock.now(),
+            producer=self._connection.producer,
+            data=fact,
+            causation_id=cause.id if cause else None,
+        )
+
+    # Reading ---------------------------------------------------------------------------------------------------
+
+    async def last(self, fact: type[F], **tokens: object) -> Message[F] | None:
+        """Return the newest message about the thing that `tokens` name; raises LogUnavailable."""
+        return await self._last_raw(registry.stream_of(fact), fact.subject_of(**tokens))
+
+    async def _last_raw(self, stream: Stream, subject: str) -> Message[Any] | None:
+        try:
+            # Not a direct get: a replica that lags would answer "never said", and what hangs on that is a mint.
+            found = await self._jetstream.get_last_msg(stream.name, subject)
+        except nats.js.errors.NotFoundError:
+            return None
+        except (TimeoutError, nats.errors.Error) as error:
+            raise LogUnavailable(f"cannot read {subject}: {type(error).__name__}") from error
+        return Message(
+            event=registry.decode(subject, found.data or b""),
+            subject=subject,
+            sequence=found.seq or 0,
+            stored_at=found.time or datetime.now(UTC),
+            headers=cast("dict[str, str]", found.headers or {}),
+        )
+
+    async def last_sequence(self, stream: Stream) -> int:
+        """Return the last sequence of `stream`; raises LogUnavailable."""
+        try:
+            return (await self._jetstream.stream_info(stream.name)).state.last_seq
+        except (TimeoutError, nats.errors.Error) as error:
+            raise LogUnavailable(f"cannot read the state of {stream.name}: {type(error).__name__}") from error
+
+    async def read(self, stream: Stream, after: int) -> AsyncIterator[RawMessage]:
+        """Yield every message of `stream` beyond sequence `after`, in order, until closed."""
+        reader = StreamReader(self._client, self._jetstream, stream, self._clock)
+        async for message in reader.read(after):
+            yield message
+
+    # Consuming -------------------------------------------------------------------------------------------------
+
+    async def consume(self, consumer: Consumer, handler: Handler, *, concurrency: int) -> None:
+        """Feed `handler` until `drain` is called; see `chassis.log.Consuming`."""
+        loop = ConsumerLoop(
+            client=self._client,
+            consumer=consumer,
+            handler=handler,
+            concurrency=concurrency,
+            bury=self._bury,
+            cap=BurialCap(),
+            clock=self._clock,
+            draining=self._draining,
+        )
+        await loop.run()
+
+    async def _bury(self, consumer: Consumer, raw: RawMessage, deliveries: int, reason: str) -> None:
+        try:
+            payload, encoding = raw.payload.decode(), "utf-8"
+        except UnicodeDecodeError:
+            payload, encoding = base64.b64encode(raw.payload).decode(), "base64"
+        letter = DeadLetter(
+            stream=consumer.stream,
+            consumer=consumer.name,
+            subject_name=raw.subject,
+            stream_sequence=raw.sequence,
+            reason=reason,
+            deliveries=deliveries,
+            payload=payload,
+            payload_encoding=encoding,
+            headers=dict(raw.headers),
+        )
+        await self.publish(letter, cause=None)
+
+    # Uploads ---------------------------------------------------------------------------------------------------
+
+    async def uploads(self, bucket: Bucket) -> "ObjectStoreUploads":
+        """Return the object store `bucket`; raises LogUnavailable."""
+        try:
+            return ObjectStoreUploads(await self._jetstream.object_store(bucket.name))
+        except (TimeoutError, nats.errors.Error) as error:
+            raise LogUnavailable(f"cannot open the object store {bucket.name}: {type(error).__name__}") from error
+
+
+class ObjectStoreUploads:
+    """Image bytes in a JetStream object store; implements `chassis.log.UploadStore`."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+
+    async def put(self, sha256: str, data: bytes) -> None:
+        """Keep `data` unless it is there already; raises LogUnavailable, and ValueError for a wrong digest."""
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise ValueError("the digest is not the data's")
+        try:
+            try:
+                await self._store.get_info(sha256)
+            except nats.js.errors.NotFoundError:
+                await self._store.put(sha256, data)
+        except (TimeoutError, nats.errors.Error) as error:
+            raise LogUnavailable(f"cannot store upload {sha256[:12]}: {type(error).__name__}") from error
+
+    async def get(self, sha256: str) -> bytes | None:
+        """Return the bytes after checking their digest; None when absent; raises LogUnavailable."""
+        try:
+            found = await self._store.get(sha256)
+        except nats.js.errors.NotFoundError:
+            return None
+        except (TimeoutError, nats.errors.Error) as error:
+            raise LogUnavailable(f"cannot read upload {sha256[:12]}: {type(error).__name__}") from error
+        data = bytes(found.data)
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise LogUnavailable(f"upload {sha256[:12]} came back with other bytes")
+        return data
+
+
+def _consumer_config(consumer: Consumer) -> api.ConsumerConfig:
+    return api.ConsumerConfig(
+        durable_name=consumer.name,
+        description=consumer.description,
+        filter_subjects=list(consumer.filters),
+        deliver_policy=api.DeliverPolicy.ALL,
+        ack_policy=api.AckPolicy.EXPLICIT,
+        ack_wait=consumer.ack_wait,
+        max_ack_pending=consumer.max_ack_pending,
+        # Unlimited: chassis.delivery decides when to give up, and never loses a message by giving up.
+        max_deliver=-1,
+    )

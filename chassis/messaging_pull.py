@@ -1,0 +1,305 @@
+# nats-py is annotated in part only: its callbacks and header types are unknown to the checker.
+# pyright: reportUnknownMemberType=false
+"""Pulling messages from JetStream: the loop of a durable consumer, and the ordered reader of a whole stream.
+
+Used by `chassis.messaging` only. Written on plain pull requests, because the client's own `fetch` waits for a full
+batch or its timeout, which would cost a lone mint up to that timeout.
+"""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC
+from typing import Any
+
+import nats.errors
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+from nats.js import JetStreamContext, api
+
+from chassis import telemetry
+from chassis.clock import Clock
+from chassis.delivery import Ack, Again, BurialCap, Bury, ConsumerHalted, Verdict, judge
+from chassis.log import Handler, Message, RawMessage
+from contracts import registry
+from contracts.streams import Consumer, Stream
+
+PULL_EXPIRES = 30.0
+"""Seconds that a pull request waits on the server for messages."""
+PULL_HEARTBEAT = 5.0
+"""Seconds between the server's signs of life while a pull request waits."""
+READ_BATCH = 512
+READER_INACTIVE = 60.0
+"""Seconds after which the server forgets a reader that vanished."""
+
+_logger = structlog.stdlib.get_logger(__name__)
+
+Burier = Callable[[Consumer, RawMessage, int, str], Awaitable[None]]
+
+
+class PullLost(Exception):
+    """The pull request is gone: the server restarted, the consumer moved or was deleted. Ask again."""
+
+
+class Pull:
+    """One pull request at a time on one consumer, over one inbox."""
+
+    def __init__(self, client: Client, stream: str, consumer: str) -> None:
+        self._client = client
+        self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
+        self._inbox = client.new_inbox()
+        self._subscription: Subscription | None = None
+
+    async def open(self) -> None:
+        """Subscribe to the inbox."""
+        self._subscription = await self._client.subscribe(self._inbox)
+
+    async def close(self) -> None:
+        """Give the inbox up; messages not yet taken are delivered again after the consumer's ack wait."""
+        if self._subscription is not None and not self._client.is_closed:
+            # A closed connection has forgotten the subscription already; nothing is left to undo.
+            with contextlib.suppress(nats.errors.Error):
+                await self._subscription.unsubscribe()
+
+    async def messages(self, batch: int) -> AsyncIterator[Msg]:
+        """Ask for up to `batch` messages and yield them as they come, until the request ends; raises PullLost."""
+        assert self._subscription is not None, "open() comes first"
+        request = {
+            "batch": batch,
+            "expires": int(PULL_EXPIRES * 1e9),
+            "idle_heartbeat": int(PULL_HEARTBEAT * 1e9),
+        }
+        await self._client.publish(self._subject, json.dumps(request).encode(), reply=self._inbox)
+        left = batch
+        while left:
+            try:
+                message = await self._subscription.next_msg(timeout=2 * PULL_HEARTBEAT)
+            except nats.errors.TimeoutError as error:
+                raise PullLost("no heartbeat") from error
+            if message.reply.startswith("$JS.ACK"):
+                left -= 1
+                yield message
+                continue
+            headers = message.headers or {}
+            match headers.get("Status"):
+                case "100":  # the server is alive and has nothing yet
+                    continue
+                case "404" | "408":  # the request's time is over
+                    return
+                case status:
+                    raise PullLost(f"{status} {headers.get('Description', '')}")
+
+
+def raw_message(message: Msg) -> RawMessage:
+    """Return a delivered message with its place in the stream, told by the server in the reply subject."""
+    metadata = message.metadata
+    return RawMessage(
+        subject=message.subject,
+        sequence=metadata.sequence.stream,
+        stored_at=metadata.timestamp.astimezone(UTC),
+        payload=message.data,
+        headers=dict(message.headers or {}),
+    )
+
+
+@dataclass(slots=True)
+class ConsumerLoop:
+    """Feeds one handler from one durable consumer."""
+
+    client: Client
+    consumer: Consumer
+    handler: Handler
+    concurrency: int
+    bury: Burier
+    cap: BurialCap
+    clock: Clock
+    draining: asyncio.Event
+    _in_flight: set[Msg] = field(default_factory=set[Msg])
+    _unknown_failures: dict[int, int] = field(default_factory=dict[int, int])
+    """Stream sequence -> failures for unknown reasons; an entry leaves with its message."""
+
+    async def run(self) -> None:
+        """Pull and handle until `draining` is set and every handler has returned; raises ConsumerHalted."""
+        slots = asyncio.Semaphore(self.concurrency)
+        pull = Pull(self.client, self.consumer.stream, self.consumer.name)
+        await pull.open()
+        try:
+            async with asyncio.TaskGroup() as handlers:
+                progress = handlers.create_task(self._report_progress())
+                puller = handlers.create_task(self._pull(pull, slots, handlers))
+                draining = handlers.create_task(self.draining.wait())
+                await asyncio.wait((puller, draining), return_when=asyncio.FIRST_COMPLETED)
+                puller.cancel()
+                draining.cancel()
+                for _ in range(self.concurrency):
+                    await slots.acquire()
+                progress.cancel()
+        except BaseExceptionGroup as group:
+            for error in group.exceptions:
+                if isinstance(error, ConsumerHalted):
+                    raise error from None
+            raise
+        finally:
+            await pull.close()
+
+    async def _pull(self, pull: Pull, slots: asyncio.Semaphore, handlers: asyncio.TaskGroup) -> None:
+        while True:
+            free = await _acquire_all(slots)
+            used = 0
+            try:
+                async for message in pull.messages(free):
+                    used += 1
+                    handlers.create_task(self._handle(message, slots))
+            except (PullLost, nats.errors.Error) as error:
+                # Says nothing about any message: whatever was delivered is handled, the rest is asked for again.
+                _logger.warning("pull lost, asking again", consumer=self.consumer.name, reason=str(error))
+                await self.clock.sleep(0.5)
+            finally:
+                for _ in range(free - used):
+                    slots.release()
+
+    async def _handle(self, message: Msg, slots: asyncio.Semaphore) -> None:
+        self._in_flight.add(message)
+        try:
+            raw = raw_message(message)
+            deliveries = message.metadata.num_delivered
+            verdict = await self._verdict(raw, deliveries)
+            await self._carry_out(verdict, message, raw, deliveries)
+        finally:
+            self._in_flight.discard(message)
+            slots.release()
+
+    async def _verdict(self, raw: RawMessage, deliveries: int) -> Verdict:
+        failure: Exception | None = None
+        name = f"process {self.consumer.name}"
+        with telemetry.span(name, context=telemetry.extract(raw.headers), attributes=self._attributes(raw)):
+            try:
+                event = registry.decode(raw.subject, raw.payload)
+                await self.handler(
+                    Message(event, raw.subject, raw.sequence, raw.stored_at, raw.headers, deliveries=deliveries)
+                )
+            except Exception as error:
+                # Every failure is judged in one place; nothing is swallowed here.
+                failure = error
+        unknown = self._unknown_failures.get(raw.sequence, 0) + 1
+        verdict = judge(failure, deliveries, unknown, self.consumer.max_deliveries)
+        if isinstance(verdict, Again):
+            self._unknown_failures[raw.sequence] = unknown
+            _logger.info(
+                "delivering again later",
+                consumer=self.consumer.name,
+                subject=raw.subject,
+                after=verdict.delay,
+                reason=verdict.reason,
+            )
+        else:
+            self._unknown_failures.pop(raw.sequence, None)
+        return verdict
+
+    async def _carry_out(self, verdict: Verdict, message: Msg, raw: RawMessage, deliveries: int) -> None:
+        try:
+            match verdict:
+                case Ack():
+                    await message.ack()
+                case Again(delay=delay):
+                    await message.nak(delay=delay)
+                case Bury(reason=reason):
+                    _logger.error("message buried", consumer=self.consumer.name, subject=raw.subject, reason=reason)
+                    # Stored among the dead letters first: dying before the next line delivers it once more.
+                    await self.bury(self.consumer, raw, deliveries, reason)
+                    await message.term()
+        except (TimeoutError, nats.errors.Error) as error:
+            # The verdict did not reach the server: the message comes again, and its handler is idempotent.
+            _logger.warning("verdict not delivered", subject=raw.subject, error=type(error).__name__)
+            return
+        if isinstance(verdict, Bury) and self.cap.record(self.clock.monotonic()):
+            raise ConsumerHalted(
+                f"consumer {self.consumer.name} buried more than {self.cap.limit} messages within "
+                f"{self.cap.window:.0f} seconds and stopped; look at `dead.letter.v1.{self.consumer.stream}."
+                f"{self.consumer.name}` before starting it again"
+            )
+
+    async def _report_progress(self) -> None:
+        """Keep long-running handlers' messages from being delivered to somebody else."""
+        while True:
+            await asyncio.sleep(self.consumer.ack_wait / 3)
+            for message in list(self._in_flight):
+                try:
+                    await message.in_progress()
+                except nats.errors.Error:
+                    # Worst case the message is delivered twice, which every handler must bear.
+                    break
+
+    def _attributes(self, raw: RawMessage) -> Mapping[str, str]:
+        return {
+            "messaging.system": "nats",
+            "messaging.operation.name": "process",
+            "messaging.operation.type": "process",
+            "messaging.destination.name": raw.subject,
+            "messaging.consumer.group.name": self.consumer.name,
+            "messaging.message.id": raw.headers.get("Nats-Msg-Id", str(raw.sequence)),
+        }
+
+
+async def _acquire_all(slots: asyncio.Semaphore) -> int:
+    """Wait for one slot, then take every other that is free; return how many were taken."""
+    await slots.acquire()
+    taken = 1
+    while not slots.locked():
+        await slots.acquire()
+        taken += 1
+    return taken
+
+
+class StreamReader:
+    """Reads a whole stream in order through ephemeral consumers, made again whenever one is lost."""
+
+    def __init__(self, client: Client, jetstream: JetStreamContext, stream: Stream, clock: Clock) -> None:
+        self._client = client
+        self._jetstream: Any = jetstream
+        self._stream = stream
+        self._clock = clock
+
+    async def read(self, after: int) -> AsyncIterator[RawMessage]:
+        """Yield every message beyond `after`; sequences have no holes, because nothing deletes from the stream."""
+        position = after
+        while True:
+            try:
+                async for message in self._read_from(position + 1):
+                    if message.sequence != position + 1:
+                        raise PullLost(f"expected sequence {position + 1}, was given {message.sequence}")
+                    position = message.sequence
+                    yield message
+            except (PullLost, TimeoutError, nats.errors.Error) as error:
+                # The consumer was lost or skipped; the position is ours, so a new one goes on from it.
+                _logger.info("reader starts again", stream=self._stream.name, after=position, reason=str(error))
+                await self._clock.sleep(0.25)
+
+    async def _read_from(self, start: int) -> AsyncIterator[RawMessage]:
+        info = await self._jetstream.add_consumer(
+            self._stream.name,
+            api.ConsumerConfig(
+                deliver_policy=api.DeliverPolicy.BY_START_SEQUENCE,
+                opt_start_seq=start,
+                ack_policy=api.AckPolicy.NONE,
+                replay_policy=api.ReplayPolicy.INSTANT,
+                inactive_threshold=READER_INACTIVE,
+                mem_storage=True,
+                num_replicas=1,
+            ),
+        )
+        pull = Pull(self._client, self._stream.name, info.name)
+        await pull.open()
+        try:
+            while True:
+                async for message in pull.messages(READ_BATCH):
+                    yield raw_message(message)
+        finally:
+            await pull.close()
+            with contextlib.suppress(nats.errors.Error, TimeoutError):
+                # The server forgets it anyway after READER_INACTIVE seconds.
+                await self._jetstream.delete_consumer(self._stream.name, info.name)

@@ -1,0 +1,189 @@
+"""An event log in memory, for unit tests: the same promises as `chassis.messaging.Log`, without a server.
+
+`tests/integration/chassis/test_log_behaviour.py` runs one suite on this and on the real one.
+"""
+
+import asyncio
+import hashlib
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from typing import Any, TypeVar
+
+import uuid_utils.compat as uuid_utils
+
+from chassis.delivery import Ack, Again, Bury, judge
+from chassis.log import Handler, Message, RawMessage, SequenceConflict
+from contracts import registry
+from contracts.dead import DeadLetter
+from contracts.fact import Event, Fact, Producer
+from contracts.streams import Consumer, Stream
+
+F = TypeVar("F", bound=Fact)
+
+
+class MemoryLog:
+    """Streams as lists. `fail_publishes` makes the next publishes raise what it holds, in order."""
+
+    def __init__(self, producer: str = "test") -> None:
+        self.streams: defaultdict[str, list[RawMessage]] = defaultdict(list)
+        self.fail_publishes: list[Exception] = []
+        self.acknowledged: defaultdict[str, int] = defaultdict(int)
+        self._producer = Producer(name=producer, version="test")
+        self._grown = asyncio.Event()
+        self._draining = asyncio.Event()
+
+    def facts(self, kind: type[F] | None = None) -> list[F]:
+        """Every fact in the order of its stream, of one class if asked."""
+        return [message.data for message in self.messages(kind)]
+
+    def messages(self, kind: type[F] | None = None) -> list[Message[F]]:
+        """Every message, of one class if asked."""
+        decoded = [self._decode(raw) for stream in self.streams.values() for raw in stream]
+        return [message for message in decoded if kind is None or isinstance(message.data, kind)]
+
+    async def publish(self, fact: Fact, *, cause: Event[Fact] | None, expected_sequence: int | None = None) -> int:
+        """See `chassis.log.EventLog.publish`."""
+        if self.fail_publishes:
+            raise self.fail_publishes.pop(0)
+        subject, stream = fact.subject(), registry.stream_of(type(fact))
+        last = self._last_raw(stream, subject)
+        if expected_sequence is not None and expected_sequence != (last.sequence if last else 0):
+            raise SequenceConflict(subject, expected_sequence)
+        now = datetime.now(UTC)
+        event = Event(
+            id=uuid_utils.uuid7(),
+            type=fact.type(),
+            time=now,
+            producer=self._producer,
+            data=fact,
+            causation_id=cause.id if cause else None,
+        )
+        headers = {"Nats-Msg-Id": str(event.id)}
+        messages = self.streams[stream.name]
+        messages.append(RawMessage(subject, len(messages) + 1, now, registry.encode(event), headers))
+        self._grown.set()
+        self._grown = asyncio.Event()
+        await asyncio.sleep(0)
+        return len(messages)
+
+    async def publish_once(self, fact: Fact, *, cause: Event[Fact] | None) -> bool:
+        """See `chassis.log.EventLog.publish_once`."""
+        try:
+            await self.publish(fact, cause=cause, expected_sequence=0)
+        except SequenceConflict:
+            return False
+        return True
+
+    async def last(self, fact: type[F], **tokens: object) -> Message[F] | None:
+        """See `chassis.log.EventLog.last`."""
+        raw = self._last_raw(registry.stream_of(fact), fact.subject_of(**tokens))
+        return self._decode(raw) if raw else None
+
+    async def last_sequence(self, stream: Stream) -> int:
+        """See `chassis.log.LogReader.last_sequence`."""
+        return len(self.streams[stream.name])
+
+    async def read(self, stream: Stream, after: int) -> AsyncIterator[RawMessage]:
+        """See `chassis.log.LogReader.read`."""
+        position = after
+        while True:
+            grown = self._grown
+            for message in self.streams[stream.name][position:]:
+                position = message.sequence
+                yield message
+            await grown.wait()
+
+    def drain(self) -> None:
+        """Let every `consume` return once its messages are handled."""
+        self._draining.set()
+
+    async def consume(self, consumer: Consumer, handler: Handler, *, concurrency: int) -> None:
+        """Handle every message of the consumer's subjects, one after another, redelivering at once."""
+        assert concurrency > 0
+        deliveries: defaultdict[int, int] = defaultdict(int)
+        position = 0
+        while True:
+            grown = self._grown
+            for raw in self.streams[consumer.stream][position:]:
+                position = raw.sequence
+                if any(matches(pattern, raw.subject) for pattern in consumer.filters):
+                    await self._deliver(consumer, handler, raw, deliveries)
+            if self._draining.is_set() and position == len(self.streams[consumer.stream]):
+                return
+            waits = [asyncio.ensure_future(grown.wait()), asyncio.ensure_future(self._draining.wait())]
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            for wait in waits:
+                wait.cancel()
+
+    async def _deliver(
+        self, consumer: Consumer, handler: Handler, raw: RawMessage, deliveries: defaultdict[int, int]
+    ) -> None:
+        while True:
+            deliveries[raw.sequence] += 1
+            failure: Exception | None = None
+            try:
+                await handler(self._decode(raw, deliveries[raw.sequence]))
+            except Exception as error:
+                failure = error
+            times = deliveries[raw.sequence]
+            match judge(failure, times, times, consumer.max_deliveries):
+                case Ack():
+                    self.acknowledged[consumer.name] += 1
+                    return
+                case Again():
+                    await asyncio.sleep(0)
+                case Bury(reason=reason):
+                    letter = DeadLetter(
+                        stream=consumer.stream,
+                        consumer=consumer.name,
+                        subject_name=raw.subject,
+                        stream_sequence=raw.sequence,
+                        reason=reason,
+                        deliveries=times,
+                        payload=raw.payload.decode(),
+                    )
+                    await self.publish(letter, cause=None)
+                    return
+
+    def put_raw(self, stream: Stream, subject: str, payload: bytes) -> None:
+        """Store bytes as they are, for messages that no service of ours would write."""
+        messages = self.streams[stream.name]
+        messages.append(RawMessage(subject, len(messages) + 1, datetime.now(UTC), payload, {}))
+        self._grown.set()
+        self._grown = asyncio.Event()
+
+    def _last_raw(self, stream: Stream, subject: str) -> RawMessage | None:
+        found = (raw for raw in reversed(self.streams[stream.name]) if raw.subject == subject)
+        return next(found, None)
+
+    @staticmethod
+    def _decode(raw: RawMessage, deliveries: int = 1) -> Message[Any]:
+        event = registry.decode(raw.subject, raw.payload)
+        return Message(event, raw.subject, raw.sequence, raw.stored_at, raw.headers, deliveries)
+
+
+class MemoryUploads:
+    """The object store UPLOADS in memory."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+
+    async def put(self, sha256: str, data: bytes) -> None:
+        """See `chassis.log.UploadStore.put`."""
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise ValueError("the digest is not the data's")
+        self.objects.setdefault(sha256, data)
+
+    async def get(self, sha256: str) -> bytes | None:
+        """See `chassis.log.UploadStore.get`."""
+        return self.objects.get(sha256)
+
+
+def matches(pattern: str, subject: str) -> bool:
+    """Return whether a NATS subject pattern (`*` one token, `>` the rest) matches `subject`."""
+    wanted, given = pattern.split("."), subject.split(".")
+    if wanted[-1] == ">":
+        wanted, given = wanted[:-1], given[: len(wanted) - 1]
+    return len(wanted) == len(given) and all(fnmatchcase(g, w) for w, g in zip(wanted, given, strict=True))
