@@ -86,11 +86,19 @@ Handler = Callable[[Message[Any]], Awaitable[None]]
 class EventLog(Protocol):
     """What a handler needs of the log."""
 
-    async def publish(self, fact: Fact, *, cause: Event[Fact] | None, expected_sequence: int | None = None) -> int:
+    async def publish(
+        self,
+        fact: Fact,
+        *,
+        cause: Event[Fact] | None,
+        expected_sequence: int | None = None,
+        fence: str | None = None,
+    ) -> int:
         """Store `fact` and return its stream sequence once the log has acknowledged it.
 
-        `expected_sequence` is the last sequence that the fact's subject may have: 0 means that nothing was ever said
-        there; None means no condition. Raises SequenceConflict and LogUnavailable.
+        `expected_sequence` is the last sequence that the fence may have: 0 means that nothing was ever said there;
+        None means no condition. The fence is a subject pattern that matches the fact's subject; by default it is that
+        subject alone. Raises SequenceConflict and LogUnavailable.
         """
         ...
 
@@ -100,6 +108,10 @@ class EventLog(Protocol):
 
     async def last(self, fact: type[F], **tokens: object) -> Message[F] | None:
         """Return the newest message on the subject that `tokens` identify, or None. A read from the stream's leader."""
+        ...
+
+    async def last_matching(self, stream: Stream, pattern: str) -> Message[Any] | None:
+        """Return the newest message whose subject matches `pattern`, or None. A read from the stream's leader."""
         ...
 
 

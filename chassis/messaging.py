@@ -174,13 +174,22 @@ class Log:
 
     # Publishing ------------------------------------------------------------------------------------------------
 
-    async def publish(self, fact: Fact, *, cause: Event[Fact] | None, expected_sequence: int | None = None) -> int:
+    async def publish(
+        self,
+        fact: Fact,
+        *,
+        cause: Event[Fact] | None,
+        expected_sequence: int | None = None,
+        fence: str | None = None,
+    ) -> int:
         """Store `fact`; see `chassis.log.EventLog.publish`."""
         event = self.envelope(fact, cause)
         subject = fact.subject()
         headers = {"Nats-Msg-Id": str(event.id)}
         if expected_sequence is not None:
             headers["Nats-Expected-Last-Subject-Sequence"] = str(expected_sequence)
+            if fence is not None:
+                headers["Nats-Expected-Last-Subject-Sequence-Subject"] = fence
         telemetry.inject(headers)
         payload = registry.encode(event)
         async with self._slots:
@@ -241,6 +250,10 @@ class Log:
         """Return the newest message about the thing that `tokens` name; raises LogUnavailable."""
         return await self._last_raw(registry.stream_of(fact), fact.subject_of(**tokens))
 
+    async def last_matching(self, stream: Stream, pattern: str) -> Message[Any] | None:
+        """Return the newest message whose subject matches `pattern`; raises LogUnavailable."""
+        return await self._last_raw(stream, pattern)
+
     async def _last_raw(self, stream: Stream, subject: str) -> Message[Any] | None:
         try:
             # Not a direct get: a replica that lags would answer "never said", and what hangs on that is a mint.
@@ -249,9 +262,10 @@ class Log:
             return None
         except (TimeoutError, nats.errors.Error) as error:
             raise LogUnavailable(f"cannot read {subject}: {type(error).__name__}") from error
+        found_on = found.subject or subject
         return Message(
-            event=registry.decode(subject, found.data or b""),
-            subject=subject,
+            event=registry.decode(found_on, found.data or b""),
+            subject=found_on,
             sequence=found.seq or 0,
             stored_at=found.time or datetime.now(UTC),
             headers=cast("dict[str, str]", found.headers or {}),

@@ -171,6 +171,15 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     last_valid_block_height: Count
 
 
+def transaction_fence(operation: UUID, chunk: int, tx: int) -> str:
+    """Return the pattern of every fact about one transaction: signed, confirmed, finalized, failed.
+
+    Whoever says anything about the transaction expects the last sequence of this pattern to be the one it read, so
+    that no one declares it failed while another signs it.
+    """
+    return f"mint.*.v1.{operation}.{chunk}.{tx}"
+
+
 class Signed(Fact, frozen=True, kw_only=True):
     """The minter intends to send this transaction. On the log before any node sees it.
 

@@ -43,12 +43,19 @@ class MemoryLog:
         decoded = [self._decode(raw) for stream in self.streams.values() for raw in stream]
         return [message for message in decoded if kind is None or isinstance(message.data, kind)]
 
-    async def publish(self, fact: Fact, *, cause: Event[Fact] | None, expected_sequence: int | None = None) -> int:
+    async def publish(
+        self,
+        fact: Fact,
+        *,
+        cause: Event[Fact] | None,
+        expected_sequence: int | None = None,
+        fence: str | None = None,
+    ) -> int:
         """See `chassis.log.EventLog.publish`."""
         if self.fail_publishes:
             raise self.fail_publishes.pop(0)
         subject, stream = fact.subject(), registry.stream_of(type(fact))
-        last = self._last_raw(stream, subject)
+        last = self._last_raw(stream, fence or subject)
         if expected_sequence is not None and expected_sequence != (last.sequence if last else 0):
             raise SequenceConflict(subject, expected_sequence)
         now = datetime.now(UTC)
@@ -79,6 +86,11 @@ class MemoryLog:
     async def last(self, fact: type[F], **tokens: object) -> Message[F] | None:
         """See `chassis.log.EventLog.last`."""
         raw = self._last_raw(registry.stream_of(fact), fact.subject_of(**tokens))
+        return self._decode(raw) if raw else None
+
+    async def last_matching(self, stream: Stream, pattern: str) -> Message[Any] | None:
+        """See `chassis.log.EventLog.last_matching`."""
+        raw = self._last_raw(stream, pattern)
         return self._decode(raw) if raw else None
 
     async def last_sequence(self, stream: Stream) -> int:
@@ -154,8 +166,8 @@ class MemoryLog:
         self._grown.set()
         self._grown = asyncio.Event()
 
-    def _last_raw(self, stream: Stream, subject: str) -> RawMessage | None:
-        found = (raw for raw in reversed(self.streams[stream.name]) if raw.subject == subject)
+    def _last_raw(self, stream: Stream, pattern: str) -> RawMessage | None:
+        found = (raw for raw in reversed(self.streams[stream.name]) if matches(pattern, raw.subject))
         return next(found, None)
 
     @staticmethod
