@@ -1,0 +1,152 @@
+"""Blocks and pins on disk. The only module of the endpoint that touches files; used by `rpc` and `gateway`.
+
+Layout under the data directory, sharded as Kubo's flat-fs does (next to last two characters of the name):
+`blocks/<shard>/<multihash in base32>.data` holds a block's bytes, `pins/<shard>/<cid>` is an empty file a pin,
+`tmp/` holds files that are being written and is emptied at the start.
+
+A block is written to `tmp/`, flushed to the disk and renamed, so that a file under `blocks/` is whole after a crash;
+what is read is verified against its CID all the same. A pin is written last: what is pinned is there.
+Blocking: call it from a worker thread. Safe for several threads; one process a directory (a lock file sees to it).
+"""
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from unixfs import Cid, CidError, FileReader
+from unixfs.multibase import encode_base32
+
+
+class BlockMissing(LookupError):
+    """No block with this CID is stored here."""
+
+    def __init__(self, cid: Cid) -> None:
+        super().__init__(f"block {cid} is not stored here")
+        self.cid = cid
+
+
+class BlockCorrupt(Exception):
+    """The stored bytes are not what the CID names. The next add of the same content heals it."""
+
+    def __init__(self, cid: Cid) -> None:
+        super().__init__(f"the stored bytes of block {cid} are damaged; add the content again")
+        self.cid = cid
+
+
+class StoreLocked(Exception):
+    """Another process uses the data directory."""
+
+
+class BlockStore:
+    """A directory of verified blocks and pins. Raises StoreLocked when another process has it."""
+
+    def __init__(self, directory: Path) -> None:
+        self._blocks = directory / "blocks"
+        self._pins = directory / "pins"
+        self._tmp = directory / "tmp"
+        for folder in (self._blocks, self._pins, self._tmp):
+            folder.mkdir(parents=True, exist_ok=True)
+        self._lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:  # stop: the other process owns the directory
+            os.close(self._lock)
+            raise StoreLocked(f"{directory} is in use by another process") from None
+        for leftover in self._tmp.iterdir():
+            leftover.unlink()
+
+    def close(self) -> None:
+        """Give the directory up; another process may have it."""
+        os.close(self._lock)
+
+    def put(self, cid: Cid, block: bytes) -> None:
+        """Store a block and return once the disk has it. Storing it again is free; a damaged copy is replaced."""
+        path = self._block_path(cid)
+        if self._intact(path, block):
+            return
+        _make_folder(path.parent)
+        descriptor, name = tempfile.mkstemp(dir=self._tmp)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(block)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(name, path)
+        except BaseException:  # stop: the caller hears why; the half-written file must not stay
+            Path(name).unlink(missing_ok=True)
+            raise
+        _sync_folder(path.parent)
+
+    def get(self, cid: Cid) -> bytes:
+        """Return a block, verified. Raises BlockMissing and BlockCorrupt."""
+        try:
+            block = self._block_path(cid).read_bytes()
+        except FileNotFoundError:
+            raise BlockMissing(cid) from None
+        if not cid.verifies(block):
+            raise BlockCorrupt(cid)
+        return block
+
+    def open_file(self, cid: Cid) -> FileReader:
+        """Return a reader of the UnixFS file under `cid`. Raises BlockMissing, BlockCorrupt and DagError."""
+        return FileReader(cid, self.get)
+
+    def pin(self, cid: Cid) -> None:
+        """Pin a graph whose every block has been put."""
+        path = self._pin_path(cid)
+        if path.exists():
+            return
+        _make_folder(path.parent)
+        path.touch(mode=0o644)
+        _sync_folder(path.parent)
+
+    def pin_present(self, cid: Cid) -> None:
+        """Pin a graph that should be here already. Raises BlockMissing, BlockCorrupt and DagError if it is not."""
+        for member in self.open_file(cid).cids(cid):
+            self.get(member)
+        self.pin(cid)
+
+    def is_pinned(self, cid: Cid) -> bool:
+        """Tell whether `cid` itself is pinned."""
+        return self._pin_path(cid).exists()
+
+    def pins(self) -> Iterator[Cid]:
+        """Yield every pinned CID, in no order."""
+        for path in self._pins.glob("*/*"):
+            try:
+                yield Cid.parse(path.name)
+            except CidError:  # skip: a stray file in the directory is not a pin
+                continue
+
+    @staticmethod
+    def _intact(path: Path, block: bytes) -> bool:
+        try:
+            return path.read_bytes() == block
+        except FileNotFoundError:
+            return False
+
+    def _block_path(self, cid: Cid) -> Path:
+        # The name is base32 of a parsed multihash: no text from outside reaches the path.
+        name = encode_base32(cid.multihash)
+        return self._blocks / name[-3:-1] / f"{name}.data"
+
+    def _pin_path(self, cid: Cid) -> Path:
+        name = str(cid)
+        return self._pins / name[-3:-1] / name
+
+
+def _make_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        folder.mkdir(exist_ok=True)
+        _sync_folder(folder.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the folder's entries (a rename, a new file) survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
