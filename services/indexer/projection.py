@@ -1,0 +1,249 @@
+"""From an event to the row changes that it means: pure, deterministic, without state.
+
+Used by the projector for every message of MINT and COLLECTION, in stream order. The rows depend on the log alone:
+times are the events' own and ids come from the events, so a replay into empty tables gives the same rows. Not done
+here: decoding bytes (`contracts.registry`) and what a change means for a row that is already there (`rows`).
+"""
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, assert_never, cast
+
+import msgspec
+
+from contracts import collection, mint
+from contracts.fact import Event, Fact
+from services.indexer.changes import (
+    CloseOperation,
+    CountCollection,
+    CreateCollection,
+    FailCollection,
+    FailItem,
+    FinalizeItems,
+    MintItem,
+    OpenCollection,
+    OpenOperation,
+    PinCollection,
+    PinItem,
+    RowChange,
+    StartOperation,
+    TouchCollection,
+)
+
+MAX_NAME = 200
+"""Characters of `mint_results.nft_name` (source document, section 5)."""
+MAX_HASH = 64
+"""Characters of `mint_results.ipfs_hash` (source document, section 5)."""
+YEARS = range(2000, 2200)
+"""Years that an event can be of; arithmetic on times beyond them is not safe."""
+
+_CID = re.compile(r"ipfs://([A-Za-z0-9]+)(?:[/?#].*)?", re.DOTALL)
+
+MintFact = (
+    mint.Requested
+    | mint.Pinned
+    | mint.PinFailed
+    | mint.Signed
+    | mint.Confirmed
+    | mint.Finalized
+    | mint.Failed
+    | mint.Completed
+)
+CollectionFact = (
+    collection.CollectionRequested
+    | collection.CollectionPinned
+    | collection.CollectionSigned
+    | collection.CollectionCreated
+    | collection.CollectionFailed
+    | collection.CollectionCounted
+)
+
+
+class Unprojectable(Exception):
+    """The event can be read but means nothing for the tables; retrying cannot help."""
+
+
+def project(event: Event[Any], sequence: int) -> Sequence[RowChange]:
+    """Return what `event`, which stands at `sequence` of its stream, changes; in order, all or nothing.
+
+    Raises Unprojectable for an event that no version of the tables could hold.
+    """
+    at = _time_of(event)
+    fact = cast("Fact", event.data)
+    if isinstance(fact, MintFact):
+        return _project_mint(fact, sequence, at)
+    if isinstance(fact, CollectionFact):
+        return _project_collection(fact, at)
+    raise Unprojectable(f"events of type {event.type} are not projected")
+
+
+def _project_mint(fact: MintFact, sequence: int, at: datetime) -> list[RowChange]:
+    match fact:
+        case mint.Requested():
+            return [_opened(fact, at)]
+        case mint.Pinned():
+            return [StartOperation(fact.operation, at), *(_pinned(fact, item, at) for item in fact.items)]
+        case mint.PinFailed():
+            failed = [item for failure in fact.failures for item in _failed(fact, failure, sequence, at)]
+            return [StartOperation(fact.operation, at), *failed]
+        case mint.Signed():
+            return [StartOperation(fact.operation, at)]
+        case mint.Confirmed():
+            minted = (_minted(fact, leaf, sequence, at) for leaf in fact.leaves)
+            return [StartOperation(fact.operation, at), *minted]
+        case mint.Finalized():
+            return [FinalizeItems(fact.operation, fact.signature, fact.slot, at)]
+        case mint.Failed():
+            return [StartOperation(fact.operation, at), *_failed(fact, fact.failure, sequence, at)]
+        case mint.Completed():
+            return [CloseOperation(fact.operation, fact.cancelled, at)]
+        case _:
+            assert_never(fact)
+
+
+def _opened(fact: mint.Requested, at: datetime) -> OpenOperation:
+    if fact.total > mint.MAX_ITEMS:
+        raise Unprojectable(f"the request is for {fact.total} items, the most is {mint.MAX_ITEMS}")
+    return OpenOperation(
+        operation=fact.operation,
+        collection=fact.collection,
+        recipient=fact.recipient,
+        operation_type=fact.operation_type,
+        batch_size=fact.batch_size,
+        metadata={"nfts": _clean(msgspec.to_builtins(fact.nfts))},
+        names=tuple(clean_text(fact.nfts[item.nft].name)[:MAX_NAME] for item in fact.items()),
+        at=at,
+    )
+
+
+def _pinned(fact: mint.Pinned, item: mint.PinnedItem, at: datetime) -> PinItem:
+    return PinItem(
+        operation=fact.operation,
+        index=item.index,
+        ipfs_uri=clean_text(item.uri),
+        ipfs_hash=ipfs_hash(item.uri),
+        image_uri=clean_text(item.image_uri),
+        at=at,
+    )
+
+
+def _minted(fact: mint.Confirmed, leaf: mint.MintedLeaf, sequence: int, at: datetime) -> MintItem:
+    return MintItem(
+        operation=fact.operation,
+        index=leaf.item,
+        signature=fact.signature,
+        asset_id=leaf.asset_id,
+        leaf_index=leaf.leaf_index,
+        nonce=leaf.nonce,
+        tree_address=fact.tree,
+        slot=fact.slot,
+        sequence=sequence,
+        at=at,
+    )
+
+
+def _failed(
+    fact: mint.PinFailed | mint.Failed, failure: mint.ItemFailure, sequence: int, at: datetime
+) -> list[FailItem]:
+    reason = clean_text(failure.reason)
+    return [FailItem(fact.operation, index, failure.code, reason, sequence, at) for index in failure.items]
+
+
+def _project_collection(fact: CollectionFact, at: datetime) -> list[RowChange]:
+    match fact:
+        case collection.CollectionRequested():
+            return [_collection_opened(fact, at)]
+        case collection.CollectionPinned():
+            return [PinCollection(fact.collection, clean_text(fact.uri), _clean_optional(fact.image_uri), at)]
+        case collection.CollectionSigned():
+            return [TouchCollection(fact.collection, at)]
+        case collection.CollectionCreated():
+            return [_collection_created(fact, at)]
+        case collection.CollectionFailed():
+            return [FailCollection(fact.collection, clean_text(fact.code), clean_text(fact.reason), at)]
+        case collection.CollectionCounted():
+            return [
+                CountCollection(
+                    collection=fact.collection,
+                    minted=fact.minted,
+                    capacity=fact.capacity,
+                    has_valid_tree=fact.has_valid_tree,
+                    supports_das=fact.supports_das,
+                    slot=fact.slot,
+                    at=at,
+                )
+            ]
+        case _:
+            assert_never(fact)
+
+
+def _collection_opened(fact: collection.CollectionRequested, at: datetime) -> OpenCollection:
+    return OpenCollection(
+        collection=fact.collection,
+        name=clean_text(fact.name),
+        symbol=clean_text(fact.symbol),
+        standard=fact.standard,
+        description=clean_text(fact.description),
+        image_url=clean_text(fact.image.uri) if isinstance(fact.image, mint.ImageUri) else None,
+        external_url=_clean_optional(fact.external_url),
+        capacity=fact.tree.capacity,
+        seller_fee_basis_points=fact.seller_fee_basis_points,
+        is_public=fact.is_public,
+        allow_minting=fact.allow_minting,
+        at=at,
+    )
+
+
+def _collection_created(fact: collection.CollectionCreated, at: datetime) -> CreateCollection:
+    return CreateCollection(
+        collection=fact.collection,
+        name=clean_text(fact.name),
+        symbol=clean_text(fact.symbol),
+        standard=fact.standard,
+        description=clean_text(fact.description),
+        image_url=_clean_optional(fact.image_uri),
+        external_url=_clean_optional(fact.external_url),
+        uri=clean_text(fact.uri),
+        tree_address=fact.tree_address,
+        collection_address=fact.collection_address,
+        creator_address=fact.creator_address,
+        capacity=fact.tree.capacity,
+        seller_fee_basis_points=fact.seller_fee_basis_points,
+        is_public=fact.is_public,
+        allow_minting=fact.allow_minting,
+        at=at,
+    )
+
+
+def ipfs_hash(uri: str) -> str | None:
+    """Return the CID of an `ipfs://` URI; None for other URIs and for what is too long to be one."""
+    found = _CID.fullmatch(uri)
+    return found[1] if found and len(found[1]) <= MAX_HASH else None
+
+
+def clean_text(text: str) -> str:
+    """Return `text` as Postgres can hold it: U+0000 has no place in its text and becomes U+FFFD."""
+    return text.replace("\x00", "\ufffd")
+
+
+def _clean_optional(text: str | None) -> str | None:
+    return None if text is None else clean_text(text)
+
+
+def _clean(value: object) -> object:
+    if isinstance(value, str):
+        return clean_text(value)
+    if isinstance(value, dict):
+        return {key: _clean(item) for key, item in cast("dict[str, object]", value).items()}
+    if isinstance(value, list | tuple):
+        return [_clean(item) for item in cast("Sequence[object]", value)]
+    return value
+
+
+def _time_of(event: Event[Any]) -> datetime:
+    if event.time.tzinfo is None:
+        raise Unprojectable("the event's time has no zone")
+    if event.time.year not in YEARS:
+        raise Unprojectable(f"the event is of the year {event.time.year}")
+    return event.time.astimezone(UTC)
