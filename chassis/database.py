@@ -1,0 +1,110 @@
+"""The parts of asyncpg that this project uses, with types (asyncpg itself has none).
+
+Used by `chassis.postgres`, `chassis.migrations` and the SQL adapters of the services: annotate with `Connection` and
+`Pool` from here. Not done here: retries and settings, see `chassis.postgres`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol, cast
+
+import asyncpg
+
+Row = Mapping[str, Any]
+"""A result row by column name; really an `asyncpg.Record`. Values are as asyncpg decodes them."""
+
+# asyncpg has no annotations; every use of its functions goes through these protocols.
+_asyncpg: Any = asyncpg
+
+
+class Executor(Protocol):
+    """What can run a statement: a connection, or a pool that lends one for the statement. Timeouts are in seconds."""
+
+    async def execute(self, query: str, /, *args: object, timeout: float | None = None) -> str:  # noqa: ASYNC109
+        """Run a statement, or a script when there are no arguments; the command's tag, like `INSERT 0 1`."""
+        ...
+
+    async def executemany(
+        self,
+        command: str,
+        /,
+        args: Iterable[Sequence[object]],
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> None:
+        """Run one statement for each argument tuple, atomically."""
+        ...
+
+    async def fetch(self, query: str, /, *args: object, timeout: float | None = None) -> list[Row]:  # noqa: ASYNC109
+        """All rows."""
+        ...
+
+    async def fetchrow(self, query: str, /, *args: object, timeout: float | None = None) -> Row | None:  # noqa: ASYNC109
+        """The first row, or None."""
+        ...
+
+    async def fetchval(self, query: str, /, *args: object, timeout: float | None = None) -> Any:  # noqa: ASYNC109
+        """The first column of the first row, or None."""
+        ...
+
+
+class Connection(Executor, Protocol):
+    """One connection; also what a pool lends."""
+
+    def transaction(self, *, isolation: str | None = None, readonly: bool = False) -> AbstractAsyncContextManager[Any]:
+        """A transaction around the body; a savepoint when one is open already."""
+        ...
+
+    def is_closed(self) -> bool:
+        """Whether the connection is gone."""
+        ...
+
+
+class Pool(Executor, Protocol):
+    """A pool of connections."""
+
+    def acquire(self, *, timeout: float | None = None) -> AbstractAsyncContextManager[Connection]:
+        """Lend a connection for the body."""
+        ...
+
+    async def close(self) -> None:
+        """Wait for lent connections and close all."""
+        ...
+
+    def terminate(self) -> None:
+        """Close all at once."""
+        ...
+
+
+class OwnedConnection(Connection, Protocol):
+    """A connection opened outside of a pool, which its opener closes."""
+
+    async def close(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109
+        """Say goodbye to the server and close."""
+        ...
+
+
+async def connect(dsn: str, *, timeout: float = 10) -> OwnedConnection:  # noqa: ASYNC109
+    """One connection to `dsn`. Raises OSError, TimeoutError or an `asyncpg.PostgresError`."""
+    return cast("OwnedConnection", await _asyncpg.connect(dsn, timeout=timeout))
+
+
+async def create_pool(
+    dsn: str,
+    *,
+    min_size: int,
+    max_size: int,
+    connect_timeout: float,
+    command_timeout: float,
+    server_settings: Mapping[str, str],
+) -> Pool:
+    """A pool with `min_size` connections open. Raises as `connect` does."""
+    pool = await _asyncpg.create_pool(
+        dsn,
+        min_size=min_size,
+        max_size=max_size,
+        timeout=connect_timeout,
+        command_timeout=command_timeout,
+        server_settings=dict(server_settings),
+    )
+    return cast("Pool", pool)

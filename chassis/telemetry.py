@@ -1,0 +1,167 @@
+"""Logs, traces and metrics of a service, set up once.
+
+Used by every main.py (`configure`), by messaging (trace context in NATS headers) and by whoever logs
+(`get_logger`). Traces and metrics are exported by OTLP/HTTP when the standard `OTEL_EXPORTER_OTLP_*` variables ask
+for it; otherwise spans only carry identifiers, so that the log lines of one mint can still be joined across
+services. Not done here: metrics' names and instruments, which belong to the code that measures.
+"""
+
+import os
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from opentelemetry import metrics, trace
+from opentelemetry.context import Context
+from opentelemetry.metrics import Meter
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from opentelemetry.util.types import AttributeValue
+
+from chassis.logs import configure_logs, get_logger
+from chassis.redaction import scrub
+from chassis.settings import LogFormat, LogLevel
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+
+__all__ = ["Context", "SpanKind", "Telemetry", "configure", "extract", "get_logger", "inject", "meter", "span"]
+
+_INSTRUMENTATION: Final = "mintstream"
+# Milliseconds the exporters get to send what is left when the service stops.
+_FLUSH_MILLIS: Final = 3000
+
+_propagator = TraceContextTextMapPropagator()
+
+
+@dataclass(frozen=True, slots=True)
+class Telemetry:
+    """What `configure` set up, to be shut down when the service ends."""
+
+    tracer_provider: "TracerProvider"
+    meter_provider: "MeterProvider | None"
+
+    def shutdown(self) -> None:
+        """Send what is still buffered, within seconds. Blocks: call it after the event loop has ended."""
+        self.tracer_provider.force_flush(_FLUSH_MILLIS)
+        self.tracer_provider.shutdown()
+        if self.meter_provider is not None:
+            self.meter_provider.shutdown(timeout_millis=_FLUSH_MILLIS)
+
+
+def configure(
+    service_name: str,
+    version: str,
+    level: LogLevel = "info",
+    format: LogFormat = "auto",  # noqa: A002  (the word of the LOG_FORMAT setting)
+    environ: Mapping[str, str] = os.environ,
+) -> Telemetry:
+    """Set up logs to stderr and, when `environ` names an OTLP endpoint, the export of traces and metrics.
+
+    Call it once in a process. OpenTelemetry keeps the first providers it is given: a second call changes the logs
+    only.
+    """
+    configure_logs(service_name, version, level, format)
+    resource = _resource(service_name, version, environ)
+    tracer_provider = _tracer_provider(resource, export=_exports("TRACES", environ))
+    trace.set_tracer_provider(tracer_provider)
+    meter_provider = None
+    if _exports("METRICS", environ):
+        meter_provider = _meter_provider(resource)
+        metrics.set_meter_provider(meter_provider)
+    return Telemetry(tracer_provider, meter_provider)
+
+
+def meter(name: str = _INSTRUMENTATION) -> Meter:
+    """The meter to make instruments with; they cost next to nothing when nothing is exported."""
+    return metrics.get_meter(name)
+
+
+@contextmanager
+def span(
+    name: str,
+    *,
+    context: Context | None = None,
+    kind: SpanKind = SpanKind.INTERNAL,
+    attributes: Mapping[str, AttributeValue] | None = None,
+) -> Generator[Span, None, None]:
+    """Run the body in a span, a child of `context` or else of the current span.
+
+    An exception that leaves the body marks the span as failed with its scrubbed text and goes on.
+    """
+    tracer = trace.get_tracer(_INSTRUMENTATION)
+    with tracer.start_as_current_span(
+        name,
+        context=context,
+        kind=kind,
+        attributes=attributes,
+        record_exception=False,  # its traceback would leave the process unscrubbed
+        set_status_on_exception=False,
+    ) as current:
+        try:
+            yield current
+        except Exception as error:  # stop here and re-raise: only noted on the span
+            text = scrub(str(error))
+            current.add_event("exception", {"exception.type": type(error).__qualname__, "exception.message": text})
+            current.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {text}"))
+            raise
+
+
+def inject(headers: dict[str, str]) -> None:
+    """Write the current span into `headers` as W3C `traceparent` (and `tracestate`); nothing outside of a span."""
+    _propagator.inject(headers)
+
+
+def extract(headers: Mapping[str, str] | None) -> Context:
+    """The context that `headers` carry; an empty one when they carry none or nonsense, so a new trace starts.
+
+    Header names are matched without regard to case, as HTTP and NATS gateways may change it.
+    """
+    lowered = {name.lower(): value for name, value in (headers or {}).items()}
+    return _propagator.extract(lowered, context=Context())
+
+
+def _resource(service_name: str, version: str, environ: Mapping[str, str]) -> "Resource":
+    from opentelemetry.sdk.resources import Resource
+
+    name = environ.get("OTEL_SERVICE_NAME") or service_name
+    return Resource.create({"service.name": name, "service.version": version, "service.namespace": "mintstream"})
+
+
+def _exports(signal: str, environ: Mapping[str, str]) -> bool:
+    """Whether the standard variables ask for the export of `signal` (TRACES or METRICS).
+
+    https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
+    """
+    if environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return False
+    if environ.get(f"OTEL_{signal}_EXPORTER", "").lower() == "none":
+        return False
+    return bool(environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or environ.get(f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT"))
+
+
+def _tracer_provider(resource: "Resource", *, export: bool) -> "TracerProvider":
+    """A provider that exports, or one that only hands out trace and span identifiers (never recording)."""
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+
+    if not export:
+        return TracerProvider(resource=resource, sampler=ALWAYS_OFF, shutdown_on_exit=False)
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False)  # sampler: OTEL_TRACES_SAMPLER
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    return provider
+
+
+def _meter_provider(resource: "Resource") -> "MeterProvider":
+    from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+
+    reader = PeriodicExportingMetricReader(OTLPMetricExporter())
+    return MeterProvider(resource=resource, metric_readers=[reader], shutdown_on_exit=False)
