@@ -1,0 +1,95 @@
+"""Health checks of a process: named, timed, cached for a moment.
+
+Used by the probe server and by the gateway's `GET /health`. Not done here: serving them over HTTP
+(`chassis.probes`).
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, Literal
+
+import msgspec
+
+from chassis.clock import Clock, SystemClock
+from chassis.redaction import scrub
+
+Check = Callable[[], Awaitable[object]]
+"""Returns when all is well; raises to say what is not. The text is shown to whoever probes."""
+
+Kind = Literal["live", "ready"]
+
+_MAX_ERROR: Final = 300
+
+
+class CheckResult(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What one check said."""
+
+    ok: bool
+    latency_ms: float
+    error: str | None = None
+
+
+class HealthReport(msgspec.Struct, frozen=True):
+    """What all checks of a kind said; `ok` when every one of them is."""
+
+    ok: bool
+    checks: Mapping[str, CheckResult]
+
+
+class Health:
+    """The checks of this process.
+
+    `live`: is it worth keeping (a failing check gets it restarted); `ready`: should work be sent to it now.
+    """
+
+    def __init__(self, clock: Clock | None = None, cache_seconds: float = 1.0, timeout_seconds: float = 3.0) -> None:
+        self._clock = clock or SystemClock()
+        self._cache_seconds = cache_seconds
+        self._timeout_seconds = timeout_seconds
+        self._checks: dict[Kind, dict[str, Check]] = {"live": {}, "ready": {}}
+        self._cached: dict[Kind, tuple[float, HealthReport]] = {}
+        self._locks: dict[Kind, asyncio.Lock] = {"live": asyncio.Lock(), "ready": asyncio.Lock()}
+        self._draining = False
+
+    def add(self, name: str, check: Check, kind: Kind = "ready") -> None:
+        """Register a check under a name that is new for its kind."""
+        if name in self._checks[kind]:
+            raise ValueError(f"there is a {kind} check named {name!r} already")
+        self._checks[kind][name] = check
+        self._cached.pop(kind, None)
+
+    def drain(self) -> None:
+        """From now on not ready, whatever the checks say."""
+        self._draining = True
+        self._cached.clear()
+
+    async def report(self, kind: Kind) -> HealthReport:
+        """Run the checks of `kind`, all at once, or give the last result if it is fresh.
+
+        Probes that come together share one run, so probing often costs the dependencies nothing more.
+        """
+        async with self._locks[kind]:
+            cached = self._cached.get(kind)
+            if cached is not None and self._clock.monotonic() < cached[0]:
+                return cached[1]
+            checks = dict(self._checks[kind])
+            results = await asyncio.gather(*(self._run(check) for check in checks.values()))
+            by_name = dict(zip(checks, results, strict=True))
+            if kind == "ready" and self._draining:
+                by_name["lifecycle"] = CheckResult(ok=False, latency_ms=0.0, error="shutting down")
+            report = HealthReport(ok=all(result.ok for result in by_name.values()), checks=by_name)
+            self._cached[kind] = (self._clock.monotonic() + self._cache_seconds, report)
+            return report
+
+    async def _run(self, check: Check) -> CheckResult:
+        start = self._clock.monotonic()
+        error: str | None = None
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                await check()
+        except TimeoutError:  # stop: the next probe tries again
+            error = f"no answer in {self._timeout_seconds:g} s"
+        except Exception as problem:  # stop: any failure of a check is its result
+            error = scrub(f"{type(problem).__name__}: {problem}")[:_MAX_ERROR]
+        latency = round((self._clock.monotonic() - start) * 1000, 2)
+        return CheckResult(ok=error is None, latency_ms=latency, error=error)
