@@ -264,9 +264,19 @@ def _leaf_proof(value: Json) -> LeafProof:
     )
 
 
-PLAIN = (
-    "lamports max_depth max_buffer_size canopy_depth public owner_signs name symbol uri seller_fee_basis_points amount"
-).split()
+PLAIN = [
+    "lamports",
+    "max_depth",
+    "max_buffer_size",
+    "canopy_depth",
+    "public",
+    "owner_signs",
+    "name",
+    "symbol",
+    "uri",
+    "seller_fee_basis_points",
+    "amount",
+]
 
 
 def _argument(call: str, name: str, value: Any) -> Any:
