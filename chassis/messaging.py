@@ -10,7 +10,8 @@ import asyncio
 import base64
 import hashlib
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Self, TypeVar, cast
 
@@ -19,7 +20,7 @@ import nats.errors
 import nats.js.errors
 import structlog
 import uuid_utils.compat as uuid_utils
-from nats.aio.client import Client
+from nats.aio.client import Client, RawCredentials
 from nats.js import JetStreamContext, api
 
 from chassis import telemetry
@@ -27,6 +28,7 @@ from chassis.clock import Clock, SystemClock
 from chassis.delivery import BurialCap, backoff
 from chassis.log import Handler, LogUnavailable, Message, RawMessage, SequenceConflict
 from chassis.messaging_pull import ConsumerLoop, StreamReader
+from chassis.settings import ServiceSettings
 from contracts import registry
 from contracts.dead import DeadLetter
 from contracts.fact import Event, Fact, Producer
@@ -50,10 +52,22 @@ class Connection:
     servers: tuple[str, ...]
     producer: Producer
     user: str | None = None
-    password: str | None = None
-    credentials_file: str | None = None
+    password: str | None = field(default=None, repr=False)
+    credentials: str | None = field(default=None, repr=False)
+    """Contents of a NATS .creds file: a user JWT and its seed."""
     timeout: float = 5.0
     replicas: int = 1
+
+    @classmethod
+    def of(cls, settings: ServiceSettings, producer: Producer) -> Self:
+        """Return the connection that a service's settings describe."""
+        return cls(
+            servers=tuple(server.strip() for server in settings.nats_url.split(",")),
+            producer=producer,
+            user=settings.nats_user,
+            password=settings.nats_password.reveal() if settings.nats_password else None,
+            credentials=settings.nats_creds.reveal() if settings.nats_creds else None,
+        )
 
 
 class Log:
@@ -94,14 +108,24 @@ class Log:
         }
         if connection.user is not None:
             options |= {"user": connection.user, "password": connection.password}
-        if connection.credentials_file is not None:
-            options["user_credentials"] = connection.credentials_file
+        if connection.credentials is not None:
+            options["user_credentials"] = RawCredentials(connection.credentials)
         try:
             # The client would try for ever; a service that starts without its log must say so instead.
             client = await asyncio.wait_for(nats.connect(list(connection.servers), **options), connection.timeout * 4)
         except (TimeoutError, OSError, nats.errors.Error) as error:
             raise LogUnavailable(f"no NATS server answers at {', '.join(connection.servers)}: {error}") from error
         return cls(client, connection, clock or SystemClock())
+
+    @classmethod
+    @asynccontextmanager
+    async def session(cls, connection: Connection, clock: Clock | None = None) -> AsyncIterator[Self]:
+        """Connect, and close on leaving."""
+        log = await cls.connect(connection, clock)
+        try:
+            yield log
+        finally:
+            await log.close()
 
     async def close(self) -> None:
         """Flush and close the connection. Consumers must have been drained before."""

@@ -176,15 +176,20 @@ class ConsumerLoop:
     async def _verdict(self, raw: RawMessage, deliveries: int) -> Verdict:
         failure: Exception | None = None
         name = f"process {self.consumer.name}"
-        with telemetry.span(name, context=telemetry.extract(raw.headers), attributes=self._attributes(raw)):
-            try:
+        try:
+            with telemetry.span(
+                name,
+                context=telemetry.extract(raw.headers),
+                kind=telemetry.SpanKind.CONSUMER,
+                attributes=self._attributes(raw),
+            ):
                 event = registry.decode(raw.subject, raw.payload)
                 await self.handler(
                     Message(event, raw.subject, raw.sequence, raw.stored_at, raw.headers, deliveries=deliveries)
                 )
-            except Exception as error:
-                # Every failure is judged in one place; nothing is swallowed here.
-                failure = error
+        except Exception as error:
+            # Every failure is judged in one place, below; nothing is swallowed.
+            failure = error
         unknown = self._unknown_failures.get(raw.sequence, 0) + 1
         verdict = judge(failure, deliveries, unknown, self.consumer.max_deliveries)
         if isinstance(verdict, Again):

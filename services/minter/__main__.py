@@ -1,0 +1,5 @@
+"""`python -m services.minter`."""
+
+from services.minter.main import main
+
+main()

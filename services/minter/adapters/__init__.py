@@ -1,0 +1,1 @@
+"""The minter's adapters to the world."""

@@ -1,0 +1,196 @@
+"""The landing protocol: plan, intend, send, judge; the shell around `landing.next_step`.
+
+For each side effect, what is persisted before it: a send has its bytes on the log; a second signature has the proof
+of the first one's death in the step that led to it, and the fence refuses it if anybody else spoke meanwhile. Dying on
+any line leaves the log saying what is in flight, and the next worker starts by reading it.
+"""
+
+import asyncio
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+from solders.instruction import Instruction
+
+from chassis.clock import Clock
+from chassis.log import RetryLater, SequenceConflict
+from contracts.mint import Attempt
+from services.minter.landing import Landed, Refused, Send, Sign, SignatureState, Wait, next_step
+from services.minter.plan import MAX_COMPUTE_UNITS, compose, compute_limit, wire_text
+from services.minter.ports import Chain, ChainUnavailable, RecentBlockhash
+from services.minter.refusals import Refusal, classify
+from services.minter.signer import Signer
+from services.minter.watcher import SignatureWatcher
+
+PAUSE = 5.0
+"""Seconds before a request is tried again that the cluster cannot take now (busy, or the wallet is empty)."""
+
+_logger = structlog.stdlib.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class SignedRecord:
+    """What the log holds of one transaction: every attempt, and the newest one's wire bytes."""
+
+    attempts: tuple[Attempt, ...]
+    wire: bytes
+
+
+class Settled(Exception):
+    """The log already says how this transaction ended; there is nothing left to do."""
+
+
+class Transaction(Protocol):
+    """One transaction to land, and its place on the log."""
+
+    @property
+    def label(self) -> str:
+        """What it is, for log lines."""
+        ...
+
+    async def read(self) -> SignedRecord | None:
+        """Return what the log holds; None when nothing was signed yet. Raises Settled when it has ended."""
+        ...
+
+    async def instructions(self) -> Sequence[Instruction]:
+        """Return what the transaction is to do."""
+        ...
+
+    @property
+    def co_signers(self) -> Sequence[str]:
+        """Purposes of the derived keys that sign beside the wallet."""
+        ...
+
+    async def intend(self, attempt: Attempt, wire_base64: str, earlier: tuple[Attempt, ...]) -> None:
+        """Put the attempt on the log if nobody has spoken since `read`; raises SequenceConflict."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OnChain:
+    """The transaction landed with this attempt."""
+
+    attempt: Attempt
+    state: SignatureState
+
+
+class Lander:
+    """Lands transactions, each exactly once; at most `max_in_flight` at a time."""
+
+    def __init__(
+        self,
+        chain: Chain,
+        signer: Signer,
+        watcher: SignatureWatcher,
+        clock: Clock,
+        *,
+        max_in_flight: int,
+        micro_lamports: int = 0,
+    ) -> None:
+        self._chain = chain
+        self._signer = signer
+        self._watcher = watcher
+        self._clock = clock
+        self._slots = asyncio.Semaphore(max_in_flight)
+        self._micro_lamports = micro_lamports
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """Let every landing hand its transaction back at its next step; the log says where it stands."""
+        self._stopping.set()
+
+    async def land(self, transaction: Transaction) -> OnChain | Refusal:
+        """Return once the transaction is on chain or provably never will be.
+
+        Raises Settled when the log already says how it ended, RetryLater when it cannot go on now.
+        """
+        async with self._slots:
+            return await self._land(transaction)
+
+    async def _land(self, transaction: Transaction) -> OnChain | Refusal:
+        record = await transaction.read()
+        sent_at: float | None = None
+        while True:
+            if self._stopping.is_set():
+                raise RetryLater("the minter is stopping", after=0.0)
+            attempts = record.attempts if record else ()
+            view = await self._watcher.view(attempts) if attempts else None
+            since_send = None if sent_at is None else self._clock.monotonic() - sent_at
+            match next_step(attempts, view, since_send):
+                case Sign(number=number):
+                    refusal = await self._sign(transaction, number, attempts)
+                    if refusal is not None:
+                        return refusal
+                    record, sent_at = await transaction.read(), None
+                case Send():
+                    assert record is not None
+                    await self._send(record, transaction.label)
+                    sent_at = self._clock.monotonic()
+                case Wait():
+                    continue
+                case Landed(attempt=attempt, state=state):
+                    return OnChain(attempt, state)
+                case Refused(refusal=refusal):
+                    return refusal
+
+    async def _sign(self, transaction: Transaction, number: int, earlier: tuple[Attempt, ...]) -> Refusal | None:
+        """Plan and intend one attempt. A refused intention is no error: the caller reads who was first."""
+        try:
+            work = await transaction.instructions()
+            blockhash = await self._chain.recent_blockhash()
+            compute_units = await self._simulate(transaction, work, blockhash)
+        except ChainUnavailable as error:
+            # Nothing was signed. Try again later: no node could be asked.
+            raise RetryLater(f"planning {transaction.label}: {error}", after=1.0) from error
+        if isinstance(compute_units, Refusal):
+            return compute_units
+        signed = self._signer.sign(
+            compose(
+                work,
+                self._signer.pubkey,
+                blockhash,
+                compute_units=compute_units,
+                micro_lamports=self._micro_lamports,
+            ),
+            transaction.co_signers,
+        )
+        attempt = Attempt(
+            number=number,
+            signature=str(signed.signatures[0]),
+            blockhash=str(blockhash.blockhash),
+            last_valid_block_height=blockhash.last_valid_block_height,
+        )
+        try:
+            await transaction.intend(attempt, wire_text(signed), earlier)
+        except SequenceConflict:
+            # Another worker holds this attempt. Our bytes were sent nowhere and are forgotten here.
+            _logger.info("following another worker's attempt", transaction=transaction.label, number=number)
+        return None
+
+    async def _simulate(
+        self, transaction: Transaction, work: Sequence[Instruction], blockhash: RecentBlockhash
+    ) -> int | Refusal:
+        message = compose(
+            work, self._signer.pubkey, blockhash, compute_units=MAX_COMPUTE_UNITS, micro_lamports=self._micro_lamports
+        )
+        outcome = await self._chain.simulate(self._signer.sign(message, transaction.co_signers))
+        if outcome.error is None:
+            return compute_limit(outcome.units_consumed)
+        refusal = classify(outcome.error)
+        if refusal is None:
+            raise RetryLater(f"{transaction.label} cannot land now: {outcome.error}", after=PAUSE)
+        return refusal
+
+    async def _send(self, record: SignedRecord, label: str) -> None:
+        try:
+            await self._chain.send(record.wire)
+        except ChainUnavailable as error:
+            # It may have been taken all the same. The loop looks at the chain and sends again.
+            _logger.warning("send not acknowledged", transaction=label, reason=str(error))
+
+
+def wire_bytes(wire_base64: str) -> bytes:
+    """Return the wire bytes of a transaction that the log holds."""
+    return base64.b64decode(wire_base64, validate=True)

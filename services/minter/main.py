@@ -1,0 +1,65 @@
+"""The minter's composition root: builds the parts, wires them, runs them."""
+
+import sys
+
+from chassis import lifecycle
+from chassis.lifecycle import Lifecycle
+from chassis.messaging import Connection, Log
+from chassis.settings import load_or_exit
+from contracts.fact import Producer
+from contracts.streams import MINTER_COLLECTION, MINTER_FINALITY, MINTER_MINT
+from services.minter.adapters.solana_rpc import SolanaRpc
+from services.minter.founding import Founding
+from services.minter.lander import Lander
+from services.minter.minting import Minting
+from services.minter.settings import MinterSettings
+from services.minter.signer import KeyRefused, Signer
+from services.minter.watcher import SignatureWatcher
+
+NAME = "minter"
+VERSION = "0.1.0"
+COLLECTION_CONCURRENCY = 4
+FINALITY_CONCURRENCY = 512
+
+
+async def serve(life: Lifecycle, settings: MinterSettings, signer: Signer) -> None:
+    """Run the minter until it is told to drain."""
+    chain = await life.enter(SolanaRpc.connect(settings.rpc_url, life.clock))
+    log = await life.enter(Log.session(Connection.of(settings, Producer(name=NAME, version=VERSION)), life.clock))
+    await log.declare()
+    watcher = SignatureWatcher(chain, life.clock, settings.status_interval_ms / 1000)
+    lander = Lander(
+        chain,
+        signer,
+        watcher,
+        life.clock,
+        max_in_flight=settings.minter_max_in_flight,
+        micro_lamports=settings.priority_fee_micro_lamports,
+    )
+    minting = Minting(log, chain, lander, watcher, signer.pubkey, life.clock)
+    founding = Founding(log, chain, lander, signer)
+    life.health.add("nats", log.ping)
+    life.health.add("solana", chain.check)
+    life.spawn("watcher", watcher.run(), background=True)
+    life.spawn("mint", log.consume(MINTER_MINT, minting.on_pinned, concurrency=settings.minter_concurrency))
+    life.spawn("finality", log.consume(MINTER_FINALITY, minting.on_confirmed, concurrency=FINALITY_CONCURRENCY))
+    life.spawn("collections", log.consume(MINTER_COLLECTION, founding.on_pinned, concurrency=COLLECTION_CONCURRENCY))
+    await life.draining.wait()
+    lander.stop()
+    log.drain()
+
+
+def main() -> None:
+    """Run the minter as a process."""
+    settings = load_or_exit(MinterSettings)
+    try:
+        signer = Signer.from_secret(settings.private_key)
+    except KeyRefused as error:
+        # Stop: the operator has to give another key.
+        print(f"minter: {error}", file=sys.stderr)  # noqa: T201  (before logging is set up)
+        sys.exit(2)
+
+    async def service(life: Lifecycle) -> None:
+        await serve(life, settings, signer)
+
+    sys.exit(lifecycle.run(service, name=NAME, settings=settings, version=VERSION))

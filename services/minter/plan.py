@@ -1,0 +1,198 @@
+"""Planning: from facts to instructions, and from instructions to a message. Pure.
+
+Which items share a transaction is decided here too: today one item each, so a transaction's number within its chunk
+is the item's position in it.
+"""
+
+import base64
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from solders.compute_budget import set_compute_unit_limit, set_compute_unit_price
+from solders.instruction import Instruction
+from solders.message import MessageV0
+from solders.pubkey import Pubkey
+from solders.transaction import VersionedTransaction
+
+from bubblegum import collections as onchain_collections
+from bubblegum import instructions
+from bubblegum.changes import Minted
+from bubblegum.decode import decode
+from bubblegum.programs import MPL_ACCOUNT_COMPRESSION, SPL_ACCOUNT_COMPRESSION
+from bubblegum.transaction import ExecutedTransaction
+from bubblegum.types import Collection, Creator, MetadataArgs, MetadataArgsV2
+from contracts.collection import CollectionCreated, CollectionRequested, Standard, TreeShape
+from contracts.mint import MintedLeaf, Pinned, PinnedItem
+from services.minter.ports import RecentBlockhash
+
+MAX_COMPUTE_UNITS: Final = 1_400_000
+"""Most compute units that a transaction may ask for (Solana runtime)."""
+COMPUTE_MARGIN: Final = 1.15
+"""What is asked for beyond the simulated units: a tree's changelog can cost a little more when it has moved on."""
+
+
+class LeavesMismatch(Exception):
+    """A landed transaction did not mint what was asked of it. Never expected; a person must look."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedTransaction:
+    """Items of a chunk that are minted by one transaction; `tx` is its number within the chunk."""
+
+    tx: int
+    items: tuple[PinnedItem, ...]
+
+
+def transactions(pinned: Pinned) -> Iterator[PlannedTransaction]:
+    """Yield the chunk's transactions. The same chunk gives the same transactions, for ever."""
+    for tx, item in enumerate(pinned.items):
+        yield PlannedTransaction(tx, (item,))
+
+
+def mint_instructions(
+    collection: CollectionCreated, recipient: str, items: Sequence[PinnedItem], wallet: Pubkey
+) -> list[Instruction]:
+    """Return one mint instruction an item; `wallet` pays and is tree creator and collection authority."""
+    owner, tree = Pubkey.from_string(recipient), Pubkey.from_string(collection.tree_address)
+    address = Pubkey.from_string(collection.collection_address)
+    creators = (Creator(wallet, verified=False, share=100),)
+    found: list[Instruction] = []
+    for item in items:
+        if collection.standard is Standard.V2:
+            metadata_v2 = MetadataArgsV2(
+                name=item.name,
+                symbol=item.symbol,
+                uri=item.uri,
+                seller_fee_basis_points=collection.seller_fee_basis_points,
+                creators=creators,
+                collection=address,
+            )
+            found.append(
+                instructions.mint_v2(
+                    tree=tree, payer=wallet, leaf_owner=owner, metadata=metadata_v2, core_collection=address
+                )
+            )
+        else:
+            metadata_v1 = MetadataArgs(
+                name=item.name,
+                symbol=item.symbol,
+                uri=item.uri,
+                seller_fee_basis_points=collection.seller_fee_basis_points,
+                creators=creators,
+                collection=Collection(verified=False, key=address),
+            )
+            found.append(
+                instructions.mint_to_collection_v1(
+                    tree=tree,
+                    payer=wallet,
+                    tree_creator_or_delegate=wallet,
+                    collection_authority=wallet,
+                    collection_mint=address,
+                    leaf_owner=owner,
+                    metadata=metadata_v1,
+                )
+            )
+    return found
+
+
+def collection_instructions(
+    requested: CollectionRequested, uri: str, address: Pubkey, wallet: Pubkey, mint_rent: int
+) -> list[Instruction]:
+    """Return the instructions of the transaction that makes the collection asset; `address` and `wallet` sign.
+
+    `mint_rent` is the rent exemption in lamports of an SPL mint account; V2 does not use it.
+    """
+    if requested.standard is Standard.V2:
+        return [
+            onchain_collections.create_core_collection(
+                payer=wallet, collection=address, name=requested.name, uri=uri, update_authority=wallet
+            )
+        ]
+    return onchain_collections.create_token_metadata_collection(
+        payer=wallet,
+        mint=address,
+        authority=wallet,
+        mint_lamports=mint_rent,
+        name=requested.name,
+        symbol=requested.symbol,
+        uri=uri,
+        seller_fee_basis_points=requested.seller_fee_basis_points,
+    )
+
+
+def tree_instructions(
+    standard: Standard, shape: TreeShape, tree: Pubkey, wallet: Pubkey, rent: int
+) -> list[Instruction]:
+    """Return the instructions of the transaction that makes the tree; `tree` and `wallet` sign, `rent` in lamports."""
+    account = instructions.create_tree_account(
+        payer=wallet,
+        tree=tree,
+        lamports=rent,
+        max_depth=shape.max_depth,
+        max_buffer_size=shape.max_buffer_size,
+        canopy_depth=shape.canopy_depth,
+        compression_program=MPL_ACCOUNT_COMPRESSION if standard is Standard.V2 else SPL_ACCOUNT_COMPRESSION,
+    )
+    if standard is Standard.V2:
+        config = instructions.create_tree_config_v2(
+            payer=wallet, tree=tree, max_depth=shape.max_depth, max_buffer_size=shape.max_buffer_size, public=False
+        )
+    else:
+        config = instructions.create_tree_config(
+            payer=wallet,
+            tree=tree,
+            tree_creator=wallet,
+            max_depth=shape.max_depth,
+            max_buffer_size=shape.max_buffer_size,
+            public=False,
+        )
+    return [account, config]
+
+
+def compose(
+    work: Sequence[Instruction],
+    wallet: Pubkey,
+    blockhash: RecentBlockhash,
+    *,
+    compute_units: int,
+    micro_lamports: int,
+) -> MessageV0:
+    """Return a v0 message with its compute budget; `micro_lamports` is the priority fee for one compute unit."""
+    budget = [set_compute_unit_limit(compute_units)]
+    if micro_lamports:
+        budget.append(set_compute_unit_price(micro_lamports))
+    return MessageV0.try_compile(wallet, [*budget, *work], [], blockhash.blockhash)
+
+
+def compute_limit(units_consumed: int) -> int:
+    """Return the compute units to ask for, given what a simulation used."""
+    return min(MAX_COMPUTE_UNITS, int(units_consumed * COMPUTE_MARGIN) + 1_000)
+
+
+def wire_text(transaction: VersionedTransaction) -> str:
+    """Return the signed transaction's wire bytes in base64, as they stand on the log."""
+    return base64.b64encode(bytes(transaction)).decode()
+
+
+def minted_leaves(transaction: ExecutedTransaction, tree: str, items: Sequence[PinnedItem]) -> tuple[MintedLeaf, ...]:
+    """Return the leaves that the transaction wrote into `tree`, one an item, in the items' order.
+
+    Decoded from the transaction's own inner instructions; raises LeavesMismatch when they are not what was asked for.
+    """
+    minted = [change for change in decode(transaction) if isinstance(change, Minted) and str(change.tree) == tree]
+    if [change.metadata.uri for change in minted] != [item.uri for item in items]:
+        raise LeavesMismatch(
+            f"transaction {transaction.signature} minted {len(minted)} leaves, not the {len(items)} it was signed for"
+        )
+    return tuple(
+        MintedLeaf(
+            item=item.index,
+            asset_id=str(change.asset_id),
+            leaf_index=change.leaf_index,
+            nonce=change.nonce,
+            owner=str(change.owner),
+            leaf_hash=change.leaf.leaf_hash.hex(),
+        )
+        for item, change in zip(items, minted, strict=True)
+    )

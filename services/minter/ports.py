@@ -1,0 +1,88 @@
+"""What the minter needs of the world outside the log: a chain, as narrow as the landing protocol allows."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from solders.hash import Hash
+from solders.transaction import VersionedTransaction
+
+from bubblegum.transaction import ExecutedTransaction
+from services.minter.landing import SignatureState
+from services.minter.refusals import TransactionError
+
+
+class ChainUnavailable(Exception):
+    """No node answered, or what it answered is no answer. Proves nothing; ask again."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecentBlockhash:
+    """A blockhash and the last block height at which a transaction that carries it can land."""
+
+    blockhash: Hash
+    last_valid_block_height: int
+
+
+@dataclass(frozen=True, slots=True)
+class FinalizedHead:
+    """The newest finalized block of one node."""
+
+    slot: int
+    block_height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Statuses:
+    """Signatures that were found, as of a bank at `context_slot`."""
+
+    context_slot: int
+    found: Mapping[str, SignatureState]
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """The outcome of running a transaction without committing it."""
+
+    error: TransactionError | None
+    units_consumed: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmedTransaction:
+    """A transaction as the chain executed it, and what it cost in lamports."""
+
+    executed: ExecutedTransaction
+    fee: int
+
+
+class Chain(Protocol):
+    """A Solana cluster. Every method raises ChainUnavailable when it cannot tell."""
+
+    async def recent_blockhash(self) -> RecentBlockhash:
+        """Return a blockhash of a confirmed block, at most seconds old."""
+        ...
+
+    async def simulate(self, transaction: VersionedTransaction) -> Simulation:
+        """Run `transaction` on the newest confirmed state, signatures unchecked."""
+        ...
+
+    async def send(self, wire: bytes) -> None:
+        """Hand signed bytes to a node, without preflight. Returning says nothing about landing."""
+        ...
+
+    async def finalized_head(self) -> FinalizedHead:
+        """Return slot and block height of one node's newest finalized block, from a single answer."""
+        ...
+
+    async def statuses(self, signatures: Sequence[str], *, search_history: bool) -> Statuses:
+        """Look up at most 256 signatures, among recent ones or in the whole history."""
+        ...
+
+    async def transaction(self, signature: str) -> ConfirmedTransaction | None:
+        """Return a confirmed transaction with its inner instructions; None while the node does not have it."""
+        ...
+
+    async def minimum_rent(self, size: int) -> int:
+        """Return the lamports that make an account of `size` bytes exempt from rent."""
+        ...

@@ -1,0 +1,125 @@
+"""Watching signatures: one look for all transactions in flight, as often as the interval says.
+
+Used by the lander and by the finality handler. Whoever asks waits for a look that began after it asked. Signatures
+are looked up 256 at a time; a look through the whole history is made only for attempts that seem expired.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from chassis.clock import Clock
+from contracts.mint import Attempt
+from services.minter.landing import ChainView, looks_expired
+from services.minter.ports import Chain, ChainUnavailable, FinalizedHead, Statuses
+
+MAX_SIGNATURES: Final = 256
+"""Most signatures of one getSignatureStatuses call (Solana RPC API)."""
+HEAD_MAX_AGE: Final = 1.0
+"""Seconds for which a finalized head is used again. An older head only delays a proof of expiry."""
+
+_logger = structlog.stdlib.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    attempts: tuple[Attempt, ...]
+    answer: "asyncio.Future[ChainView | None]"
+
+
+class SignatureWatcher:
+    """Answers `view` from shared looks at the chain; `run` must be running."""
+
+    def __init__(self, chain: Chain, clock: Clock, interval: float) -> None:
+        self._chain = chain
+        self._clock = clock
+        self._interval = interval
+        self._waiting: list[_Request] = []
+        self._wake = asyncio.Event()
+        self._head: FinalizedHead | None = None
+        self._head_read_at = float("-inf")
+
+    async def view(self, attempts: Sequence[Attempt]) -> ChainView | None:
+        """Return what the chain says of these attempts now; None when no node could tell."""
+        answer: asyncio.Future[ChainView | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Request(tuple(attempts), answer))
+        self._wake.set()
+        return await answer
+
+    async def run(self) -> None:
+        """Look for whoever waits, until cancelled."""
+        while True:
+            await self._wake.wait()
+            await self._clock.sleep(self._interval)
+            self._wake.clear()
+            requests, self._waiting = self._waiting, []
+            requests = [request for request in requests if not request.answer.done()]
+            try:
+                await self._answer(requests)
+            finally:
+                # Also when this task is being cancelled: nobody is left waiting for a look that never comes.
+                for request in requests:
+                    if not request.answer.done():
+                        request.answer.set_result(None)
+
+    async def _answer(self, requests: Sequence[_Request]) -> None:
+        try:
+            head = await self._finalized_head()
+        except ChainUnavailable as error:
+            # Without the head no attempt can be proven expired; whether one landed can still be seen.
+            _logger.warning("finalized head not read", reason=str(error))
+            head = None
+        height = head.block_height if head else None
+        recent = [r for r in requests if not any(looks_expired(attempt, height) for attempt in r.attempts)]
+        expired = [r for r in requests if r not in recent]
+        await asyncio.gather(
+            *(self._look(batch, head, search_history=False) for batch in batches(recent)),
+            *(self._look(batch, head, search_history=True) for batch in batches(expired)),
+        )
+
+    async def _finalized_head(self) -> FinalizedHead:
+        now = self._clock.monotonic()
+        if self._head is None or now - self._head_read_at >= HEAD_MAX_AGE:
+            self._head = await self._chain.finalized_head()
+            self._head_read_at = now
+        return self._head
+
+    async def _look(self, requests: Sequence[_Request], head: FinalizedHead | None, *, search_history: bool) -> None:
+        signatures = [attempt.signature for request in requests for attempt in request.attempts]
+        try:
+            statuses = await self._chain.statuses(signatures, search_history=search_history)
+        except ChainUnavailable as error:
+            # Unknown is not failed: these requests are answered with None, and ask again.
+            _logger.warning("signatures not read", count=len(signatures), reason=str(error))
+            return
+        height = head.block_height if head and fits(head, statuses) else None
+        for request in requests:
+            if request.answer.done():
+                continue
+            wanted = {attempt.signature for attempt in request.attempts}
+            states = {signature: state for signature, state in statuses.found.items() if signature in wanted}
+            request.answer.set_result(ChainView(states, height, search_history))
+
+
+def fits(head: FinalizedHead, statuses: Statuses) -> bool:
+    """Return whether the bank that answered for the signatures is at least as new as the finalized head.
+
+    Otherwise a node behind the head would prove an attempt expired that it merely has not seen land.
+    """
+    return statuses.context_slot >= head.slot
+
+
+def batches(requests: Sequence[_Request]) -> list[list[_Request]]:
+    """Cut requests into lists of at most MAX_SIGNATURES signatures; a request is never cut."""
+    found: list[list[_Request]] = []
+    room = 0
+    for request in requests:
+        if len(request.attempts) > room:
+            found.append([])
+            room = MAX_SIGNATURES
+        found[-1].append(request)
+        room -= len(request.attempts)
+    return found
