@@ -9,7 +9,7 @@ What is not done here: what becomes of a message (`chassis.delivery` decides), a
 import asyncio
 import base64
 import hashlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -119,7 +119,7 @@ class Log:
 
     @classmethod
     @asynccontextmanager
-    async def session(cls, connection: Connection, clock: Clock | None = None) -> AsyncIterator[Self]:
+    async def session(cls, connection: Connection, clock: Clock | None = None) -> AsyncGenerator[Self]:
         """Connect, and close on leaving."""
         log = await cls.connect(connection, clock)
         try:

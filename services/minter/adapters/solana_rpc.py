@@ -6,15 +6,15 @@ whose path may hold an API key.
 
 import asyncio
 import json
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeVar, cast
+from typing import Any, Final, Protocol, Self, TypeVar, cast
 
 from solana.exceptions import SolanaRpcException
 from solana.rpc.async_api import AsyncClient
 from solana.rpc.commitment import Confirmed, Finalized
 from solana.rpc.core import RPCException
-from solana.rpc.types import TxOpts
+from solana.rpc.models import TxOpts
 from solders.errors import SerdeJSONError
 from solders.signature import Signature
 from solders.transaction import VersionedTransaction
@@ -32,9 +32,6 @@ from services.minter.ports import (
     Statuses,
 )
 from services.minter.refusals import TransactionError
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 BLOCKHASH_MAX_AGE: Final = 2.0
 """Seconds for which a blockhash is shared; it lives for about a minute."""
@@ -67,7 +64,7 @@ class SolanaRpc:
 
     @classmethod
     @asynccontextmanager
-    async def connect(cls, url: str, clock: Clock) -> "AsyncIterator[Self]":
+    async def connect(cls, url: str, clock: Clock) -> AsyncGenerator[Self]:
         """Open a client for the node at `url`, closed on leaving. Nothing is asked of the node yet."""
         client = AsyncClient(url, timeout=TIMEOUT, max_connections=MAX_CONNECTIONS, http2=False)
         try:
@@ -99,8 +96,6 @@ class SolanaRpc:
     async def finalized_head(self) -> FinalizedHead:
         """See `Chain.finalized_head`: getEpochInfo tells slot and block height in one answer."""
         value = (await _answer("getEpochInfo", self._client.get_epoch_info(Finalized))).value
-        if value.block_height is None:
-            raise ChainUnavailable("getEpochInfo tells no block height")
         return FinalizedHead(value.absolute_slot, value.block_height)
 
     async def statuses(self, signatures: Sequence[str], *, search_history: bool) -> Statuses:
