@@ -150,7 +150,12 @@ class LandingMachine(RuleBasedStateMachine):
             states[each.signature] = SignatureState(at, level)
         return ChainView(states, final, searched)
 
-    @rule(lag=st.integers(0, 12), searched=st.booleans(), read=st.integers(0, 3), silent=st.booleans())
+    @rule(
+        lag=st.sampled_from([0, 0, 0, 1, 2, 5, 12]),
+        searched=st.booleans(),
+        read=st.sampled_from([0, 0, 0, 1]),
+        silent=st.sampled_from([False, False, False, True]),
+    )
     def work(self, lag: int, searched: bool, read: int, silent: bool) -> None:
         known = tuple(self.attempts[: max(0, len(self.attempts) - read)])
         seen_by_node = None if silent else self.look(lag, searched)
@@ -174,7 +179,7 @@ class LandingMachine(RuleBasedStateMachine):
         if self.landed_at(signature) is None and self.height <= of.last_valid_block_height:
             self.blocks[-1].add(signature)
 
-    @rule(count=st.integers(1, 5))
+    @rule(count=st.integers(1, 15))
     def pass_time(self, count: int) -> None:
         self.blocks.extend(set() for _ in range(count))
 
@@ -194,7 +199,7 @@ class LandingMachine(RuleBasedStateMachine):
         assert [each.number for each in self.attempts] == list(range(1, len(self.attempts) + 1))
 
 
-LandingMachine.TestCase.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
+LandingMachine.TestCase.settings = settings(max_examples=400, stateful_step_count=40, deadline=None)
 TestLandingMachine = LandingMachine.TestCase
 
 
