@@ -264,19 +264,8 @@ def _leaf_proof(value: Json) -> LeafProof:
     )
 
 
-PLAIN = [
-    "lamports",
-    "max_depth",
-    "max_buffer_size",
-    "canopy_depth",
-    "public",
-    "owner_signs",
-    "name",
-    "symbol",
-    "uri",
-    "seller_fee_basis_points",
-    "amount",
-]
+_PLAIN = ("lamports", "max_depth", "max_buffer_size", "canopy_depth", "public", "owner_signs", "amount")
+_PLAIN_TEXT = ("name", "symbol", "uri", "seller_fee_basis_points")
 
 
 def _argument(call: str, name: str, value: Any) -> Any:
@@ -288,7 +277,7 @@ def _argument(call: str, name: str, value: Any) -> Any:
         "asset_data": bytes.fromhex,
         "asset_data_schema": AssetDataSchema,
     }
-    if value is None or name in PLAIN:
+    if value is None or name in _PLAIN + _PLAIN_TEXT:
         return value
     return readers.get(name, _key)(value)
 
