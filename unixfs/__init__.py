@@ -13,9 +13,10 @@ specification of ipfs/specs; IPIP-499 for the import profiles.
 
 from unixfs.cid import Cid, CidError, Codec
 from unixfs.exporter import FileReader
-from unixfs.importer import V0, V1, Importer, ImportProfile, RootFile, import_bytes, import_stream
+from unixfs.importer import UNIXFS_V1_2025, V0, V1, Importer, ImportProfile, RootFile, import_bytes, import_stream
 
 __all__ = [
+    "UNIXFS_V1_2025",
     "V0",
     "V1",
     "Cid",

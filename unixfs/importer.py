@@ -38,6 +38,9 @@ class ImportProfile:
 V1 = ImportProfile(cid_version=1, raw_leaves=True)
 """What Kubo calls `--cid-version=1` and Pinata `v1`: the project's default."""
 
+UNIXFS_V1_2025 = ImportProfile(cid_version=1, raw_leaves=True, chunk_size=1_048_576, width=1_024)
+"""The profile of this name in IPIP-499: larger blocks, wider nodes."""
+
 V0 = ImportProfile(cid_version=0, raw_leaves=False)
 """What Kubo makes without options and Pinata calls `v0`: `Qm…`."""
 

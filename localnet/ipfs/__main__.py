@@ -82,7 +82,7 @@ def listen(host: str, port: int) -> socket.socket:
 def write_ports_file(path: Path, url: str) -> None:
     """Write the address in one step, so that a reader sees all of it or no file."""
     partial = path.with_name(f"{path.name}.{os.getpid()}")
-    partial.write_text(json.dumps({"http": url}) + "\n", encoding="utf-8")
+    partial.write_text(json.dumps({"pid": str(os.getpid()), "http": url}) + "\n", encoding="utf-8")
     partial.replace(path)
 
 

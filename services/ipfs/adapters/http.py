@@ -1,0 +1,125 @@
+"""One bounded HTTP exchange with a pinning service, and what its failures mean. Used by the adapters alone.
+
+The rule for statuses: only those that speak of the content (413, 415, 422, 451) are final. All others, refused
+credentials and malformed requests included, are somebody's mistake that can be corrected while the content waits, so
+they are retried: slowly where an operator has to act. Bodies of errors go to the log, never into events.
+"""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+import httpx
+
+from chassis.clock import Clock
+from chassis.redaction import scrub
+from services.ipfs.ports import PinRefused, PinUnavailable
+
+MAX_ANSWER_BYTES: Final = 65_536
+"""Answers of pinning services are a few hundred bytes; more is not read."""
+
+MAX_RETRY_AFTER_SECONDS: Final = 900.0
+OPERATOR_RETRY_SECONDS: Final = 60.0
+"""Between tries while an operator has to correct credentials, address or plan."""
+
+CONTENT_STATUSES: Final = {
+    413: "it is too large for the pinning service",
+    415: "the pinning service does not host its type",
+    422: "the pinning service cannot process it",
+    451: "the pinning service may not host it",
+}
+"""Statuses that speak of the content, with the end of a sentence that begins with the content."""
+
+_PASSING_STATUSES: Final = frozenset({408, 425, 429})
+_SHOWN_BODY: Final = 200
+
+
+class Exchange:
+    """Requests to one pinning service. `name` is how errors call it; the client is the caller's to close."""
+
+    def __init__(self, client: httpx.AsyncClient, name: str, clock: Clock) -> None:
+        self._client = client
+        self._name = name
+        self._clock = clock
+
+    async def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        params: Mapping[str, str] | None = None,
+        form: Mapping[str, str] | None = None,
+        file: tuple[str, bytes, str] | None = None,
+    ) -> bytes:
+        """Return the body of a successful answer; `file` is (name, bytes, content type) of the form's file.
+
+        Raises PinUnavailable and PinRefused.
+        """
+        request = self._client.build_request(
+            method,
+            url,
+            headers=dict(headers),
+            params=params,
+            data=form,
+            files=None if file is None else {"file": file},
+        )
+        async with self._answer(request) as response:
+            body = await self._bounded(response)
+        if not response.is_success:
+            raise self.verdict(response.status_code, response.headers, body)
+        return body
+
+    def verdict(self, status: int, headers: Mapping[str, str], body: bytes) -> PinUnavailable | PinRefused:
+        """Return what an unsuccessful answer means."""
+        if status in CONTENT_STATUSES:
+            return PinRefused(CONTENT_STATUSES[status])
+        detail = scrub(body[:_SHOWN_BODY].decode("utf-8", "replace")).strip()
+        reason = f"{self._name} answered {status}" + (f": {detail}" if detail else "")
+        after = retry_after(headers.get("retry-after"), self._clock.now())
+        if status in _PASSING_STATUSES or status >= 500:
+            return PinUnavailable(reason, after=after)
+        return PinUnavailable(reason, after=after or OPERATOR_RETRY_SECONDS, operator=True)
+
+    def misunderstood(self, what: str) -> PinUnavailable:
+        """Return the error for a successful answer that does not say what it should."""
+        return PinUnavailable(f"{self._name}'s answer is not understood: {what}")
+
+    @asynccontextmanager
+    async def _answer(self, request: httpx.Request) -> AsyncGenerator[httpx.Response]:
+        try:
+            response = await self._client.send(request, stream=True)
+            try:
+                yield response
+            finally:
+                await response.aclose()
+        except httpx.TimeoutException as error:  # retry: it may be busy
+            raise PinUnavailable(f"{self._name} did not answer in time ({type(error).__name__})") from error
+        except httpx.TransportError as error:  # retry: it may be restarting
+            raise PinUnavailable(f"{self._name} cannot be reached ({type(error).__name__})") from error
+
+    async def _bounded(self, response: httpx.Response) -> bytes:
+        body = bytearray()
+        async for piece in response.aiter_bytes():
+            body += piece
+            if len(body) > MAX_ANSWER_BYTES:
+                raise self.misunderstood(f"more than {MAX_ANSWER_BYTES} bytes")
+        return bytes(body)
+
+
+def retry_after(value: str | None, now: datetime) -> float | None:
+    """Return the seconds that a Retry-After header asks for (a number or a date), bounded; None without a valid one."""
+    if value is None:
+        return None
+    text = value.strip()
+    if text.isascii() and text.isdigit():
+        return min(float(text[:9]), MAX_RETRY_AFTER_SECONDS)
+    try:
+        date = parsedate_to_datetime(text)
+    except ValueError:  # go on without: a header that nobody can read asks for nothing
+        return None
+    if date.tzinfo is None:
+        date = date.replace(tzinfo=UTC)
+    return min(max((date - now).total_seconds(), 0.0), MAX_RETRY_AFTER_SECONDS)

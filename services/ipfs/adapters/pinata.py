@@ -1,0 +1,145 @@
+"""Pinning through Pinata: the v3 upload API with a JWT, or the legacy API with a key pair.
+
+v3: multipart `POST /v3/files` on the uploads host with `network=public` (private is its default), `cid_version` and
+`name`; answers `{"data": {"cid": …}}`. Legacy: multipart `POST /pinning/pinFileToIPFS` with JSON texts in
+`pinataOptions` and `pinataMetadata`; answers `{"IpfsHash": …}`. Source: Pinata's API reference. The same content
+again is answered with the same CID. Not done here: resumable uploads (above 100 MB), groups, key-values, gateways.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import httpx
+import msgspec
+
+from chassis.clock import Clock
+from chassis.redaction import Secret
+from services.ipfs.adapters.http import Exchange
+from services.ipfs.ports import Content, ContentMismatch
+from unixfs import Cid, CidError
+
+UPLOADS_URL: Final = "https://uploads.pinata.cloud"
+API_URL: Final = "https://api.pinata.cloud"
+
+CidVersion = Literal["v0", "v1", "unixfs-v1-2025"]
+"""Pinata's names of the import profiles."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPair:
+    """Credentials of the legacy API."""
+
+    api_key: Secret
+    secret_key: Secret
+
+    def headers(self) -> dict[str, str]:
+        """Return the headers that carry them."""
+        return {"pinata_api_key": self.api_key.reveal(), "pinata_secret_api_key": self.secret_key.reveal()}
+
+
+class _File(msgspec.Struct, frozen=True):
+    cid: str
+
+
+class _Uploaded(msgspec.Struct, frozen=True):
+    """The answer of `POST /v3/files`."""
+
+    data: _File
+
+
+class _PinnedFile(msgspec.Struct, frozen=True):
+    """The answer of `pinFileToIPFS`."""
+
+    ipfs_hash: str = msgspec.field(name="IpfsHash")
+
+
+class PinataPinning:
+    """Implements `PinningService` with the v3 API. `cid_version` must name the profile of the contents' CIDs."""
+
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        jwt: Secret,
+        cid_version: CidVersion,
+        clock: Clock,
+        *,
+        uploads_url: str = UPLOADS_URL,
+        api_url: str = API_URL,
+    ) -> None:
+        self._exchange = Exchange(client, "Pinata", clock)
+        self._jwt = jwt
+        self._cid_version = cid_version
+        self._files_url = f"{uploads_url.rstrip('/')}/v3/files"
+        self._check_url = f"{api_url.rstrip('/')}/data/testAuthentication"
+
+    async def pin(self, content: Content) -> None:
+        """Upload the content to public IPFS; see `PinningService.pin`."""
+        body = await self._exchange.send(
+            "POST",
+            self._files_url,
+            headers=self._headers(),
+            form={"network": "public", "name": content.name, "cid_version": self._cid_version},
+            file=(content.name, content.data, content.content_type),
+        )
+        try:
+            answered = msgspec.json.decode(body, type=_Uploaded).data.cid
+        except msgspec.DecodeError as error:  # retry: not an answer of Pinata's
+            raise self._exchange.misunderstood(str(error)) from error
+        _compare(content.cid, answered)
+
+    async def check(self) -> None:
+        """Try the credentials; see `PinningService.check`."""
+        await self._exchange.send("GET", self._check_url, headers=self._headers())
+
+    def _headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._jwt.reveal()}"}
+
+
+class PinataLegacyPinning:
+    """Implements `PinningService` with `pinFileToIPFS`, for accounts that have a key pair and no JWT."""
+
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        keys: KeyPair,
+        cid_version: Literal["v0", "v1"],
+        clock: Clock,
+        *,
+        api_url: str = API_URL,
+    ) -> None:
+        self._exchange = Exchange(client, "Pinata", clock)
+        self._keys = keys
+        self._options = msgspec.json.encode({"cidVersion": int(cid_version[1])}).decode()
+        self._api_url = api_url.rstrip("/")
+
+    async def pin(self, content: Content) -> None:
+        """Upload the content; see `PinningService.pin`."""
+        body = await self._exchange.send(
+            "POST",
+            f"{self._api_url}/pinning/pinFileToIPFS",
+            headers=self._keys.headers(),
+            form={
+                "pinataOptions": self._options,
+                "pinataMetadata": msgspec.json.encode({"name": content.name}).decode(),
+            },
+            file=(content.name, content.data, content.content_type),
+        )
+        try:
+            answered = msgspec.json.decode(body, type=_PinnedFile).ipfs_hash
+        except msgspec.DecodeError as error:  # retry: not an answer of Pinata's
+            raise self._exchange.misunderstood(str(error)) from error
+        _compare(content.cid, answered)
+
+    async def check(self) -> None:
+        """Try the credentials; see `PinningService.check`."""
+        await self._exchange.send("GET", f"{self._api_url}/data/testAuthentication", headers=self._keys.headers())
+
+
+def _compare(expected: Cid, answered: str) -> None:
+    """Hold Pinata's CID against the computed one. Raises ContentMismatch, also for a text that is no CID."""
+    try:
+        matches = Cid.parse(answered) == expected
+    except CidError:  # stop: whatever it is, it is not the computed CID
+        matches = False
+    if not matches:
+        raise ContentMismatch(expected, answered)

@@ -1,0 +1,148 @@
+"""What the ipfs service does with a request on the log: pin its content, tell the log, chunk by chunk.
+
+Redelivered at any line, the work starts at reading the chunk's newest fact and ends in the same facts: content is named
+by its bytes, pinning is idempotent, and every fact is published with the sequence that was read (see `domain`).
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from chassis import telemetry
+from chassis.delivery import backoff
+from chassis.log import EventLog, Message, RetryLater, SequenceConflict
+from contracts.collection import CollectionCreated, CollectionRequested
+from contracts.fact import Event
+from contracts.mint import Item, Requested
+from contracts.streams import COLLECTION, MINT
+from services.ipfs.content import ContentPinner, Session, Sessions
+from services.ipfs.domain import (
+    COLLECTION_NOT_FOUND,
+    ChunkState,
+    Outcome,
+    chunk_fence,
+    collection_fence,
+    conclude,
+    conclude_collection,
+)
+from services.ipfs.ports import PinUnavailable
+
+MAX_CONFLICTS: Final = 4
+"""Refused publishes of one chunk before it is left for a later delivery; two workers need one each."""
+
+CONFLICT_RETRY_SECONDS: Final = 1.0
+
+_log = telemetry.get_logger(__name__)
+
+
+class MintContent:
+    """Handles `mint.requested`."""
+
+    def __init__(self, log: EventLog, pinner: ContentPinner, sessions: Sessions) -> None:
+        self._log = log
+        self._pinner = pinner
+        self._sessions = sessions
+
+    async def on_requested(self, message: Message[Requested]) -> None:
+        """Pin every chunk of the operation that is not settled yet, in order.
+
+        Raises RetryLater while the pinning service is unavailable; chunks told before that stay told.
+        """
+        request = message.data
+        session = self._sessions.of(request.operation)
+        created = await self._log.last(CollectionCreated, collection=request.collection)
+        collection = created.data if created else None
+        try:
+            for chunk, items in enumerate(request.chunks()):
+                await self._settle_chunk(message.event, chunk, items, collection, session)
+        except PinUnavailable as error:  # retry: the content is good and waits in the object store
+            raise retry_later(error, message.deliveries, operation=str(request.operation)) from error
+
+    async def _settle_chunk(
+        self,
+        cause: Event[Requested],
+        chunk: int,
+        items: Sequence[Item],
+        collection: CollectionCreated | None,
+        session: Session,
+    ) -> None:
+        request = cause.data
+        for _ in range(MAX_CONFLICTS):
+            state = await self._read(request, chunk)
+            todo = state.open_items(items)
+            if not todo:
+                return
+            outcomes = await self._outcomes(request, todo, collection, session)
+            if await self._tell(cause, chunk, todo, outcomes, state):
+                return
+        raise RetryLater(f"chunk {chunk} of {request.operation} is contended", CONFLICT_RETRY_SECONDS)
+
+    async def _read(self, request: Requested, chunk: int) -> ChunkState:
+        newest = await self._log.last_matching(MINT, chunk_fence(request.operation, chunk))
+        return ChunkState() if newest is None else ChunkState.of(newest.data, newest.sequence)
+
+    async def _outcomes(
+        self, request: Requested, items: Sequence[Item], collection: CollectionCreated | None, session: Session
+    ) -> dict[int, Outcome]:
+        positions = {item.nft for item in items}
+        if collection is None:
+            return dict.fromkeys(positions, COLLECTION_NOT_FOUND)
+        return await self._pinner.place_nfts(request, sorted(positions), collection, session)
+
+    async def _tell(
+        self,
+        cause: Event[Requested],
+        chunk: int,
+        items: Sequence[Item],
+        outcomes: dict[int, Outcome],
+        state: ChunkState,
+    ) -> bool:
+        """Publish the chunk's facts; return False when another worker has spoken meanwhile."""
+        request = cause.data
+        sequence = state.sequence
+        for fact in conclude(request, chunk, items, outcomes, state):
+            try:
+                sequence = await self._log.publish(
+                    fact,
+                    cause=cause,
+                    expected_sequence=sequence,
+                    fence=chunk_fence(request.operation, chunk),
+                )
+            except SequenceConflict:  # go on: read what the other said and follow it
+                return False
+            _log.info(fact.type(), operation=str(request.operation), chunk=chunk, items=len(items))
+        return True
+
+
+class CollectionContent:
+    """Handles `collection.requested`."""
+
+    def __init__(self, log: EventLog, pinner: ContentPinner, sessions: Sessions) -> None:
+        self._log = log
+        self._pinner = pinner
+        self._sessions = sessions
+
+    async def on_requested(self, message: Message[CollectionRequested]) -> None:
+        """Pin the collection's image and metadata, unless anything was said of it since it was requested."""
+        request = message.data
+        fence = collection_fence(request.collection)
+        newest = await self._log.last_matching(COLLECTION, fence)
+        if newest is None or newest.sequence != message.sequence:
+            return
+        try:
+            outcome, image = await self._pinner.place_collection(request, self._sessions.of(request.collection))
+        except PinUnavailable as error:  # retry: the content is good and waits in the object store
+            raise retry_later(error, message.deliveries, collection=str(request.collection)) from error
+        fact = conclude_collection(request, outcome, image.uri if image else None)
+        try:
+            await self._log.publish(fact, cause=message.event, expected_sequence=message.sequence, fence=fence)
+        except SequenceConflict:  # stop: another worker has told it; what it said stands
+            return
+        _log.info(fact.type(), collection=str(request.collection))
+
+
+def retry_later(error: PinUnavailable, deliveries: int, **about: str) -> RetryLater:
+    """Return the request to deliver again: when the service asks for it, or else after a growing delay."""
+    after = error.after if error.after is not None else backoff(deliveries)
+    tell = _log.error if error.operator else _log.warning
+    tell("pinning unavailable", reason=error.reason, retry_seconds=after, **about)
+    return RetryLater(error.reason, after)

@@ -1,0 +1,54 @@
+"""The ipfs service's composition root: builds the parts, wires them, runs them."""
+
+import sys
+
+from chassis import lifecycle
+from chassis.lifecycle import Lifecycle
+from chassis.messaging import Connection, Log
+from chassis.settings import load_or_exit
+from contracts.fact import Producer
+from contracts.streams import IPFS_COLLECTION, IPFS_MINT, UPLOADS
+from services.ipfs.adapters.provider import PROFILES, http_client, pinning_service
+from services.ipfs.content import ContentPinner, Sessions
+from services.ipfs.handlers import CollectionContent, MintContent
+from services.ipfs.settings import IpfsSettings
+
+NAME = "ipfs"
+VERSION = "0.1.0"
+COLLECTION_CONCURRENCY = 4
+
+
+async def serve(life: Lifecycle, settings: IpfsSettings) -> None:
+    """Run the ipfs service until it is told to drain."""
+    client = await life.enter(http_client(settings))
+    pinning = pinning_service(settings, client, life.clock)
+    log = await life.enter(Log.session(Connection.of(settings, Producer(name=NAME, version=VERSION)), life.clock))
+    await log.declare()
+    pinner = ContentPinner(
+        await log.uploads(UPLOADS),
+        pinning,
+        PROFILES[settings.cid_profile],
+        concurrency=settings.pin_concurrency,
+    )
+    sessions = Sessions()
+    mints = MintContent(log, pinner, sessions)
+    collections = CollectionContent(log, pinner, sessions)
+    life.health.add("nats", log.ping)
+    life.health.add("pinning", pinning.check)
+    life.spawn("mint", log.consume(IPFS_MINT, mints.on_requested, concurrency=settings.ipfs_concurrency))
+    life.spawn(
+        "collections",
+        log.consume(IPFS_COLLECTION, collections.on_requested, concurrency=COLLECTION_CONCURRENCY),
+    )
+    await life.draining.wait()
+    log.drain()
+
+
+def main() -> None:
+    """Run the ipfs service as a process."""
+    settings = load_or_exit(IpfsSettings)
+
+    async def service(life: Lifecycle) -> None:
+        await serve(life, settings)
+
+    sys.exit(lifecycle.run(service, name=NAME, settings=settings, version=VERSION))
