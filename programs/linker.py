@@ -261,21 +261,14 @@ def _dynamic_sections(layout: _Layout, calls: list[tuple[int, str]]) -> list[_Ou
         _SYMBOL.pack(name_offsets[name], stb_global, 0, 0, 0, 0) for name in syscalls
     )
     relocations = b"".join(_PAIR.pack(at, (syscalls.index(name) + 1) << 32 | R_BPF_64_32) for at, name in calls)
-    dynamic_at = _align(layout.rodata_at + len(layout.rodata))
-    symbols_at = dynamic_at + 8 * _PAIR.size
+    dt_null, dt_strtab, dt_symtab, dt_strsz, dt_syment, dt_rel, dt_relsz, dt_relent = 0, 5, 6, 10, 11, 17, 18, 19
+    entry_count = 8 if calls else 5  # the loader refuses a relocation table that is there but empty
+    symbols_at = _align(layout.rodata_at + len(layout.rodata)) + entry_count * _PAIR.size
     names_at = symbols_at + len(symbols)
     relocations_at = _align(names_at + len(names))
-    dt_strtab, dt_symtab, dt_strsz, dt_syment, dt_rel, dt_relsz, dt_relent = 5, 6, 10, 11, 17, 18, 19
-    entries = (
-        (dt_rel, relocations_at),
-        (dt_relsz, len(relocations)),
-        (dt_relent, _PAIR.size),
-        (dt_symtab, symbols_at),
-        (dt_syment, _SYMBOL.size),
-        (dt_strtab, names_at),
-        (dt_strsz, len(names)),
-        (0, 0),
-    )
+    entries = [(dt_rel, relocations_at), (dt_relsz, len(relocations)), (dt_relent, _PAIR.size)] if calls else []
+    entries += [(dt_symtab, symbols_at), (dt_syment, _SYMBOL.size), (dt_strtab, names_at), (dt_strsz, len(names))]
+    entries.append((dt_null, 0))
     return [
         _OutputSection(
             ".dynamic", 6, SHF_ALLOC | SHF_WRITE, b"".join(_PAIR.pack(*e) for e in entries), ".dynstr", 0, 16

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from bubblegum.hashing import EMPTY_NODE
 from bubblegum.merkle import ConcurrentMerkleTree, MerkleTree
+from bubblegum.merkle.geometry import root_from_proof
 from tests.support.compression import MPL, SPL, Family, Proof, TreeAccount
 from tests.support.vm import Outcome
 
@@ -39,16 +40,9 @@ def assert_equal(state: ConcurrentMerkleTree, plain: MerkleTree) -> None:
 
 
 def subtree(plain: MerkleTree, level: int, index: int) -> bytes:
-    """A node of the plain tree, read from the proof of a leaf beside it or from the path below it."""
+    """The node of the plain tree at `index` of `level`, climbed to from its leftmost leaf."""
     leaf_index = index << level
-    proof = Proof(b"", plain.leaf(leaf_index), leaf_index, tuple(plain.proof(leaf_index)[:level]))
-    return root_of(proof)
-
-
-def root_of(proof: Proof) -> bytes:
-    from bubblegum.merkle.geometry import root_from_proof
-
-    return root_from_proof(proof.leaf, proof.nodes, proof.index)
+    return root_from_proof(plain.leaf(leaf_index), plain.proof(leaf_index)[:level], leaf_index)
 
 
 class History:
