@@ -170,6 +170,10 @@ class LandingMachine(RuleBasedStateMachine):
             case _:
                 pass
 
+    @rule(searched=st.booleans())
+    def work_up_to_date(self, searched: bool) -> None:
+        self.work(lag=0, searched=searched, read=0, silent=False)
+
     @precondition(lambda self: self.sent)
     @rule(data=st.data())
     def land(self, data: st.DataObject) -> None:
@@ -179,7 +183,7 @@ class LandingMachine(RuleBasedStateMachine):
         if self.landed_at(signature) is None and self.height <= of.last_valid_block_height:
             self.blocks[-1].add(signature)
 
-    @rule(count=st.integers(1, 15))
+    @rule(count=st.sampled_from([1, 3, 12]))
     def pass_time(self, count: int) -> None:
         self.blocks.extend(set() for _ in range(count))
 
@@ -199,7 +203,7 @@ class LandingMachine(RuleBasedStateMachine):
         assert [each.number for each in self.attempts] == list(range(1, len(self.attempts) + 1))
 
 
-LandingMachine.TestCase.settings = settings(max_examples=400, stateful_step_count=40, deadline=None)
+LandingMachine.TestCase.settings = settings(max_examples=600, stateful_step_count=30, deadline=None)
 TestLandingMachine = LandingMachine.TestCase
 
 
