@@ -1,0 +1,99 @@
+"""The indexer's tables in Postgres, read through its read-only role.
+
+Used through `ports.Projection`. SQL is in `projection.sql`. Not done here: writing, migrations, and what to answer when
+the database is away.
+"""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from chassis.postgres import Connection, Pool, load_queries
+from chassis.telemetry import get_logger
+from services.gateway.ports import (
+    Collection,
+    CollectionPage,
+    CollectionQuery,
+    Operation,
+    ProjectionUnavailable,
+    Result,
+)
+
+ACQUIRE_SECONDS = 3.0
+"""How long a caller waits for a connection; a status that is late is better read from the log."""
+STATEMENT_SECONDS = 5.0
+
+_log = get_logger(__name__)
+_results = msgspec.json.Decoder(tuple[Result, ...])
+
+
+class _Sql(msgspec.Struct, frozen=True):
+    """The texts of `projection.sql`."""
+
+    operation: str
+    collection: str
+    collections: str
+    collections_total: str
+
+
+class PostgresProjection:
+    """Implements `ports.Projection` on a pool that belongs to the caller."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._sql = load_queries(__package__ or "services.gateway.adapters").into(_Sql)
+
+    async def operation(self, operation: UUID) -> Operation | None:
+        """See `ports.Projection.operation`."""
+        async with self._connection() as connection:
+            row = await connection.fetchrow(self._sql.operation, operation, timeout=STATEMENT_SECONDS)
+        if row is None:
+            return None
+        return Operation(
+            id=row["id"],
+            status=row["status"],
+            total=row["total_nfts"],
+            completed=row["completed_nfts"],
+            failed=row["failed_nfts"],
+            start_time=row["start_time"],
+            end_time=row["end_time"],
+            error=row["error_message"],
+            current_item=row["current_item"],
+            results=_results.decode(row["results"]),
+        )
+
+    async def collection(self, collection: UUID) -> Collection | None:
+        """See `ports.Projection.collection`."""
+        async with self._connection() as connection:
+            row = await connection.fetchrow(self._sql.collection, collection, timeout=STATEMENT_SECONDS)
+        return None if row is None else Collection(**dict(row))
+
+    async def collections(self, query: CollectionQuery) -> CollectionPage:
+        """See `ports.Projection.collections`."""
+        conditions = (query.status, query.allow_minting)
+        offset = (query.page - 1) * query.limit
+        async with self._connection() as connection:
+            total = await connection.fetchval(self._sql.collections_total, *conditions, timeout=STATEMENT_SECONDS)
+            rows = await connection.fetch(
+                self._sql.collections, *conditions, query.limit, offset, timeout=STATEMENT_SECONDS
+            )
+        return CollectionPage(collections=[Collection(**dict(row)) for row in rows], total=total)
+
+    async def check(self) -> None:
+        """See `ports.Projection.check`."""
+        async with self._connection() as connection:
+            await connection.fetchval("SELECT 1", timeout=STATEMENT_SECONDS)
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncGenerator[Connection]:
+        """A connection. Whatever Postgres, the network or asyncpg has against it becomes ProjectionUnavailable."""
+        try:
+            async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+                yield connection
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            # Stop: the caller falls back to the log or answers 503; the next request tries again by itself.
+            _log.warning("projection not readable", reason=type(error).__name__, text=str(error))
+            raise ProjectionUnavailable(type(error).__name__) from error

@@ -1,0 +1,68 @@
+"""The FastAPI application, put together from its routers. Called by `main.py` and by the tests."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+
+from chassis.clock import Clock
+from chassis.health import Health
+from services.gateway.api import documentation, failures, pages
+from services.gateway.api.auth import API_KEY_HEADER, Authenticator
+from services.gateway.api.collections import collections_router
+from services.gateway.api.health import health_router
+from services.gateway.api.mint import mint_router
+from services.gateway.api.scope import REQUEST_ID_HEADER, RequestScope
+from services.gateway.handlers import Collections, Minting, Statuses
+from services.gateway.identity import IDEMPOTENCY_HEADER
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the application is made of."""
+
+    minting: Minting
+    statuses: Statuses
+    collections: Collections
+    authenticate: Authenticator
+    probes: Health
+    everything: Health
+    clock: Clock
+    version: str
+    cors_origins: Sequence[str] = ()
+
+
+def create_app(parts: Parts) -> FastAPI:
+    """Return the application. It owns nothing: what it is made of is opened and closed by the caller."""
+    app = FastAPI(
+        title="Mintstream",
+        version=parts.version,
+        description="Mint compressed NFTs on Solana: each one once, none lost.",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    failures.install(app)
+    documentation.describe(app)
+    app.include_router(mint_router(parts.minting, parts.statuses, parts.authenticate, parts.clock))
+    app.include_router(collections_router(parts.collections, parts.authenticate))
+    app.include_router(health_router(parts.probes, parts.everything))
+    pages.install(app)
+    app.add_middleware(RequestScope)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=list(parts.cors_origins),
+        allow_credentials=True,
+        allow_methods=["GET", "POST", "DELETE"],
+        allow_headers=[
+            "Content-Type",
+            "Authorization",
+            API_KEY_HEADER,
+            IDEMPOTENCY_HEADER,
+            REQUEST_ID_HEADER,
+            "traceparent",
+        ],
+        expose_headers=[REQUEST_ID_HEADER, "Retry-After"],
+    )
+    return app

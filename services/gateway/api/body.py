@@ -1,0 +1,134 @@
+"""The body of a request, JSON or form, as one mapping of fields and a list of files.
+
+Used by the routers that take a body, after the API key was checked. Sizes are enforced twice: by the length that the
+caller declares, before anything is read, and by the bytes that come. Not done here: what the fields mean.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
+from typing import cast
+from urllib.parse import parse_qsl
+
+import msgspec
+from fastapi import Request
+from python_multipart.multipart import parse_options_header
+
+from chassis.images import MAX_IMAGE_BYTES
+from services.gateway.api.form import MAX_TEXT_BYTES, MAX_TEXT_FIELDS, FormReader, ReceivedFile, ReceivedForm
+from services.gateway.domain import MAX_FILES
+from services.gateway.errors import BodyTooLarge, MalformedBody, Problem, UnsupportedMediaType, ValidationFailed
+
+MAX_JSON_BYTES = 2 * 1024 * 1024
+MAX_FORM_BYTES = MAX_FILES * MAX_IMAGE_BYTES + MAX_TEXT_BYTES + 64 * 1024
+"""All files and texts at their limits, and the lines between them."""
+
+
+class ReceivedBody:
+    """What a caller sent: fields by name as plain values, files in order."""
+
+    def __init__(self, fields: Mapping[str, object], files: tuple[ReceivedFile, ...] = ()) -> None:
+        self.fields = fields
+        self.files = files
+
+
+@asynccontextmanager
+async def received(request: Request, *, file_field: str, json_fields: Collection[str]) -> AsyncGenerator[ReceivedBody]:
+    """Read the body; its files are gone when the context ends.
+
+    In a form, the fields in `json_fields` are JSON texts and all files are under `file_field`. Raises MalformedBody,
+    BodyTooLarge, UnsupportedMediaType and ValidationFailed.
+    """
+    content_type = request.headers.get("content-type", "")
+    kind, options = parse_options_header(content_type)
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise UnsupportedMediaType(f"a body with Content-Encoding {request.headers['content-encoding']!r}")
+    if kind == b"application/json":
+        yield ReceivedBody(_json_object(await _whole(request, MAX_JSON_BYTES)))
+    elif kind == b"application/x-www-form-urlencoded":
+        texts = _urlencoded(await _whole(request, MAX_TEXT_BYTES))
+        yield ReceivedBody(_decode_fields(texts, json_fields))
+    elif kind == b"multipart/form-data" and options.get(b"boundary"):
+        async with _multipart(request, options[b"boundary"]) as form:
+            _check_files(form, file_field)
+            yield ReceivedBody(_decode_fields(form.texts, json_fields), tuple(form.files))
+    else:
+        raise UnsupportedMediaType(content_type[:100])
+
+
+@asynccontextmanager
+async def _multipart(request: Request, boundary: bytes) -> AsyncGenerator[ReceivedForm]:
+    try:
+        reader = FormReader(boundary)
+    except ValueError:  # stop: python_multipart's FormParserError for a boundary that is too long is a ValueError
+        raise MalformedBody("The body is not a multipart form") from None
+    try:
+        await reader.read(_bounded(request, MAX_FORM_BYTES))
+        yield reader.form
+    finally:
+        reader.form.close()
+
+
+async def _whole(request: Request, limit: int) -> bytes:
+    body = bytearray()
+    async for chunk in _bounded(request, limit):
+        body += chunk
+    return bytes(body)
+
+
+async def _bounded(request: Request, limit: int) -> AsyncIterator[bytes]:
+    """Yield the body's chunks. Raises BodyTooLarge as soon as more than `limit` bytes are declared or have come."""
+    too_large = BodyTooLarge("Request body too large", [Problem("", f"the body is over {limit} bytes")])
+    declared = request.headers.get("content-length", "0")
+    if declared.isdecimal() and int(declared[:20]) > limit:
+        raise too_large
+    received_bytes = 0
+    async for chunk in request.stream():
+        received_bytes += len(chunk)
+        if received_bytes > limit:
+            raise too_large
+        yield chunk
+
+
+def _json_object(body: bytes) -> Mapping[str, object]:
+    value = _json(body, "")
+    if not isinstance(value, dict):
+        raise MalformedBody("The body must be a JSON object", [Problem("", "must be a JSON object")])
+    return cast("dict[str, object]", value)
+
+
+def _json(text: bytes | str, field: str) -> object:
+    """Return the value of a JSON text. Raises MalformedBody, naming `field`."""
+    try:
+        return cast("object", msgspec.json.decode(text))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:  # stop: outside input
+        raise MalformedBody("Malformed JSON", [Problem(field, f"is not JSON: {error}")]) from None
+    except RecursionError:  # stop: outside input, nested deeper than any request is
+        raise MalformedBody("Malformed JSON", [Problem(field, "is nested too deeply")]) from None
+
+
+def _urlencoded(body: bytes) -> dict[str, str]:
+    try:
+        pairs = parse_qsl(
+            body.decode("ascii"),
+            keep_blank_values=True,
+            strict_parsing=bool(body),
+            errors="strict",
+            max_num_fields=MAX_TEXT_FIELDS,
+        )
+    except ValueError:  # stop: outside input; also UnicodeDecodeError and too many fields
+        raise MalformedBody("The body is not a form") from None
+    texts = dict(pairs)
+    if len(texts) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValidationFailed([Problem(name, "is given twice") for name in texts if names.count(name) > 1])
+    return texts
+
+
+def _decode_fields(texts: Mapping[str, str], json_fields: Collection[str]) -> dict[str, object]:
+    return {name: _json(text, name) if name in json_fields else text for name, text in texts.items()}
+
+
+def _check_files(form: ReceivedForm, file_field: str) -> None:
+    strangers = [Problem(file.field, "unknown field") for file in form.files if file.field != file_field]
+    if strangers:
+        raise ValidationFailed(strangers)

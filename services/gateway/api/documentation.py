@@ -1,0 +1,88 @@
+"""What FastAPI cannot see by itself: bodies that are read as they stream in, and the errors that every route has.
+
+Used by the routers (`body_of`, `ERRORS`) and by `api/app.py` (`describe`).
+"""
+
+from typing import Any, cast
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from services.gateway.api.responses import Failure
+from services.gateway.identity import IDEMPOTENCY_HEADER
+from services.gateway.requests import CollectionBody, MintBatchBody, MintSingleBody
+
+Json = dict[str, Any]
+
+BODIES: tuple[type[BaseModel], ...] = (MintSingleBody, MintBatchBody, CollectionBody)
+_COMPONENT = "#/components/schemas/{model}"
+_MEANINGS = {
+    400: "The request is malformed or does not pass validation; `details` names every field.",
+    401: "The API key is missing or wrong.",
+    404: "There is no such thing, or it takes no requests.",
+    409: "The Idempotency-Key was used before with a different request.",
+    413: "The body, a file, or the request as a whole is too large.",
+    415: "The body is neither JSON nor a form.",
+    500: "A mistake of ours; `requestId` finds it in the logs.",
+    503: "Something that the answer needs does not answer; try again after `Retry-After` seconds.",
+}
+
+
+def errors(*statuses: int) -> dict[int | str, Json]:
+    """Return the error answers of a route, for its `responses`."""
+    return {status: {"model": Failure, "description": _MEANINGS[status]} for status in (*statuses, 500)}
+
+
+def body_of(model: type[BaseModel], *, file_field: str, many: bool, json_fields: tuple[str, ...]) -> Json:
+    """Return a route's `openapi_extra`: the body as JSON, or as a form with files, and the idempotency key."""
+    reference = {"$ref": _COMPONENT.format(model=model.__name__)}
+    file: Json = {"type": "string", "format": "binary", "description": "PNG, JPEG, GIF or WebP, at most 10 MiB."}
+    properties: Json = {
+        (field.alias or name): {"type": "string", "description": "A JSON text." if name in json_fields else "As text."}
+        for name, field in model.model_fields.items()
+    }
+    properties[file_field] = {"type": "array", "items": file} if many else file
+    required = [field.alias or name for name, field in model.model_fields.items() if field.is_required()]
+    form = {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+    encoding = {name: {"contentType": "application/json"} for name in json_fields}
+    return {
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {"schema": reference},
+                "multipart/form-data": {"schema": form, "encoding": encoding},
+            },
+        },
+        "parameters": [
+            {
+                "name": IDEMPOTENCY_HEADER,
+                "in": "header",
+                "required": False,
+                "description": "Makes a repetition safe: one key with one request is one operation, for ever.",
+                "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+            }
+        ],
+    }
+
+
+def describe(app: FastAPI) -> None:
+    """Give `app` an OpenAPI document with the bodies' schemas among its components."""
+
+    def openapi() -> Json:
+        if app.openapi_schema is None:
+            document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+            _, definitions = models_json_schema([(body, "validation") for body in BODIES], ref_template=_COMPONENT)
+            schemas = document.setdefault("components", {}).setdefault("schemas", {})
+            schemas |= cast("Json", definitions["$defs"])
+            # FastAPI describes its own validation errors, which this API answers in its own shape.
+            for name in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(name, None)
+            for path in document["paths"].values():
+                for operation in path.values():
+                    operation["responses"].pop("422", None)
+            app.openapi_schema = document
+        return app.openapi_schema
+
+    app.openapi = openapi

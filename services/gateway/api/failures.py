@@ -1,0 +1,77 @@
+"""Errors as answers: every one in the same shape, none with anything of the inside.
+
+Installed by `api/app.py`. Not done here: deciding what is an error (`errors.py` and whoever raises from it).
+"""
+
+from collections.abc import Mapping
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+
+from services.gateway.api.responses import Failure, ProblemView
+from services.gateway.errors import ApiError, Problem, ValidationFailed
+from services.gateway.requests import MAX_PROBLEMS, path_of, sentence_of
+
+_PLAIN = {
+    404: ("Endpoint not found", "not_found"),
+    405: ("Method not allowed", "method_not_allowed"),
+}
+
+
+def install(app: FastAPI) -> None:
+    """Let `app` answer its errors in the one shape."""
+
+    @app.exception_handler(ApiError)
+    async def on_api_error(request: Request, error: ApiError) -> Response:  # pyright: ignore[reportUnusedFunction]
+        return answer(request, error)
+
+    @app.exception_handler(RequestValidationError)
+    async def on_parameters(request: Request, error: RequestValidationError) -> Response:  # pyright: ignore[reportUnusedFunction]
+        # Path and query parameters only: bodies are read by `requests.py`. The first step says which of the two.
+        problems = [Problem(path_of(one["loc"][1:]), sentence_of(one)) for one in error.errors()[:MAX_PROBLEMS]]
+        return answer(request, ValidationFailed(problems))
+
+    @app.exception_handler(HTTPException)
+    async def on_http(request: Request, error: HTTPException) -> Response:  # pyright: ignore[reportUnusedFunction]
+        message, code = _PLAIN.get(error.status_code, ("Request refused", "refused"))
+        return _failure(request_id_of(request), error.status_code, message, code, headers=error.headers)
+
+
+def answer(request: Request, error: ApiError) -> Response:
+    """Return the answer to a request that `error` refuses."""
+    return _failure(
+        request_id_of(request),
+        error.status,
+        error.message,
+        error.code,
+        details=[ProblemView(field=problem.field, message=problem.message) for problem in error.problems],
+        data=error.data,
+        headers=error.headers,
+    )
+
+
+def internal_error(request_id: str) -> Response:
+    """Return the answer to a request that met a mistake of ours: the id to ask about it, and nothing else."""
+    return _failure(request_id, 500, "Internal server error", "internal_error")
+
+
+def request_id_of(request: Request) -> str:
+    """Return the id under which `api/scope.py` logs this request."""
+    return str(getattr(request.state, "request_id", ""))
+
+
+def _failure(
+    request_id: str,
+    status: int,
+    message: str,
+    code: str,
+    *,
+    details: list[ProblemView] | None = None,
+    data: dict[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    body = Failure(error=message, details=details or [], code=code, request_id=request_id, data=data)
+    content = body.model_dump(by_alias=True, exclude_none=True)
+    return JSONResponse(content, status_code=status, headers=dict(headers or {}))

@@ -1,0 +1,201 @@
+"""A multipart form, read as it streams in: texts in memory, files in spooled temporary files, everything bounded.
+
+Used by `api/body.py`. A file over its limit ends the request at the byte that is too many, not after the last one.
+Not done here: what the fields mean, and whether a file is an image.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from tempfile import SpooledTemporaryFile
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from chassis.images import MAX_IMAGE_BYTES
+from services.gateway.domain import MAX_FILES
+from services.gateway.errors import BodyTooLarge, MalformedBody, Problem, ValidationFailed
+
+MAX_TEXT_FIELDS = 32
+MAX_TEXT_BYTES = 2 * 1024 * 1024
+"""Most bytes of all text fields of one form together."""
+SPOOL_BYTES = 256 * 1024
+"""A file is kept in memory up to this size and on disk beyond it."""
+MAX_FILENAME_CHARACTERS = 255
+
+
+class ReceivedFile:
+    """One file of a form, on its temporary file. Closed by the form that owns it."""
+
+    def __init__(self, field: str, filename: str) -> None:
+        self.field = field
+        self.filename = filename
+        self.size = 0
+        self._spool = SpooledTemporaryFile[bytes](max_size=SPOOL_BYTES)
+
+    async def write(self, data: bytes) -> None:
+        """Append; a write that reaches the disk is done in a thread."""
+        self.size += len(data)
+        if self.size > SPOOL_BYTES:
+            await asyncio.to_thread(self._spool.write, data)
+        else:
+            self._spool.write(data)
+
+    async def read(self) -> bytes:
+        """Return the whole file: at most MAX_IMAGE_BYTES."""
+
+        def rewind_and_read() -> bytes:
+            self._spool.seek(0)
+            return self._spool.read()
+
+        return await asyncio.to_thread(rewind_and_read)
+
+    def close(self) -> None:
+        """Give the memory or the disk space back."""
+        self._spool.close()
+
+
+class ReceivedForm:
+    """The texts by field name and the files in the order in which they came."""
+
+    def __init__(self) -> None:
+        self.texts: dict[str, str] = {}
+        self.files: list[ReceivedFile] = []
+
+    def close(self) -> None:
+        """Drop the files."""
+        for file in self.files:
+            file.close()
+
+
+class _Part:
+    """A part that is being read: its headers, then its text or its file."""
+
+    def __init__(self) -> None:
+        self.header_name = bytearray()
+        self.header_value = bytearray()
+        self.disposition = b""
+        self.name = ""
+        self.text = bytearray()
+        self.file: ReceivedFile | None = None
+
+
+class FormReader:
+    """Turns the chunks of one multipart body into a form. For one body only."""
+
+    def __init__(self, boundary: bytes) -> None:
+        self.form = ReceivedForm()
+        self._part = _Part()
+        self._text_bytes = 0
+        self._writes: list[tuple[ReceivedFile, bytes]] = []
+        self._ended = False
+        self._parser = MultipartParser(
+            boundary,
+            {
+                "on_part_begin": self._begin_part,
+                "on_header_field": self._header_name,
+                "on_header_value": self._header_value,
+                "on_header_end": self._end_header,
+                "on_headers_finished": self._end_headers,
+                "on_part_data": self._data,
+                "on_part_end": self._end_part,
+                "on_end": self._end,
+            },
+        )
+
+    async def read(self, chunks: AsyncIterator[bytes]) -> None:
+        """Read the body to its end. Raises MalformedBody, BodyTooLarge and ValidationFailed."""
+        try:
+            async for chunk in chunks:
+                self._parser.write(chunk)
+                for file, data in self._writes:
+                    await file.write(data)
+                self._writes.clear()
+            self._parser.finalize()
+        except (
+            FormParserError
+        ):  # stop: outside input; the parser's own words speak of offsets, not of the caller's form
+            raise MalformedBody("The body is not a multipart form") from None
+        if not self._ended:
+            raise MalformedBody("The multipart form breaks off before its end")
+
+    # The parser calls these synchronously from `write`; file data waits in `_writes` for the next await.
+
+    def _begin_part(self) -> None:
+        self._part = _Part()
+
+    def _header_name(self, data: bytes, start: int, end: int) -> None:
+        self._part.header_name += data[start:end]
+
+    def _header_value(self, data: bytes, start: int, end: int) -> None:
+        self._part.header_value += data[start:end]
+
+    def _end_header(self) -> None:
+        if bytes(self._part.header_name).lower() == b"content-disposition":
+            self._part.disposition = bytes(self._part.header_value)
+        self._part.header_name.clear()
+        self._part.header_value.clear()
+
+    def _end_headers(self) -> None:
+        kind, options = parse_options_header(self._part.disposition)
+        if kind != b"form-data" or b"name" not in options:
+            raise MalformedBody("A part of the multipart form has no name")
+        self._part.name = _utf8(options[b"name"], "a field's name")
+        if b"filename" not in options:
+            if len(self.form.texts) >= MAX_TEXT_FIELDS:
+                raise MalformedBody(f"The form has more than {MAX_TEXT_FIELDS} fields")
+            return
+        if len(self.form.files) >= MAX_FILES:
+            sentence = f"has more than {MAX_FILES} files"
+            raise ValidationFailed([Problem(self._part.name, sentence)], f"Too many files (max {MAX_FILES})")
+        self._part.file = ReceivedFile(self._part.name, _clean_filename(_utf8(options[b"filename"], "a file's name")))
+        self.form.files.append(self._part.file)
+
+    def _data(self, data: bytes, start: int, end: int) -> None:
+        part = self._part
+        if part.file is None:
+            self._text_bytes += end - start
+            if self._text_bytes > MAX_TEXT_BYTES:
+                sentence = f"the form's texts are over {MAX_TEXT_BYTES} bytes"
+                raise BodyTooLarge("Request body too large", [Problem(part.name, sentence)])
+            part.text += data[start:end]
+            return
+        pending = sum(len(waiting) for file, waiting in self._writes if file is part.file)
+        if part.file.size + pending + end - start > MAX_IMAGE_BYTES:
+            place = _place(self.form.files, part.file)
+            raise BodyTooLarge("File too large", [Problem(place, f"is over {MAX_IMAGE_BYTES} bytes")])
+        self._writes.append((part.file, data[start:end]))
+
+    def _end_part(self) -> None:
+        part = self._part
+        if part.file is not None:
+            if not part.file.filename and part.file.size == 0 and not self._writes:
+                # A browser sends an empty, nameless file for a file input that was left empty.
+                self.form.files.remove(part.file)
+                part.file.close()
+            return
+        if part.name in self.form.texts:
+            raise ValidationFailed([Problem(part.name, "is given twice")])
+        self.form.texts[part.name] = _utf8(bytes(part.text), part.name)
+
+    def _end(self) -> None:
+        self._ended = True
+
+
+def _place(files: list[ReceivedFile], file: ReceivedFile) -> str:
+    """Return where a file stands as callers count: `images[2]`; a lone `image` has no number."""
+    if file.field == "image":
+        return "image"
+    return f"{file.field}[{[other for other in files if other.field == file.field].index(file)}]"
+
+
+def _utf8(data: bytes, what: str) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:  # stop: outside input
+        raise ValidationFailed([Problem(what, "is not UTF-8")]) from None
+
+
+def _clean_filename(name: str) -> str:
+    """Return the last step of a path without control characters, of bounded length."""
+    last = name.replace("\\", "/").rsplit("/", 1)[-1]
+    return "".join(character for character in last if character.isprintable())[:MAX_FILENAME_CHARACTERS]

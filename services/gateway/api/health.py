@@ -1,0 +1,38 @@
+"""`/health`: for people, load balancers and supervisors. Without a key, so it tells names and nothing else."""
+
+from fastapi import APIRouter, Response
+
+from chassis.health import Health, HealthReport
+from services.gateway.api.responses import HealthView
+
+
+def health_router(probes: Health, everything: Health) -> APIRouter:
+    """Return the routes. `probes` decides on traffic and restarts; `everything` has also what minting can miss."""
+    router = APIRouter(prefix="/health", tags=["health"])
+
+    @router.get("", responses={503: {"model": HealthView}})
+    async def health(response: Response) -> HealthView:  # pyright: ignore[reportUnusedFunction]
+        """Tell what answers: `degraded` when only reading suffers, `unavailable` when minting does."""
+        ready, whole = await probes.report("ready"), await everything.report("ready")
+        return _view(response, ready, whole)
+
+    @router.get("/live", responses={503: {"model": HealthView}})
+    async def live(response: Response) -> HealthView:  # pyright: ignore[reportUnusedFunction]
+        """Tell whether this process is worth keeping."""
+        report = await probes.report("live")
+        return _view(response, report, report)
+
+    @router.get("/ready", responses={503: {"model": HealthView}})
+    async def ready(response: Response) -> HealthView:  # pyright: ignore[reportUnusedFunction]
+        """Tell whether requests should be sent here now."""
+        report = await probes.report("ready")
+        return _view(response, report, report)
+
+    return router
+
+
+def _view(response: Response, needed: HealthReport, whole: HealthReport) -> HealthView:
+    response.status_code = 200 if needed.ok else 503
+    checks = {name: check.ok for report in (needed, whole) for name, check in report.checks.items()}
+    status = "unavailable" if not needed.ok else "ok" if whole.ok else "degraded"
+    return HealthView(success=needed.ok, status=status, checks=checks)

@@ -1,0 +1,71 @@
+"""`/api/mint`: ask for NFTs, and see how they are doing (source document, sections 2 and 9)."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Request
+
+from chassis.clock import Clock
+from services.gateway.api.auth import Authenticator
+from services.gateway.api.body import received
+from services.gateway.api.documentation import body_of, errors
+from services.gateway.api.responses import MintBatchView, MintSingleView, StatusView, Success
+from services.gateway.errors import OperationNotFound
+from services.gateway.handlers import Minting, Statuses
+from services.gateway.identity import IDEMPOTENCY_HEADER
+from services.gateway.requests import MintBatchBody, MintSingleBody
+from services.gateway.texts import uuid_of_text
+
+IdempotencyKey = Annotated[str | None, Header(alias=IDEMPOTENCY_HEADER, include_in_schema=False)]
+
+_SINGLE_JSON = ("metadata",)
+_BATCH_JSON = ("nfts",)
+
+
+def mint_router(minting: Minting, statuses: Statuses, authenticate: Authenticator, clock: Clock) -> APIRouter:
+    """Return the routes of the noun."""
+    router = APIRouter(prefix="/api/mint", tags=["mint"])
+    caller_name = Depends(authenticate)
+
+    @router.post(
+        "/single",
+        responses=errors(400, 401, 404, 409, 413, 415, 503),
+        openapi_extra=body_of(MintSingleBody, file_field="image", many=False, json_fields=_SINGLE_JSON),
+        response_model_exclude_none=True,
+    )
+    async def mint_single(  # pyright: ignore[reportUnusedFunction]
+        request: Request, caller: Annotated[str, caller_name], key: IdempotencyKey = None
+    ) -> Success[MintSingleView]:
+        """Mint one NFT, in one or more copies."""
+        async with received(request, file_field="image", json_fields=_SINGLE_JSON) as body:
+            requested = await minting.single(body.fields, body.files, caller, key)
+        return Success(data=MintSingleView.of(requested), message="Mint operation queued successfully")
+
+    @router.post(
+        "/batch",
+        responses=errors(400, 401, 404, 409, 413, 415, 503),
+        openapi_extra=body_of(MintBatchBody, file_field="images", many=True, json_fields=_BATCH_JSON),
+        response_model_exclude_none=True,
+    )
+    async def mint_batch(  # pyright: ignore[reportUnusedFunction]
+        request: Request, caller: Annotated[str, caller_name], key: IdempotencyKey = None
+    ) -> Success[MintBatchView]:
+        """Mint up to 1000 NFTs. Files go, in order, to the NFTs that bring no image URI."""
+        async with received(request, file_field="images", json_fields=_BATCH_JSON) as body:
+            requested = await minting.batch(body.fields, body.files, caller, key)
+        return Success(data=MintBatchView.of(requested), message="Batch mint operation queued successfully")
+
+    @router.get(
+        "/status/{transactionId}",
+        responses=errors(401, 404, 503),
+        dependencies=[caller_name],
+        response_model_exclude_none=True,
+    )
+    async def mint_status(transactionId: str) -> Success[StatusView]:  # noqa: N803  # pyright: ignore[reportUnusedFunction]
+        """See how an operation stands."""
+        try:
+            operation = uuid_of_text(transactionId)
+        except ValueError:  # stop: what is no UUID is no operation either
+            raise OperationNotFound from None
+        return Success(data=StatusView.of(await statuses.operation(operation), clock.now()))
+
+    return router

@@ -1,0 +1,97 @@
+"""`/docs`: the OpenAPI document as one page of HTML, without scripts and without anything from elsewhere.
+
+Installed by `api/app.py`. Not done here: trying requests out; the page shows what to send with curl.
+"""
+
+import base64
+import hashlib
+from html import escape
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI
+from fastapi.responses import HTMLResponse
+
+Json = dict[str, Any]
+
+_STYLE = """
+:root { color-scheme: light dark; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+code, pre { font: 14px/1.45 ui-monospace, monospace; }
+pre { overflow-x: auto; padding: .75rem; border: 1px solid #8886; border-radius: .4rem; }
+summary { cursor: pointer; padding: .4rem 0; }
+table { border-collapse: collapse; width: 100%; }
+td, th { text-align: left; vertical-align: top; padding: .25rem .75rem .25rem 0; border-bottom: 1px solid #8883; }
+.method { display: inline-block; min-width: 4rem; font-weight: 600; }
+"""
+_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+_POLICY = f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; frame-ancestors 'none'"
+
+
+def install(app: FastAPI) -> None:
+    """Serve the page at `/docs`; FastAPI itself serves the document at `/openapi.json`."""
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> HTMLResponse:  # pyright: ignore[reportUnusedFunction]
+        return HTMLResponse(render(app.openapi()), headers={"Content-Security-Policy": _POLICY})
+
+
+def render(document: Json) -> str:
+    """Return an OpenAPI document as HTML."""
+    info = document["info"]
+    operations = "".join(
+        _operation(method.upper(), path, operation)
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    )
+    schemas = "".join(
+        f"<details id='schema-{escape(name)}'><summary><code>{escape(name)}</code> {_text(schema)}</summary>"
+        f"<pre>{_pretty(schema)}</pre></details>"
+        for name, schema in sorted(document["components"]["schemas"].items())
+    )
+    title = escape(f"{info['title']} {info['version']}")
+    return (
+        f"<!doctype html><html lang='en'><head><meta charset='utf-8'><title>{title}</title>"
+        "<meta name='viewport' content='width=device-width'>"
+        f"<style>{_STYLE}</style></head><body><h1>{title}</h1><p>{escape(info['description'])} "
+        "Send your key as <code>X-API-Key</code>. For machines: <a href='/openapi.json'>openapi.json</a>.</p>"
+        f"<h2>Requests</h2>{operations}<h2>Schemas</h2>{schemas}</body></html>"
+    )
+
+
+def _operation(method: str, path: str, operation: Json) -> str:
+    answers = "".join(
+        f"<tr><td><code>{escape(status)}</code></td><td>{_text(answer)} {_schemas(answer)}</td></tr>"
+        for status, answer in operation["responses"].items()
+    )
+    parameters = "".join(
+        f"<tr><td><code>{escape(one['name'])}</code></td><td>{escape(one['in'])}. {_text(one)}</td></tr>"
+        for one in operation.get("parameters", [])
+    )
+    body = _schemas(operation.get("requestBody", {}))
+    heading = f"<span class='method'>{method}</span><code>{escape(path)}</code> {_text(operation)}"
+    return (
+        f"<details><summary>{heading}</summary>"
+        + (f"<p>Body: {body}</p>" if body else "")
+        + (f"<table><tr><th>Parameter</th><th></th></tr>{parameters}</table>" if parameters else "")
+        + f"<table><tr><th>Answer</th><th></th></tr>{answers}</table></details>"
+    )
+
+
+def _schemas(part: Json) -> str:
+    """Return the media types of a body, each with its schema: a link to a named one, the whole of another."""
+    shown: list[str] = []
+    for media_type, content in part.get("content", {}).items():
+        schema = content.get("schema", {})
+        name = str(schema.get("$ref", "")).rsplit("/", 1)[-1]
+        link = f"<a href='#schema-{escape(name)}'>{escape(name)}</a>" if name else f"<pre>{_pretty(schema)}</pre>"
+        shown.append(f"<code>{escape(media_type)}</code> {link}")
+    return ", ".join(shown)
+
+
+def _text(part: Json) -> str:
+    return escape(str(part.get("description", "")))
+
+
+def _pretty(schema: Json) -> str:
+    return escape(msgspec.json.format(msgspec.json.encode(schema), indent=2).decode())

@@ -1,0 +1,116 @@
+"""What surrounds every request: its id, its span, its log line, the security headers, and the last resort for errors.
+
+A plain ASGI middleware, installed by `api/app.py` inside the CORS one, so that answers to mistakes of ours carry CORS
+headers too.
+"""
+
+import re
+import time
+
+import structlog
+import uuid_utils.compat as uuid_utils
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from chassis import telemetry
+from chassis.telemetry import SpanKind, get_logger
+from services.gateway.api.failures import internal_error
+
+REQUEST_ID_HEADER = "X-Request-Id"
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_QUIET_PREFIX = "/health"
+
+SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Strict-Transport-Security": "max-age=31536000",
+    "Cache-Control": "no-store",
+}
+
+_log = get_logger(__name__)
+
+
+class RequestScope:
+    """Wraps the application; one span, one log line and one id a request."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See the ASGI specification."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        request_id = _request_id(headers.get(REQUEST_ID_HEADER))
+        scope.setdefault("state", {})["request_id"] = request_id
+        exchange = _Exchange(send, request_id)
+        attributes = {"http.request.method": scope["method"], "url.path": scope["path"]}
+        with (
+            structlog.contextvars.bound_contextvars(request_id=request_id),
+            telemetry.span(
+                scope["method"],
+                context=telemetry.extract(dict(headers.items())),
+                kind=SpanKind.SERVER,
+                attributes=attributes,
+            ) as span,
+        ):
+            started = time.perf_counter()
+            await self._answer(scope, receive, exchange)
+            route = getattr(scope.get("route"), "path", None)
+            if route:
+                span.update_name(f"{scope['method']} {route}")
+                span.set_attribute("http.route", route)
+            span.set_attribute("http.response.status_code", exchange.status)
+            _log_exchange(scope, headers, exchange.status, time.perf_counter() - started)
+
+    async def _answer(self, scope: Scope, receive: Receive, exchange: "_Exchange") -> None:
+        try:
+            await self._app(scope, receive, exchange.send)
+        except ClientDisconnect:  # stop: nobody is left to answer
+            exchange.status = 499
+        except Exception:  # stop: a mistake of ours; logged whole, told without any of it
+            _log.exception("request failed", method=scope["method"], path=scope["path"])
+            if exchange.status:
+                raise  # the answer has begun: only cutting the connection tells the caller
+            await internal_error(exchange.request_id)(scope, receive, exchange.send)
+
+
+class _Exchange:
+    """Passes the answer on, adding headers and remembering its status; 0 until it begins."""
+
+    def __init__(self, send: Send, request_id: str) -> None:
+        self.request_id = request_id
+        self.status = 0
+        self._send = send
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = MutableHeaders(scope=message)
+            headers[REQUEST_ID_HEADER] = self.request_id
+            for name, value in SECURITY_HEADERS.items():
+                headers.setdefault(name, value)
+        await self._send(message)
+
+
+def _request_id(given: str | None) -> str:
+    """Return the caller's own id when it is harmless in a log, or else a new one."""
+    return given if given and _REQUEST_ID.fullmatch(given) else str(uuid_utils.uuid7())
+
+
+def _log_exchange(scope: Scope, headers: Headers, status: int, seconds: float) -> None:
+    write = _log.debug if scope["path"].startswith(_QUIET_PREFIX) else _log.info
+    client = scope.get("client")
+    write(
+        "http request",
+        method=scope["method"],
+        path=scope["path"],
+        status=status,
+        duration_ms=round(seconds * 1000, 1),
+        user_agent=headers.get("user-agent"),
+        ip=client[0] if client else None,
+    )

@@ -1,0 +1,150 @@
+"""Every refusal that a caller can meet, as an exception that knows its own HTTP answer.
+
+Raised by the parsing, the domain and the handlers; `api/failures.py` turns them into the one error body. One class for
+each thing that a caller has to do differently; nothing here holds a secret, a path or a driver's text.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+import msgspec
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """One thing that is wrong with a request, and where."""
+
+    field: str
+    """Path in the request, such as `nfts[3].name`; empty when it is the body as a whole."""
+    message: str
+
+
+class ApiError(Exception):
+    """The request is answered with `status` and says why."""
+
+    status: ClassVar[int]
+    code: ClassVar[str]
+    """Stable; clients branch on it."""
+
+    def __init__(
+        self, message: str, problems: Sequence[Problem] = (), *, data: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.problems = tuple(problems)
+        self.data = dict(data) if data is not None else None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Extra response headers."""
+        return {}
+
+
+class ValidationFailed(ApiError):
+    """The request does not say something that can be minted; `problems` has all that was found."""
+
+    status = 400
+    code = "validation_failed"
+
+    def __init__(self, problems: Sequence[Problem], message: str = "Validation failed") -> None:
+        super().__init__(message, problems)
+
+
+class MalformedBody(ApiError):
+    """The body is not JSON or not a form."""
+
+    status = 400
+    code = "malformed_body"
+
+
+class Unauthorized(ApiError):
+    """The API key is missing or wrong."""
+
+    status = 401
+    code = "unauthorized"
+
+    def __init__(self) -> None:
+        super().__init__("Unauthorized")
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The scheme, which RFC 9110 asks for with every 401."""
+        return {"WWW-Authenticate": 'ApiKey realm="mintstream", header="X-API-Key"'}
+
+
+class CollectionNotFound(ApiError):
+    """No such collection, or it takes no mints; which of the two is not told apart, as the document has it."""
+
+    status = 404
+    code = "collection_not_found"
+
+    def __init__(self, message: str = "Collection not found or minting disabled") -> None:
+        super().__init__(message, [Problem("collectionId", message)])
+
+
+class OperationNotFound(ApiError):
+    """No operation has this id."""
+
+    status = 404
+    code = "operation_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("Operation not found", [Problem("transactionId", "no operation has this id")])
+
+
+class IdempotencyKeyReused(ApiError):
+    """The key already stands for another request."""
+
+    status = 409
+    code = "idempotency_key_reused"
+
+    def __init__(self, differing: Sequence[str]) -> None:
+        super().__init__(
+            "Idempotency-Key was used before with a different request",
+            [Problem(field, "differs from the request that first used this Idempotency-Key") for field in differing],
+        )
+
+
+class BodyTooLarge(ApiError):
+    """The body, one file of it, or the request as a message is over its limit."""
+
+    status = 413
+    code = "body_too_large"
+
+
+class UnsupportedMediaType(ApiError):
+    """The body is neither JSON nor a form."""
+
+    status = 415
+    code = "unsupported_media_type"
+
+    def __init__(self, received: str) -> None:
+        super().__init__(
+            "Unsupported media type",
+            [Problem("Content-Type", f"send application/json or multipart/form-data, not {received or 'nothing'}")],
+        )
+
+
+class Unavailable(ApiError):
+    """Something that this answer needs does not answer now; the same request may succeed later."""
+
+    status = 503
+    code = "unavailable"
+    retry_after: ClassVar[int] = 2
+    """Seconds."""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """When to try again."""
+        return {"Retry-After": str(self.retry_after)}
+
+
+class LogSilent(Unavailable):
+    """The log did not acknowledge: nothing is known to be stored, and nothing is known not to be."""
+
+    code = "log_unavailable"
+
+
+class ProjectionDown(Unavailable):
+    """The database that lists are read from does not answer; minting goes on without it."""
+
+    code = "database_unavailable"

@@ -1,0 +1,84 @@
+"""The gateway's composition root: builds the parts, wires them, runs them."""
+
+import sys
+
+from chassis import lifecycle, postgres
+from chassis.health import Health
+from chassis.images import ImageRefused, inspect_image
+from chassis.lifecycle import Lifecycle
+from chassis.messaging import Connection, Log
+from chassis.settings import load_or_exit
+from contracts.fact import Producer
+from contracts.streams import UPLOADS
+from services.gateway import server
+from services.gateway.adapters.projection import PostgresProjection
+from services.gateway.api.app import Parts, create_app
+from services.gateway.api.auth import Authenticator
+from services.gateway.handlers import Asking, Collections, Minting, Statuses
+from services.gateway.images import Images
+from services.gateway.ports import NotAnImage
+from services.gateway.settings import GatewaySettings
+
+NAME = "gateway"
+VERSION = "0.1.0"
+
+
+async def serve(life: Lifecycle, settings: GatewaySettings) -> None:
+    """Run the gateway until it is told to drain."""
+    try:
+        listener = server.listen(settings.host, settings.port)
+    except OSError as error:
+        # Stop: the operator has to free the port or choose another.
+        life.fail(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; set PORT or HOST")
+        return
+    log = await life.enter(Log.session(Connection.of(settings, Producer(name=NAME, version=VERSION)), life.clock))
+    await log.declare()
+    # No connection is opened before the first read, so that minting works while the database is away.
+    pool = await life.enter(
+        postgres.pool(
+            settings.database_url,
+            application_name=NAME,
+            min_size=0,
+            max_size=settings.database_pool_size,
+            clock=life.clock,
+        )
+    )
+    projection = PostgresProjection(pool)
+    everything = Health(life.clock)
+    everything.add("log", log.ping)
+    everything.add("database", projection.check)
+    life.health.add("log", log.ping)
+    asking = Asking(log, Images(await log.uploads(UPLOADS), media_type))
+    app = create_app(
+        Parts(
+            minting=Minting(asking, settings.queue_batch_size),
+            statuses=Statuses(log, projection),
+            collections=Collections(asking, projection),
+            authenticate=Authenticator(settings.api_key),
+            probes=life.health,
+            everything=everything,
+            clock=life.clock,
+            version=VERSION,
+            cors_origins=settings.cors_origins,
+        )
+    )
+    life.spawn("http", server.serve(app, listener, life.draining, settings.shutdown_grace_seconds))
+    life.announce("api", server.address_of(listener))
+
+
+def media_type(data: bytes) -> str:
+    """Return the media type of an image. Raises NotAnImage."""
+    try:
+        return inspect_image(data).content_type
+    except ImageRefused as error:  # stop: the same bytes are refused again
+        raise NotAnImage(str(error)) from None
+
+
+def main() -> None:
+    """Run the gateway as a process."""
+    settings = load_or_exit(GatewaySettings)
+
+    async def service(life: Lifecycle) -> None:
+        await serve(life, settings)
+
+    sys.exit(lifecycle.run(service, name=NAME, settings=settings, version=VERSION, probes=False))

@@ -1,0 +1,135 @@
+"""What the gateway's handlers need of the outside, beyond the log and the object store of `chassis.log`.
+
+Implemented by `adapters/` and `api/form.py`; the tests have twins in memory.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Literal, Protocol
+from uuid import UUID
+
+import msgspec
+
+OperationState = Literal["pending", "processing", "completed", "failed", "cancelled"]
+CollectionState = Literal["active", "paused", "completed"]
+Stage = Literal["requested", "pinned", "created", "failed"]
+"""How far the making of a collection is."""
+
+
+class ProjectionUnavailable(Exception):
+    """The database does not answer, or not as expected; the log still knows."""
+
+
+class NotAnImage(Exception):
+    """The bytes are no image that this service takes; the text says why, in words for the caller."""
+
+
+class File(Protocol):
+    """One uploaded file."""
+
+    @property
+    def field(self) -> str:
+        """The form field that it came in."""
+        ...
+
+    @property
+    def filename(self) -> str:
+        """The caller's name for it, cleaned; may be empty."""
+        ...
+
+    async def read(self) -> bytes:
+        """Return all of its bytes."""
+        ...
+
+
+InspectImage = Callable[[bytes], str]
+"""Returns the media type of an image, judged by its content; raises NotAnImage. Blocking and CPU-bound."""
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One settled item of an operation."""
+
+    status: Literal["success", "failed"]
+    signature: str | None = None
+    leaf_index: int | None = None
+    asset_id: str | None = None
+    error: str | None = None
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of one operation at one moment."""
+
+    id: UUID
+    status: OperationState
+    total: int
+    completed: int
+    failed: int
+    start_time: datetime
+    end_time: datetime | None = None
+    error: str | None = None
+    current_item: str | None = None
+    """Name of the first item that is not settled."""
+    results: tuple[Result, ...] = ()
+
+
+class Collection(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of one collection; addresses exist from stage `created` on."""
+
+    id: UUID
+    name: str
+    description: str
+    symbol: str
+    standard: Literal["v1", "v2"]
+    capacity: int
+    minted: int
+    has_valid_tree: bool
+    supports_das: bool
+    status: CollectionState
+    stage: Stage
+    is_public: bool
+    allow_minting: bool
+    created_at: datetime
+    updated_at: datetime
+    tree_address: str | None = None
+    collection_address: str | None = None
+    creator_address: str | None = None
+    image_url: str | None = None
+    external_url: str | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+
+
+class CollectionQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which created collections to list; None means no condition. `page` counts from 1."""
+
+    status: CollectionState | None = None
+    allow_minting: bool | None = None
+    page: int = 1
+    limit: int = 20
+
+
+class CollectionPage(msgspec.Struct, frozen=True, kw_only=True):
+    """One page of a list, and how many there are in all."""
+
+    collections: Sequence[Collection]
+    total: int
+
+
+class Projection(Protocol):
+    """The indexer's tables, read-only. Every method raises ProjectionUnavailable."""
+
+    async def operation(self, operation: UUID) -> Operation | None:
+        """Return the operation, or None when the projection does not have it (yet)."""
+        ...
+
+    async def collection(self, collection: UUID) -> Collection | None:
+        """Return the collection at whatever stage, or None when the projection does not have it (yet)."""
+        ...
+
+    async def collections(self, query: CollectionQuery) -> CollectionPage:
+        """Return one page of created collections, the newest first."""
+        ...
+
+    async def check(self) -> None:
+        """Return when the database answers."""
+        ...

@@ -1,0 +1,36 @@
+"""The gateway's settings, in the source document's names (section 3). Values come from the environment."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from chassis.settings import Secret, ServiceSettings
+from contracts.mint import DEFAULT_BATCH_SIZE
+from services.gateway.requests import MAX_BATCH_SIZE
+
+
+class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
+    """What the gateway needs beyond what every service has. It serves its probes on its own port."""
+
+    api_key: Annotated[Secret, Meta(description="The key that callers send as X-API-Key.")]
+    database_url: Annotated[
+        Secret,
+        Meta(
+            description="Postgres as the indexer's read-only role.",
+            examples=["postgresql://mintstream_reader@127.0.0.1:5432/mintstream"],
+        ),
+    ]
+    host: Annotated[str, Meta(description="Address to listen on.", min_length=1)] = "0.0.0.0"  # noqa: S104 (a public API)
+    port: Annotated[int, Meta(description="Port to listen on; 0 takes a free one.", ge=0, le=65535)] = 8080
+    cors_origins: Annotated[
+        tuple[Annotated[str, Meta(pattern=r"^https?://[^/*\s]+$")], ...],
+        Meta(
+            description="Origins whose pages may call the API, comma separated; none when absent.",
+            examples=["https://app.example.org"],
+        ),
+    ] = ()
+    queue_batch_size: Annotated[
+        int,
+        Meta(description="Items of a chunk when a request names no batchSize.", ge=1, le=MAX_BATCH_SIZE),
+    ] = DEFAULT_BATCH_SIZE
+    database_pool_size: Annotated[int, Meta(description="Most connections to Postgres.", ge=1, le=100)] = 8

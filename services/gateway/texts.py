@@ -1,0 +1,142 @@
+"""Checks of single values: text, numbers, addresses and URIs, as types that a request model is made of. Pure.
+
+Each check raises ValueError with a sentence that follows the field's name. Not done here: which fields a request has
+(`requests.py`), and what its parts mean together (`domain.py`).
+"""
+
+import re
+from typing import Annotated
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from pydantic import AfterValidator, BeforeValidator, Field
+from solders.pubkey import Pubkey
+
+MAX_NAME_BYTES = 32
+"""Bubblegum refuses longer names in UTF-8 (its MetadataArgs checks Token Metadata's MAX_NAME_LENGTH)."""
+MAX_SYMBOL_BYTES = 10
+"""Token Metadata's MAX_SYMBOL_LENGTH, checked likewise."""
+MAX_DESCRIPTION_CHARACTERS = 5_000
+MAX_TRAIT_CHARACTERS = 200
+MAX_URI_CHARACTERS = 2_048
+
+_DECIMAL = re.compile(r"-?[0-9]{1,12}")
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_URI = re.compile(r"[\x21-\x7e]+")
+_IPFS_PATH = re.compile(r"[A-Za-z0-9]{32,}(/.*)?")
+_ARWEAVE_PATH = re.compile(r"[A-Za-z0-9_-]{43}(/.*)?")
+
+
+def storable(text: str) -> str:
+    """Refuse text that JSON, Postgres or a wallet cannot hold: NUL and lone surrogates."""
+    if "\x00" in text:
+        raise ValueError("must not contain the NUL character")
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # stop: outside input; the caller has to change it
+        raise ValueError("must be valid Unicode") from None
+    return text
+
+
+def one_line(text: str) -> str:
+    """Refuse blank text and control characters."""
+    storable(text)
+    if not text.strip():
+        raise ValueError("must not be blank")
+    if any(character < " " or character == "\x7f" for character in text):
+        raise ValueError("must not contain control characters")
+    return text
+
+
+def _fits(text: str, limit: int) -> str:
+    size = len(text.encode())
+    if size > limit:
+        raise ValueError(f"is {size} bytes in UTF-8; the chain keeps at most {limit}")
+    return text
+
+
+def on_chain_name(text: str) -> str:
+    """Refuse names that Bubblegum would refuse."""
+    return _fits(one_line(text), MAX_NAME_BYTES)
+
+
+def on_chain_symbol(text: str) -> str:
+    """Refuse symbols that Bubblegum would refuse."""
+    return _fits(one_line(text), MAX_SYMBOL_BYTES)
+
+
+def solana_address(text: str) -> str:
+    """Refuse what is not 32 bytes in base58. Off-curve addresses (of programs and vaults) may own NFTs."""
+    try:
+        Pubkey.from_string(text)
+    except ValueError:  # stop: outside input
+        raise ValueError("must be a Solana address: 32 bytes in base58") from None
+    return text
+
+
+def web_url(text: str) -> str:
+    """Refuse what is not an absolute http or https URL."""
+    if not _URI.fullmatch(text):
+        raise ValueError("must be a URL of visible ASCII characters")
+    try:
+        parts = urlsplit(text)
+        host = parts.hostname
+    except ValueError:  # stop: outside input, such as an unclosed IPv6 bracket
+        raise ValueError("must be a URL") from None
+    if parts.scheme not in ("http", "https") or not host:
+        raise ValueError("must begin with https:// or http:// and name a host")
+    return text
+
+
+def image_uri(text: str) -> str:
+    """Refuse what is not an `ipfs://`, `ar://` or `https://` URI."""
+    scheme, separator, rest = text.partition("://")
+    known = separator and _URI.fullmatch(text)
+    if known and scheme == "ipfs" and _IPFS_PATH.fullmatch(rest):
+        return text
+    if known and scheme == "ar" and _ARWEAVE_PATH.fullmatch(rest):
+        return text
+    if known and scheme == "https":
+        return web_url(text)
+    raise ValueError("must be a file, or a URI that begins with ipfs://<cid>, ar://<id> or https://")
+
+
+def whole_number(value: object) -> object:
+    """Take an integer, or its decimal digits as forms send them; refuse booleans, fractions and other spellings."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str) and _DECIMAL.fullmatch(value):
+        return int(value)
+    raise ValueError("must be a whole number")
+
+
+def truth(value: object) -> object:
+    """Take a boolean, or the words true and false as forms send them."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value in ("true", "false"):
+        return value == "true"
+    raise ValueError("must be true or false")
+
+
+def uuid_of_text(value: object) -> UUID:
+    """Take the canonical text form of a UUID; refuse braces, URNs and bare hexadecimal digits."""
+    if isinstance(value, UUID):
+        return value
+    if isinstance(value, str) and _UUID.fullmatch(value):
+        return UUID(value)
+    raise ValueError("must be a UUID")
+
+
+Name = Annotated[str, AfterValidator(on_chain_name), Field(max_length=MAX_NAME_BYTES)]
+Symbol = Annotated[str, AfterValidator(on_chain_symbol), Field(max_length=MAX_SYMBOL_BYTES)]
+Description = Annotated[str, AfterValidator(storable), Field(max_length=MAX_DESCRIPTION_CHARACTERS)]
+TraitType = Annotated[str, AfterValidator(one_line), Field(max_length=MAX_TRAIT_CHARACTERS)]
+TraitValue = Annotated[str, AfterValidator(storable), Field(max_length=MAX_TRAIT_CHARACTERS)]
+Recipient = Annotated[str, AfterValidator(solana_address), Field(max_length=44)]
+WebUrl = Annotated[str, AfterValidator(web_url), Field(max_length=MAX_URI_CHARACTERS)]
+ImageText = Annotated[str, AfterValidator(image_uri), Field(max_length=MAX_URI_CHARACTERS)]
+CollectionId = Annotated[UUID, BeforeValidator(uuid_of_text)]
+DIGITS = BeforeValidator(whole_number)
+"""Beside an int with bounds: digits in a string are a number too."""
+Truth = Annotated[bool, BeforeValidator(truth)]

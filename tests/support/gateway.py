@@ -1,0 +1,183 @@
+"""The gateway's application on twins in memory, and the requests that its tests begin with."""
+
+import io
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import httpx
+from fastapi import FastAPI
+from PIL import Image
+
+from chassis.clock import ManualClock
+from chassis.health import Health
+from chassis.settings import Secret
+from contracts.collection import CollectionCreated, Standard, TreeShape
+from services.gateway.api.app import Parts, create_app
+from services.gateway.api.auth import Authenticator
+from services.gateway.handlers import Asking, Collections, Minting, Statuses
+from services.gateway.images import Images
+from services.gateway.main import media_type
+from services.gateway.ports import Collection, CollectionPage, CollectionQuery, Operation, ProjectionUnavailable
+from tests.support.memory_log import MemoryLog, MemoryUploads
+
+API_KEY = "the-key-of-the-tests"
+COLLECTION = UUID("0199b0a0-0000-7000-8000-000000000001")
+CLOSED_COLLECTION = UUID("0199b0a0-0000-7000-8000-000000000002")
+RECIPIENT = "9WzDXwBbmkg8ZTbNMqUxvQRAyrZzDsGYdLVL9zYtAWWM"
+ORIGIN = "https://app.example.org"
+URI = "ipfs://bafkreibm6jg3ux5qumhcn2b3flc3tyu6dmlb4xa7u5bf44yegnrjhc4yeq"
+
+Json = dict[str, Any]
+
+
+class MemoryProjection:
+    """The indexer's tables as dictionaries; `down` makes every read fail."""
+
+    def __init__(self) -> None:
+        self.operations: dict[UUID, Operation] = {}
+        self.rows: dict[UUID, Collection] = {}
+        self.down = False
+
+    async def operation(self, operation: UUID) -> Operation | None:
+        await self.check()
+        return self.operations.get(operation)
+
+    async def collection(self, collection: UUID) -> Collection | None:
+        await self.check()
+        return self.rows.get(collection)
+
+    async def collections(self, query: CollectionQuery) -> CollectionPage:
+        await self.check()
+        rows = [
+            row
+            for row in self.rows.values()
+            if row.stage == "created"
+            and query.status in (None, row.status)
+            and query.allow_minting in (None, row.allow_minting)
+        ]
+        start = (query.page - 1) * query.limit
+        return CollectionPage(collections=rows[start : start + query.limit], total=len(rows))
+
+    async def check(self) -> None:
+        if self.down:
+            raise ProjectionUnavailable("down")
+
+
+@dataclass
+class Gateway:
+    """The application with everything it stands on."""
+
+    log: MemoryLog = field(default_factory=MemoryLog)
+    uploads: MemoryUploads = field(default_factory=MemoryUploads)
+    projection: MemoryProjection = field(default_factory=MemoryProjection)
+    clock: ManualClock = field(default_factory=ManualClock)
+    batch_size: int = 10
+
+    def app(self) -> FastAPI:
+        asking = Asking(self.log, Images(self.uploads, media_type))
+        probes, everything = Health(self.clock, cache_seconds=0), Health(self.clock, cache_seconds=0)
+        everything.add("database", self.projection.check)
+        return create_app(
+            Parts(
+                minting=Minting(asking, self.batch_size),
+                statuses=Statuses(self.log, self.projection),
+                collections=Collections(asking, self.projection),
+                authenticate=Authenticator(Secret(API_KEY)),
+                probes=probes,
+                everything=everything,
+                clock=self.clock,
+                version="test",
+                cors_origins=(ORIGIN,),
+            )
+        )
+
+    @asynccontextmanager
+    async def client(self, api_key: str | None = API_KEY) -> AsyncGenerator[httpx.AsyncClient]:
+        """A client of the application, with the key unless told otherwise."""
+        headers = {} if api_key is None else {"X-API-Key": api_key}
+        transport = httpx.ASGITransport(app=self.app(), raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://gateway", headers=headers) as client:
+            yield client
+
+    async def with_collections(self) -> "Gateway":
+        """Put an open and a closed collection on the log."""
+        await self.log.publish(created(COLLECTION), cause=None)
+        await self.log.publish(created(CLOSED_COLLECTION, allow_minting=False), cause=None)
+        return self
+
+    def requests(self) -> list[str]:
+        """Subjects of everything on the log that a caller asked for."""
+        return [message.subject for message in self.log.messages() if ".requested." in message.subject]
+
+
+def created(collection: UUID, *, allow_minting: bool = True) -> CollectionCreated:
+    """A collection that is on chain."""
+    return CollectionCreated(
+        collection=collection,
+        name="Camp",
+        symbol="CAMP",
+        standard=Standard.V2,
+        uri=URI,
+        collection_address=RECIPIENT,
+        tree_address=RECIPIENT,
+        creator_address=RECIPIENT,
+        tree=TreeShape(),
+        signatures=(),
+        slot=1,
+        fee=5000,
+        allow_minting=allow_minting,
+    )
+
+
+def collection_row(number: int, **changes: Any) -> Collection:
+    """A created collection as the projection has it."""
+    values: Json = {
+        "id": UUID(int=number),
+        "name": f"Camp {number}",
+        "description": "Tents",
+        "symbol": "CAMP",
+        "standard": "v2",
+        "capacity": 16384,
+        "minted": number,
+        "has_valid_tree": True,
+        "supports_das": True,
+        "status": "active",
+        "stage": "created",
+        "is_public": True,
+        "allow_minting": True,
+        "created_at": datetime(2026, 1, number, tzinfo=UTC),
+        "updated_at": datetime(2026, 2, number, tzinfo=UTC),
+        "tree_address": RECIPIENT,
+        "collection_address": RECIPIENT,
+        "creator_address": RECIPIENT,
+    }
+    return Collection(**(values | changes))
+
+
+def png(shade: int = 0, size: int = 2) -> bytes:
+    """A small PNG image, another one for every shade."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (size, size), (shade % 256, shade // 256 % 256, 0)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def single(**changes: Any) -> Json:
+    """The JSON body of a single mint that is fine, with changes at its top level."""
+    body: Json = {
+        "collectionId": str(COLLECTION),
+        "recipient": RECIPIENT,
+        "metadata": {"name": "Tent 1", "description": "A tent", "image": URI, "attributes": []},
+        "copies": 1,
+    }
+    return body | changes
+
+
+def batch(nfts: list[Json] | None = None, **changes: Any) -> Json:
+    """The JSON body of a batch that is fine, with changes at its top level."""
+    default: list[Json] = [{"name": f"Tent {number}", "image": URI} for number in range(3)]
+    body: Json = {"collectionId": str(COLLECTION), "recipient": RECIPIENT, "nfts": default if nfts is None else nfts}
+    return body | changes
