@@ -1,7 +1,7 @@
 """The rows of the projection in memory, and what each change does to them: pure, synchronous.
 
 The store loads the rows that a batch of messages touches, this module applies the changes one message after another,
-and the store writes the rows that came out different. So the meaning of the log is decided here and nowhere else, and
+and the store writes the rows that they touched. So the meaning of the log is decided here and nowhere else, and
 cutting the log into other batches cannot change it.
 
 An item only ever moves up: pending, then failed, then success. The chain has the last word, so a confirmed leaf
@@ -73,6 +73,8 @@ class Rows:
     operations: dict[UUID, Operation] = field(default_factory=dict[UUID, Operation])
     items: dict[UUID, dict[int, Item]] = field(default_factory=dict[UUID, dict[int, Item]])
     collections: dict[UUID, Collection] = field(default_factory=dict[UUID, Collection])
+    new_operations: set[UUID] = field(default_factory=set[UUID])
+    """Operations that these changes opened; their items are new with them."""
     changed_operations: set[UUID] = field(default_factory=set[UUID])
     changed_items: set[tuple[UUID, int]] = field(default_factory=set[tuple[UUID, int]])
     changed_collections: set[UUID] = field(default_factory=set[UUID])
@@ -144,10 +146,11 @@ class Rows:
             operation_type=change.operation_type,
             total_nfts=len(change.names),
             batch_size=change.batch_size,
-            metadata=dict(change.metadata),
+            metadata=change.metadata,
             start_time=change.at,
             updated_at=change.at,
         )
+        self.new_operations.add(change.operation)
         self.changed_operations.add(change.operation)
         for index, name in enumerate(change.names):
             self.add_item(Item(change.operation, index, name, created_at=change.at, updated_at=change.at))

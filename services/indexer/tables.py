@@ -1,9 +1,10 @@
 """The rows of the projection's tables, named and typed as in `sql/migrations`.
 
-Made and changed by `rows`, loaded and written by `store`. Columns that follow from others (`transaction_id`, the id of a
-result) are not repeated here. Not done here: what changes them.
+Made and changed by `rows`, loaded and written by `store`. Columns that follow from others (`transaction_id`, the id of
+a result) are not repeated here. Not done here: what changes them.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,7 +13,10 @@ from uuid import UUID, uuid5
 
 @dataclass(slots=True)
 class Operation:
-    """One row of `mint_operations`. `settled_sequence`: the message that settled the last item."""
+    """One row of `mint_operations`. `settled_sequence`: the message that settled the last item.
+
+    `metadata` never changes and can be large: it is None in a row that was loaded.
+    """
 
     id: UUID
     collection_id: UUID
@@ -20,7 +24,7 @@ class Operation:
     operation_type: str
     total_nfts: int
     batch_size: int
-    metadata: dict[str, Any]
+    metadata: Mapping[str, Any] | None
     start_time: datetime
     updated_at: datetime
     status: str = "pending"

@@ -79,6 +79,7 @@ COMMENT ON COLUMN mint_operations.results IS 'Always empty: the results are the 
 COMMENT ON COLUMN mint_operations.first_error IS 'Reason of the first failed item; error_message adds the counts.';
 COMMENT ON COLUMN mint_operations.settled_sequence IS
     'MINT sequence of the message that settled the last item; with no end_time, mint.completed is still to be said.';
+-- transaction_id has its index by being unique.
 CREATE INDEX idx_mint_operations_status ON mint_operations (status);
 CREATE INDEX idx_mint_operations_created_at ON mint_operations (created_at DESC);
 CREATE INDEX idx_mint_operations_collection_id ON mint_operations (collection_id);
@@ -117,6 +118,7 @@ CREATE TABLE mint_results (
 COMMENT ON TABLE mint_results IS
     'Projection of the MINT stream; one row an item, copies expanded, from the moment it is requested.';
 COMMENT ON COLUMN mint_results.finalized_slot IS 'Slot of the signature''s finality; NULL until it is final.';
+-- operation_id has its index by the unique pair above.
 CREATE INDEX idx_mint_results_signature ON mint_results (signature);
 CREATE INDEX idx_mint_results_asset_id ON mint_results (asset_id);
 
@@ -136,6 +138,7 @@ CREATE TABLE watermarks (
     stream   TEXT PRIMARY KEY,
     sequence BIGINT NOT NULL CHECK (sequence >= 0)
 );
+INSERT INTO watermarks (stream, sequence) VALUES ('MINT', 0), ('COLLECTION', 0);
 COMMENT ON TABLE watermarks IS
     'Last sequence whose rows are committed; moves in the transaction that writes them, by compare-and-set.';
 

@@ -1,0 +1,5 @@
+"""`python -m services.indexer`."""
+
+from services.indexer.main import main
+
+main()

@@ -1,0 +1,190 @@
+"""Publishes `collection.counted`: what the chain itself says of each collection, when it has changed.
+
+One task beside the projectors: after a collection was created, after an operation has ended, and on a slow schedule.
+The numbers reach Postgres only through the log, so a replay gives them too. Two counters cannot overwrite each other: a
+count is published by compare-and-set on the last one, and one that was read from an older slot is dropped.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import Final
+from uuid import UUID
+
+from chassis.clock import Clock
+from chassis.log import EventLog, LogUnavailable, Message, SequenceConflict
+from chassis.telemetry import get_logger
+from contracts.collection import CollectionCounted, CollectionCreated
+from contracts.registry import UndecodableMessage
+from services.indexer.pauses import pause_after
+from services.indexer.ports import (
+    Accounts,
+    Chain,
+    ChainUnavailable,
+    CreatedCollection,
+    CreatedCollections,
+    StoreUnavailable,
+)
+from services.indexer.trees import TreeCount, config_address, count_tree
+
+BATCH: Final = 10
+"""Collections whose accounts are asked for at once: a tree account with a deep canopy can be a megabyte."""
+_NO_ID: Final = UUID(int=0)
+
+_log = get_logger(__name__)
+
+
+class Counter:
+    """Keeps the chain's counts of every created collection on the log. Intervals are in seconds.
+
+    `interval` is how often everything is counted; `pause` the least time between two rounds, so that a burst of
+    operations costs one question to the node and not one each.
+    """
+
+    def __init__(
+        self,
+        log: EventLog,
+        chain: Chain,
+        collections: CreatedCollections,
+        clock: Clock,
+        *,
+        interval: float = 300.0,
+        pause: float = 1.0,
+    ) -> None:
+        self._log = log
+        self._chain = chain
+        self._collections = collections
+        self._clock = clock
+        self._interval = interval
+        self._pause = pause
+        self._wanted: set[UUID] = set()
+        self._all_wanted = False
+        self._due = asyncio.Event()
+
+    def wake(self, collections: Iterable[UUID]) -> None:
+        """The numbers of these collections have moved."""
+        self._wanted.update(collections)
+        if self._wanted:
+            self._due.set()
+
+    async def run(self) -> None:
+        """Count until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._schedule())
+            tasks.create_task(self._rounds())
+
+    async def _schedule(self) -> None:
+        while True:
+            self._all_wanted = True
+            self._due.set()
+            await self._clock.sleep(self._interval)
+
+    async def _rounds(self) -> None:
+        failures = 0
+        while True:
+            await self._due.wait()
+            self._due.clear()
+            wanted, everything = frozenset(self._wanted), self._all_wanted
+            self._wanted.clear()
+            self._all_wanted = False
+            try:
+                await self.count(None if everything else wanted)
+                failures = 0
+            except (ChainUnavailable, LogUnavailable, StoreUnavailable) as error:
+                # Retry: a count that was not published is found to differ again.
+                failures += 1
+                self._all_wanted = self._all_wanted or everything
+                self._wanted |= wanted
+                self._due.set()
+                _log.warning("cannot count collections", reason=str(error), again_in=pause_after(failures))
+                await self._clock.sleep(pause_after(failures))
+            await self._clock.sleep(self._pause)
+
+    async def count(self, among: frozenset[UUID] | None) -> None:
+        """Count these collections, or all when None, and publish what has changed.
+
+        Raises ChainUnavailable, LogUnavailable and StoreUnavailable.
+        """
+        after = _NO_ID
+        while found := await self._collections.created_collections(after, BATCH, among):
+            after = found[-1].id
+            accounts = await self._chain.accounts(_addresses(found))
+            for collection in found:
+                await self._publish(collection, _count(collection, accounts), accounts.slot)
+
+    async def _publish(self, collection: CreatedCollection, count: TreeCount, slot: int) -> None:
+        try:
+            last = await self._log.last(CollectionCounted, collection=collection.id)
+            cause = await self._log.last(CollectionCreated, collection=collection.id)
+        except UndecodableMessage as error:  # stop: nothing can be compared with it; an operator has to look
+            _log.error("a count on the log cannot be read", collection=str(collection.id), reason=str(error))
+            return
+        if max(last.data.slot if last else 0, cause.data.slot if cause else 0) > slot:
+            return  # the node that answered is behind what is already known
+        known = last.data if last else None
+        fact = CollectionCounted(
+            collection=collection.id,
+            minted=count.minted if count.minted is not None else (known.minted if known else 0),
+            capacity=count.capacity if count.capacity is not None else collection.capacity,
+            has_valid_tree=count.valid,
+            supports_das=await self._supports_das(collection, known),
+            slot=slot,
+        )
+        if known is not None and _same(fact, known):
+            return
+        await self._say(fact, last, cause)
+
+    async def _supports_das(self, collection: CreatedCollection, known: CollectionCounted | None) -> bool:
+        try:
+            return await self._chain.answers_das(collection.collection_address)
+        except ChainUnavailable as error:
+            # Go on with what was known: DAS may be another provider, and the tree's numbers do not depend on it.
+            _log.warning("cannot tell whether DAS answers", collection=str(collection.id), reason=str(error))
+            return known.supports_das if known else False
+
+    async def _say(
+        self,
+        fact: CollectionCounted,
+        last: Message[CollectionCounted] | None,
+        cause: Message[CollectionCreated] | None,
+    ) -> None:
+        expected = last.sequence if last else 0
+        try:
+            await self._log.publish(fact, cause=cause.event if cause else None, expected_sequence=expected)
+        except SequenceConflict:  # stop: another counter has just said it
+            return
+        _log.info(
+            "collection counted",
+            collection=str(fact.collection),
+            minted=fact.minted,
+            capacity=fact.capacity,
+            has_valid_tree=fact.has_valid_tree,
+            supports_das=fact.supports_das,
+            slot=fact.slot,
+        )
+
+
+def _addresses(collections: Sequence[CreatedCollection]) -> list[str]:
+    addresses: list[str] = []
+    for collection in collections:
+        config = config_address(collection.tree_address)
+        if config is not None:
+            addresses += (config, collection.tree_address)
+    return addresses
+
+
+def _count(collection: CreatedCollection, accounts: Accounts) -> TreeCount:
+    config = config_address(collection.tree_address)
+    if config is None:
+        return TreeCount(None, None, valid=False)
+    found = accounts.by_address
+    return count_tree(collection.standard, found.get(config), found.get(collection.tree_address))
+
+
+def _same(one: CollectionCounted, other: CollectionCounted) -> bool:
+    """Whether two counts differ in nothing but the slot."""
+    return (one.minted, one.capacity, one.has_valid_tree, one.supports_das) == (
+        other.minted,
+        other.capacity,
+        other.has_valid_tree,
+        other.supports_das,
+    )

@@ -1,0 +1,69 @@
+"""The indexer's composition root: builds the parts, wires them, runs them.
+
+`python -m services.indexer` migrates and projects until SIGTERM; with `--migrate-only` it migrates and ends, for a job
+that runs before a rollout.
+"""
+
+import argparse
+import asyncio
+import sys
+
+import httpx
+
+from chassis import lifecycle, postgres
+from chassis.lifecycle import Lifecycle
+from chassis.messaging import Connection, Log
+from chassis.settings import load_or_exit
+from contracts.fact import Producer
+from services.indexer.adapters.solana_rpc import SolanaRpc
+from services.indexer.leadership import Leadership
+from services.indexer.settings import IndexerSettings, MigrationSettings
+from services.indexer.store import MIGRATIONS, PostgresStore
+from services.indexer.term import Term
+
+NAME = "indexer"
+VERSION = "0.1.0"
+
+
+async def serve(life: Lifecycle, settings: IndexerSettings) -> None:
+    """Run the indexer until it is told to drain."""
+    pool = await life.enter(postgres.pool(settings.database_url, application_name=NAME))
+    await postgres.migrate(settings.database_url, MIGRATIONS)
+    log = await life.enter(Log.session(Connection.of(settings, Producer(name=NAME, version=VERSION)), life.clock))
+    await log.declare()
+    http = await life.enter(httpx.AsyncClient(timeout=settings.rpc_timeout_seconds))
+    das_url = settings.das_url or settings.rpc_url
+    chain = SolanaRpc(http, rpc_url=settings.rpc_url.reveal(), das_url=das_url.reveal())
+    store = PostgresStore(pool)
+    leadership = Leadership(settings.database_url, life.clock)
+
+    async def lead() -> None:
+        term = Term(log, store, chain, life.clock, count_interval=settings.count_interval_seconds)
+        await term.run(life.draining)
+
+    life.health.add("nats", log.ping)
+    life.health.add("postgres", lambda: postgres.check(pool))
+    life.spawn("projection", leadership.run(lead))
+    await life.draining.wait()
+    leadership.stop()
+
+
+async def migrate(settings: MigrationSettings) -> None:
+    """Bring the tables up to date. Raises MigrationError and asyncpg's errors."""
+    applied = await postgres.migrate(settings.database_url, MIGRATIONS)
+    print(f"indexer: {len(applied)} migration(s) applied")  # noqa: T201  (a command's answer, not a log line)
+
+
+def main() -> None:
+    """Run the indexer as a process."""
+    parser = argparse.ArgumentParser(prog="python -m services.indexer", description="Projects the log into Postgres.")
+    parser.add_argument("--migrate-only", action="store_true", help="bring the tables up to date, then end")
+    if parser.parse_args().migrate_only:
+        asyncio.run(migrate(load_or_exit(MigrationSettings)))
+        return
+    settings = load_or_exit(IndexerSettings)
+
+    async def service(life: Lifecycle) -> None:
+        await serve(life, settings)
+
+    sys.exit(lifecycle.run(service, name=NAME, settings=settings, version=VERSION))

@@ -1,0 +1,135 @@
+"""What the indexer's parts need of the world outside, and the values and errors that pass through.
+
+Implemented by `store` (Postgres) and `adapters.solana_rpc`; in-memory twins serve the tests. No I/O here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+from uuid import UUID
+
+from chassis.log import RawMessage
+from services.indexer.changes import RowChange
+
+
+class StoreUnavailable(Exception):
+    """Postgres cannot be reached or gave up the transaction. What was committed is told by the watermark alone."""
+
+
+class Fenced(Exception):
+    """Another projector has moved the watermark. Stop: this process is no longer the one that writes."""
+
+
+class Refused(Exception):
+    """The tables cannot hold what the batch says. Nothing was committed; find the message and park it."""
+
+
+class ChainUnavailable(Exception):
+    """The chain's node gave no answer that can be used. It proves nothing; ask again later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One message with what it changes, or with the reason why it is parked."""
+
+    raw: RawMessage
+    changes: Sequence[RowChange] = ()
+    parked: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What a committed batch did that others wait for."""
+
+    settled: frozenset[UUID] = frozenset()
+    """Operations whose last item was settled."""
+    to_count: frozenset[UUID] = frozenset()
+    """Collections whose numbers on chain have moved."""
+    parked: Sequence[Entry] = ()
+
+
+class Store(Protocol):
+    """The tables, as the projector writes them."""
+
+    async def watermark(self, stream: str) -> int:
+        """Return the last applied sequence of `stream`, 0 at first; raises StoreUnavailable."""
+        ...
+
+    async def apply(self, stream: str, after: int, entries: Sequence[Entry]) -> Committed:
+        """Commit entries, rows and watermark in one transaction; the watermark must be at `after`.
+
+        Raises Fenced, Refused and StoreUnavailable, and then has changed nothing that is known.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SettledOperation:
+    """An operation whose items are all settled and whose end has not come back from the log."""
+
+    id: UUID
+    total: int
+    minted: int
+    failed: int
+    cancelled: int
+    sequence: int
+    """MINT sequence of the message that settled it."""
+    subject: str
+    payload: bytes
+
+
+class SettledOperations(Protocol):
+    """Which operations are to be declared completed."""
+
+    async def settled_operations(self, after: int, limit: int) -> list[SettledOperation]:
+        """Return those settled after MINT sequence `after`, in that order; raises StoreUnavailable."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedCollection:
+    """A collection on chain. `capacity` is the last known one, in leaves."""
+
+    id: UUID
+    standard: str
+    tree_address: str
+    collection_address: str
+    capacity: int
+
+
+class CreatedCollections(Protocol):
+    """Which collections are to be counted."""
+
+    async def created_collections(
+        self, after: UUID, limit: int, among: frozenset[UUID] | None
+    ) -> list[CreatedCollection]:
+        """Return those with an id beyond `after`, in the order of ids; raises StoreUnavailable."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account's owner program (base58) and data."""
+
+    owner: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """Accounts by address as of one slot; an address that has none is missing."""
+
+    slot: int
+    by_address: dict[str, Account] = field(default_factory=dict[str, Account])
+
+
+class Chain(Protocol):
+    """What the indexer asks a node of the chain."""
+
+    async def accounts(self, addresses: Sequence[str]) -> Accounts:
+        """Return the accounts at commitment `confirmed`, all as of one slot; raises ChainUnavailable."""
+        ...
+
+    async def answers_das(self, collection_address: str) -> bool:
+        """Whether the node answers DAS queries about the collection; raises ChainUnavailable when it cannot say."""
+        ...

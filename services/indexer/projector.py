@@ -1,0 +1,147 @@
+"""Follows one stream into the tables: reads what is ready, works out the changes, has them committed, and again.
+
+One task for each projected stream, in the one process that leads. Killed at any line it goes on from the committed
+watermark. Not done here: SQL (`store`), what an event means (`projection`), and being the only one (`leadership`).
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from chassis.clock import Clock
+from chassis.log import LogReader, LogUnavailable, RawMessage
+from chassis.telemetry import get_logger
+from contracts.registry import UndecodableMessage, decode
+from contracts.streams import Stream
+from services.indexer import metrics
+from services.indexer.intake import Intake, Limits
+from services.indexer.pauses import pause_after
+from services.indexer.ports import Committed, Entry, Refused, Store, StoreUnavailable
+from services.indexer.projection import Unprojectable, clean_text, project
+
+MAX_REASON = 2000
+"""Characters of a parked message's reason that are kept."""
+
+_log = get_logger(__name__)
+
+
+class LogTruncated(Exception):
+    """The log ends before what was already projected from it: it has lost its tail."""
+
+    def __init__(self, stream: str, last: int, watermark: int) -> None:
+        super().__init__(
+            f"stream {stream} ends at sequence {last}, but messages up to {watermark} were already projected: the log "
+            f"has lost its tail. Not projecting. Restore the stream (the messages are in event_log), or, if this "
+            f"database belongs to another log, point DATABASE_URL at an empty one."
+        )
+
+
+def plan(raw: RawMessage) -> Entry:
+    """Return the message with its changes, or parked when it cannot be read or means nothing for the tables."""
+    try:
+        return Entry(raw, changes=project(decode(raw.subject, raw.payload), raw.sequence))
+    except (UndecodableMessage, Unprojectable) as error:  # stop: these bytes will never say anything else
+        return _parked(raw, str(error))
+
+
+def _parked(raw: RawMessage, reason: str) -> Entry:
+    return Entry(raw, parked=clean_text(reason)[:MAX_REASON])
+
+
+class Projector:
+    """The projection of one stream. `on_commit` is called after every committed batch and must not block."""
+
+    def __init__(
+        self,
+        stream: Stream,
+        *,
+        log: LogReader,
+        store: Store,
+        clock: Clock,
+        on_commit: Callable[[Committed], None],
+        limits: Limits | None = None,
+    ) -> None:
+        self._stream = stream
+        self._log = log
+        self._store = store
+        self._clock = clock
+        self._on_commit = on_commit
+        self._limits = limits or Limits()
+        self._intake: Intake | None = None
+        self._stopping = False
+        self._failures = 0
+        self._end_at_start = 0
+        self.caught_up = asyncio.Event()
+        """Set once everything that was on the log at the start is in the tables."""
+
+    def stop(self) -> None:
+        """Let `run` return after the batch in hand."""
+        self._stopping = True
+        if self._intake is not None:
+            self._intake.stop()
+
+    async def run(self) -> None:
+        """Project until stopped. Raises LogTruncated, and `ports.Fenced` when another process has taken over."""
+        while not self._stopping:
+            try:
+                await self._follow()
+            except (LogUnavailable, StoreUnavailable) as error:
+                # Retry: nothing is lost, the watermark tells what was committed.
+                self._failures += 1
+                pause = pause_after(self._failures)
+                _log.warning("projection interrupted", stream=self._stream.name, reason=str(error), again_in=pause)
+                await self._clock.sleep(pause)
+
+    async def _follow(self) -> None:
+        name = self._stream.name
+        position = await self._store.watermark(name)
+        last = await self._log.last_sequence(self._stream)
+        if last < position:
+            raise LogTruncated(name, last, position)
+        self._end_at_start = last
+        _log.info("projecting", stream=name, after=position, behind=last - position)
+        self._reached(position)
+        async with Intake(self._log.read(self._stream, position), self._limits) as intake:
+            self._intake = intake
+            if self._stopping:  # stop() came while there was no intake to tell
+                return
+            while batch := await intake.take():
+                position = await self._commit(position, [plan(raw) for raw in batch])
+
+    async def _commit(self, after: int, entries: Sequence[Entry]) -> int:
+        """Commit the entries and return the new position; a refused batch is halved until the culprit is alone."""
+        name = self._stream.name
+        try:
+            committed = await self._store.apply(name, after, entries)
+        except Refused as error:
+            if len(entries) > 1:
+                middle = len(entries) // 2
+                return await self._commit(await self._commit(after, entries[:middle]), entries[middle:])
+            if entries[0].parked is not None:
+                raise  # a message that changes nothing is refused: the tables are not what this program expects
+            return await self._commit(after, [_parked(entries[0].raw, str(error))])
+        position = entries[-1].raw.sequence
+        self._failures = 0
+        self._tell(committed, len(entries), position)
+        self._reached(position)
+        return position
+
+    def _tell(self, committed: Committed, count: int, position: int) -> None:
+        labels = {"stream": self._stream.name}
+        metrics.PROJECTED.add(count, labels)
+        metrics.BATCH.record(count, labels)
+        metrics.POSITION.set(position, labels)
+        for entry in committed.parked:
+            metrics.PARKED.add(1, labels)
+            _log.error(
+                "message parked",
+                stream=self._stream.name,
+                sequence=entry.raw.sequence,
+                subject=entry.raw.subject,
+                reason=entry.parked,
+            )
+        self._on_commit(committed)
+
+    def _reached(self, position: int) -> None:
+        if position >= self._end_at_start and not self.caught_up.is_set():
+            _log.info("caught up with the log", stream=self._stream.name, sequence=position)
+            self.caught_up.set()

@@ -1,0 +1,42 @@
+"""The indexer's settings."""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from chassis.settings import Secret, ServiceSettings
+
+DatabaseUrl = Annotated[
+    Secret,
+    Meta(
+        description="Postgres as the owner of the projection's tables.",
+        examples=["postgresql://mintstream@127.0.0.1:5432/mintstream"],
+    ),
+]
+
+
+class IndexerSettings(ServiceSettings, frozen=True, kw_only=True):
+    """What the indexer reads from its environment; names as in the source document where it has one."""
+
+    database_url: DatabaseUrl
+    rpc_url: Annotated[
+        Secret,
+        Meta(
+            description="Solana JSON-RPC endpoint; secret because providers put the key into it.",
+            examples=["http://127.0.0.1:8899"],
+        ),
+    ]
+    das_url: Annotated[
+        Secret | None, Meta(description="Endpoint of the Digital Asset Standard API; RPC_URL when absent.")
+    ] = None
+    count_interval_seconds: Annotated[
+        float, Meta(description="Seconds between two counts of every collection on chain.", ge=1, le=86_400)
+    ] = 300.0
+    rpc_timeout_seconds: Annotated[float, Meta(description="Seconds that a node has to answer.", ge=0.1, le=120)] = 10.0
+
+
+class MigrationSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """All that `--migrate-only` needs."""
+
+    database_url: DatabaseUrl

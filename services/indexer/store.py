@@ -1,0 +1,234 @@
+"""The projection's tables in Postgres: loads the rows of a batch, writes them back, moves the watermark.
+
+Used by the projector and the two publishing tasks of this service; the only writer of these tables. Every method is a
+fixed number of statements, whatever the batch. What the rows should say is decided in `rows`, not here.
+"""
+
+import json
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence, Set
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final, TypeVar
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from chassis.database import Connection, Pool
+from chassis.queries import load_queries
+from services.indexer.ports import (
+    Committed,
+    CreatedCollection,
+    Entry,
+    Fenced,
+    Refused,
+    SettledOperation,
+    StoreUnavailable,
+)
+from services.indexer.rows import Keys, Rows, UnknownRow
+from services.indexer.tables import Collection, Item, Operation
+
+SQL: Final = Path(__file__).parent / "sql"
+MIGRATIONS: Final = SQL / "migrations"
+
+T = TypeVar("T", Operation, Item)
+V = TypeVar("V")
+
+# The columns of the bulk statements, in the order of their arrays in queries.sql.
+_OPERATION_INSERT: Final = (
+    "id", "collection_id", "recipient", "operation_type", "total_nfts", "batch_size", "metadata", "start_time",
+    "updated_at", "status", "completed_nfts", "failed_nfts", "cancelled_nfts", "error_message", "first_error",
+    "estimated_completion", "end_time", "settled_sequence",
+)  # fmt: skip
+_OPERATION_UPDATE: Final = ("id", *_OPERATION_INSERT[8:])
+_ITEM_UPDATE: Final = (
+    "id", "updated_at", "status", "ipfs_uri", "ipfs_hash", "image_uri", "signature", "asset_id", "leaf_index", "nonce",
+    "tree_address", "slot", "finalized_slot", "error_code", "error_message",
+)  # fmt: skip
+_ITEM_INSERT: Final = ("id", "operation_id", "item_index", "nft_name", "created_at", *_ITEM_UPDATE[1:])
+_COLLECTION: Final = (
+    "id", "name", "symbol", "standard", "description", "image_url", "external_url", "capacity",
+    "seller_fee_basis_points", "is_public", "allow_minting", "created_at", "updated_at", "stage", "status", "uri",
+    "tree_address", "collection_address", "creator_address", "minted", "has_valid_tree", "supports_das",
+    "counted_slot", "error_code", "error_message",
+)  # fmt: skip
+
+# The message is at fault: its values do not fit the columns or break an invariant.
+_REFUSED: Final = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.ProgramLimitExceededError)
+# The server or the way to it is at fault, and it may pass.
+_UNAVAILABLE: Final = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.TransactionRollbackError,
+)
+
+
+class _Sql(msgspec.Struct, frozen=True):
+    watermark: str
+    move_watermark: str
+    keep_messages: str
+    park_messages: str
+    load_operations: str
+    load_items: str
+    load_collections: str
+    insert_operations: str
+    update_operations: str
+    insert_items: str
+    update_items: str
+    put_collections: str
+    settled_operations: str
+    created_collections: str
+
+
+class PostgresStore:
+    """Implements the ports `Store`, `SettledOperations` and `CreatedCollections`."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._sql = load_queries(SQL).into(_Sql)
+
+    async def watermark(self, stream: str) -> int:
+        """See `ports.Store.watermark`."""
+        async with self._connection() as connection:
+            sequence = await connection.fetchval(self._sql.watermark, stream)
+        if sequence is None:
+            raise ValueError(f"stream {stream} has no watermark: it is not projected")
+        return int(sequence)
+
+    async def apply(self, stream: str, after: int, entries: Sequence[Entry]) -> Committed:
+        """See `ports.Store.apply`."""
+        async with self._connection() as connection, connection.transaction():
+            await self._move_watermark(connection, stream, after, entries[-1].raw.sequence)
+            await self._keep(connection, stream, entries)
+            rows = await self._load(connection, Keys.of(change for entry in entries for change in entry.changes))
+            parked = _fold(rows, entries)
+            if parked:
+                columns = _columns(parked, lambda entry: (entry.raw.sequence, entry.raw.subject, entry.parked), 3)
+                await connection.execute(self._sql.park_messages, stream, *columns)
+            try:
+                await self._write(connection, rows)
+            except _REFUSED as error:  # stop: the same values would be refused again
+                raise Refused(f"{type(error).__name__}: {error}") from error
+            except asyncpg.InterfaceError as error:
+                # asyncpg reports a value that it cannot encode as an InterfaceError that is a ValueError too.
+                if isinstance(error, ValueError):
+                    raise Refused(str(error)) from error
+                raise
+        return Committed(frozenset(rows.newly_settled), frozenset(rows.to_count), parked)
+
+    async def settled_operations(self, after: int, limit: int) -> list[SettledOperation]:
+        """See `ports.SettledOperations.settled_operations`."""
+        async with self._connection() as connection:
+            found = await connection.fetch(self._sql.settled_operations, after, limit)
+        return [
+            SettledOperation(
+                id=row["id"],
+                total=row["total_nfts"],
+                minted=row["completed_nfts"],
+                failed=row["failed_nfts"],
+                cancelled=row["cancelled_nfts"],
+                sequence=row["settled_sequence"],
+                subject=row["subject"],
+                payload=row["payload"],
+            )
+            for row in found
+        ]
+
+    async def created_collections(
+        self, after: UUID, limit: int, among: frozenset[UUID] | None
+    ) -> list[CreatedCollection]:
+        """See `ports.CreatedCollections.created_collections`."""
+        ids = None if among is None else list(among)
+        async with self._connection() as connection:
+            found = await connection.fetch(self._sql.created_collections, after, limit, ids)
+        return [CreatedCollection(**row) for row in found]
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncGenerator[Connection, None]:
+        try:
+            async with self._pool.acquire() as connection:
+                yield connection
+        except _UNAVAILABLE as error:  # retry: the caller reads the watermark again and goes on from there
+            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+
+    async def _move_watermark(self, connection: Connection, stream: str, after: int, to: int) -> None:
+        if await connection.execute(self._sql.move_watermark, stream, after, to) != "UPDATE 1":
+            raise Fenced(f"the watermark of {stream} is no longer at {after}: another indexer is writing")
+
+    async def _keep(self, connection: Connection, stream: str, entries: Sequence[Entry]) -> None:
+        raws = [entry.raw for entry in entries]
+        columns = _columns(
+            raws,
+            # ASCII, so that whatever a header holds is valid in the column.
+            lambda raw: (raw.sequence, raw.subject, raw.payload, json.dumps(dict(raw.headers)), raw.stored_at),
+            5,
+        )
+        await connection.execute(self._sql.keep_messages, stream, *columns)
+
+    async def _load(self, connection: Connection, keys: Keys) -> Rows:
+        rows = Rows()
+        if keys.operations:
+            for row in await connection.fetch(self._sql.load_operations, list(keys.operations)):
+                rows.operations[row["id"]] = Operation(metadata=None, **row)
+        if keys.items or keys.signatures:
+            by_index = _columns(keys.items, lambda key: key, 2)
+            by_signature = _columns(keys.signatures, lambda key: key, 2)
+            for row in await connection.fetch(self._sql.load_items, *by_index, *by_signature):
+                rows.add_item(Item(**row))
+        if keys.collections:
+            for row in await connection.fetch(self._sql.load_collections, list(keys.collections)):
+                rows.collections[row["id"]] = Collection(**row)
+        return rows
+
+    async def _write(self, connection: Connection, rows: Rows) -> None:
+        new, known = _split((rows.operations[key] for key in rows.changed_operations), rows.new_operations, "id")
+        items = (rows.items[operation][index] for operation, index in rows.changed_items)
+        new_items, known_items = _split(items, rows.new_operations, "operation_id")
+        collections = [rows.collections[key] for key in rows.changed_collections]
+        for statement, columns, changed in (
+            (self._sql.insert_operations, _OPERATION_INSERT, new),
+            (self._sql.update_operations, _OPERATION_UPDATE, known),
+            (self._sql.insert_items, _ITEM_INSERT, new_items),
+            (self._sql.update_items, _ITEM_UPDATE, known_items),
+            (self._sql.put_collections, _COLLECTION, collections),
+        ):
+            if changed:
+                arrays = [[_value(row, column) for row in changed] for column in columns]
+                await connection.execute(statement, *arrays)
+
+
+def _fold(rows: Rows, entries: Sequence[Entry]) -> list[Entry]:
+    """Apply the entries in order; return those that are parked, with the reason."""
+    parked: list[Entry] = []
+    for entry in entries:
+        if entry.parked is not None:
+            parked.append(entry)
+            continue
+        try:
+            rows.apply(entry.changes)
+        except UnknownRow as error:  # stop: the message that would introduce it is not before this one
+            parked.append(Entry(entry.raw, parked=str(error)))
+    return parked
+
+
+def _split(rows: Iterable[T], new: Set[UUID], operation: str) -> tuple[list[T], list[T]]:
+    """The rows of operations in `new`, and the others; `operation` names the attribute with the operation's id."""
+    parts: tuple[list[T], list[T]] = ([], [])
+    for row in rows:
+        parts[getattr(row, operation) not in new].append(row)
+    return parts
+
+
+def _columns(values: Iterable[V], fields: Callable[[V], tuple[object, ...]], width: int) -> list[list[object]]:
+    """One list for each of the `width` fields of every value."""
+    rows = [fields(value) for value in values]
+    return [[row[position] for row in rows] for position in range(width)]
+
+
+def _value(row: Operation | Item | Collection, column: str) -> object:
+    value = getattr(row, column)
+    return msgspec.json.encode(value).decode() if column == "metadata" else value
