@@ -1,0 +1,1 @@
+"""The RPC methods, one module per topic; each exports `METHODS`, name to coroutine."""

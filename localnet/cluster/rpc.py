@@ -1,0 +1,131 @@
+"""JSON-RPC 2.0 over HTTP: one request or a batch in, one answer out, with the faults in force applied.
+
+Used by the server. Knows the protocol and nothing of Solana: the methods are in `methods/`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+import msgspec
+import structlog
+
+from localnet.cluster.context import Context, Methods
+from localnet.cluster.methods import accounts, admin, chain, das, transactions
+from localnet.cluster.model import Json
+from localnet.cluster.params import (
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
+    INVALID_REQUEST,
+    METHOD_NOT_FOUND,
+    PARSE_ERROR,
+    Params,
+    RpcError,
+)
+
+MAX_BODY_BYTES = 1024 * 1024
+MAX_BATCH = 256
+
+METHODS: Methods = {
+    **accounts.METHODS,
+    **admin.METHODS,
+    **chain.METHODS,
+    **das.METHODS,
+    **transactions.METHODS,
+}
+
+_log = structlog.get_logger(__name__)
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An HTTP answer."""
+
+    status: int
+    body: bytes
+    headers: dict[str, str] = field(default_factory=dict[str, str])
+
+
+class _RateLimited(Exception):
+    """An injected HTTP 429; it is the answer to the whole HTTP request."""
+
+
+class Dispatcher:
+    """Answers HTTP bodies from one context."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def answer(self, body: bytes) -> Reply:
+        """Answer one HTTP body. Never raises for what a client can send."""
+        try:
+            request: Json = msgspec.json.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return Reply(200, _encode(error_answer(None, RpcError(PARSE_ERROR, "Parse error"))))
+        try:
+            if not isinstance(request, list):
+                return Reply(200, _encode(await self._one(request)))
+            if not 0 < len(request) <= MAX_BATCH:
+                raise RpcError(INVALID_REQUEST, f"Invalid request: a batch has 1 to {MAX_BATCH} requests")
+            return Reply(200, _encode([await self._one(item) for item in request]))
+        except RpcError as error:
+            return Reply(200, _encode(error_answer(None, error)))
+        except _RateLimited:
+            return self._too_many_requests()
+
+    def _too_many_requests(self) -> Reply:
+        seconds = self._context.node.faults.faults.retry_after_seconds
+        error = RpcError(429, "Too many requests for a specific RPC call")
+        return Reply(429, _encode(error_answer(None, error)), {"retry-after": str(seconds)})
+
+    async def _one(self, request: Json) -> Json:
+        if not isinstance(request, dict):
+            return error_answer(None, RpcError(INVALID_REQUEST, "Invalid request"))
+        request_id = request.get("id")
+        try:
+            return {"jsonrpc": "2.0", "id": request_id, "result": await self._call(request)}
+        except RpcError as error:
+            return error_answer(request_id, error)
+        except _RateLimited:
+            raise
+        except Exception:  # stops this request only: a defect of ours must not take the cluster down for others
+            _log.exception("rpc method failed", method=request.get("method"))
+            return error_answer(request_id, RpcError(INTERNAL_ERROR, "Internal error"))
+
+    async def _call(self, request: dict[str, Json]) -> Json:
+        name, params = request.get("method"), request.get("params")
+        if not isinstance(name, str) or request.get("jsonrpc") != "2.0":
+            raise RpcError(INVALID_REQUEST, "Invalid request")
+        method = METHODS.get(name)
+        if method is None:
+            raise RpcError(METHOD_NOT_FOUND, "Method not found")
+        if name not in admin.METHODS:
+            await self._suffer(name)
+        return await method(self._context, _positional(params))
+
+    async def _suffer(self, method: str) -> None:
+        verdict = self._context.node.faults.judge(method)
+        if verdict.delay_seconds:
+            await asyncio.sleep(verdict.delay_seconds)
+        if verdict.rate_limited:
+            raise _RateLimited
+        if verdict.error:
+            raise RpcError(INTERNAL_ERROR, "Internal error: injected")
+
+
+def _positional(params: Json) -> Params:
+    """DAS methods take named parameters; they travel as the one positional parameter."""
+    if params is None:
+        return Params([])
+    if isinstance(params, list):
+        return Params(params)
+    if isinstance(params, dict):
+        return Params([params])
+    raise RpcError(INVALID_PARAMS, "Invalid params: expected an array or an object")
+
+
+def error_answer(request_id: Json, error: RpcError) -> Json:
+    """A JSON-RPC answer that carries an error."""
+    return {"jsonrpc": "2.0", "id": request_id, "error": error.body()}
