@@ -51,7 +51,6 @@ typedef u64 Result;
 #define ERR_NOT_ENOUGH_ACCOUNT_KEYS BUILTIN_ERROR(11)
 #define ERR_INVALID_SEEDS BUILTIN_ERROR(14)
 #define ERR_INVALID_REALLOC BUILTIN_ERROR(20)
-#define ERR_MAX_ACCOUNTS_EXCEEDED BUILTIN_ERROR(23)
 
 /* Return at once when `expression` fails. */
 #define TRY(expression)                  \
@@ -175,11 +174,11 @@ typedef struct {
 /* The length word that the runtime keeps in front of the data; the truth after a call into another program. */
 static inline u64 *account_length_word(const Account *account) { return (u64 *)(account->data - sizeof(u64)); }
 
-/* Parse the runtime's input region. Fails with MaxAccountsExceeded beyond MAX_ACCOUNTS. */
+/* Parse the runtime's input region. Fails with InvalidArgument beyond MAX_ACCOUNTS. */
 static inline Result context_parse(u8 *input, Context *context) {
     u64 count = load_u64(input);
     u8 *at = input + sizeof(u64);
-    if (count > MAX_ACCOUNTS) return ERR_MAX_ACCOUNTS_EXCEEDED;
+    if (count > MAX_ACCOUNTS) return ERR_INVALID_ARGUMENT;
     Account *accounts = allocate(count * sizeof(Account));
     for (u64 i = 0; i < count; i++) {
         Account *account = &accounts[i];
