@@ -44,13 +44,18 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         return cls.SUBJECT.format(**tokens)
 
     @classmethod
+    def tokens(cls) -> list[str]:
+        """Return the names of the identifying fields, in the subject's order."""
+        return _PLACEHOLDER.findall(cls.SUBJECT)
+
+    @classmethod
     def pattern(cls) -> str:
         """Return the wildcard that matches every subject of this type, such as `mint.pinned.v1.*.*`."""
         return _PLACEHOLDER.sub("*", cls.SUBJECT)
 
     def subject(self) -> str:
         """Return this fact's own subject."""
-        return self.SUBJECT.format(**{name: getattr(self, name) for name in _PLACEHOLDER.findall(self.SUBJECT)})
+        return self.SUBJECT.format(**{name: getattr(self, name) for name in self.tokens()})
 
 
 class Producer(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +78,7 @@ class Event(msgspec.Struct, Generic[F_co], frozen=True, kw_only=True, rename="ca
 
     id: UUID
     type: str
-    time: datetime
+    time: Annotated[datetime, msgspec.Meta(tz=True)]
     producer: Producer
     data: F_co
     causation_id: UUID | None = None

@@ -3,6 +3,7 @@
 JSON on the wire, so that `nats sub 'mint.>'` reads like a story and an auditor needs no decoder.
 """
 
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -11,23 +12,26 @@ from contracts import collection, dead, mint
 from contracts.fact import Event, Fact
 from contracts.streams import COLLECTION, DEAD, MINT, Stream
 
-FACTS: tuple[type[Fact], ...] = (
-    mint.Requested,
-    mint.Pinned,
-    mint.PinFailed,
-    mint.Signed,
-    mint.Confirmed,
-    mint.Finalized,
-    mint.Failed,
-    mint.Completed,
-    collection.CollectionRequested,
-    collection.CollectionPinned,
-    collection.CollectionSigned,
-    collection.CollectionCreated,
-    collection.CollectionFailed,
-    collection.CollectionCounted,
-    dead.DeadLetter,
-)
+PUBLISHERS: Mapping[type[Fact], tuple[str, ...]] = {
+    mint.Requested: ("gateway",),
+    mint.Pinned: ("ipfs",),
+    mint.PinFailed: ("ipfs",),
+    mint.Signed: ("minter",),
+    mint.Confirmed: ("minter",),
+    mint.Finalized: ("minter",),
+    mint.Failed: ("minter",),
+    mint.Completed: ("indexer",),
+    collection.CollectionRequested: ("gateway",),
+    collection.CollectionPinned: ("ipfs",),
+    collection.CollectionSigned: ("minter",),
+    collection.CollectionCreated: ("minter",),
+    collection.CollectionFailed: ("ipfs", "minter"),
+    collection.CollectionCounted: ("indexer",),
+    dead.DeadLetter: ("ipfs", "minter"),
+}
+"""Every fact, and the services that may say it."""
+
+FACTS: tuple[type[Fact], ...] = tuple(PUBLISHERS)
 
 _STREAM_BY_NOUN: dict[str, Stream] = {"mint": MINT, "collection": COLLECTION, "dead": DEAD}
 _BY_TYPE: dict[str, type[Fact]] = {fact.type(): fact for fact in FACTS}

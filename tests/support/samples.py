@@ -1,0 +1,154 @@
+"""One sample of every fact, with fixed values: what the golden bytes hold, and what other tests start from."""
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+from contracts import collection, dead, mint
+from contracts.fact import Event, Fact, Producer
+
+OPERATION = UUID("0199d1a0-0000-7000-8000-000000000001")
+COLLECTION = UUID("0199d1a0-0000-7000-8000-000000000002")
+EVENT_ID = UUID("0199d1a0-0000-7000-8000-000000000003")
+CAUSE_ID = UUID("0199d1a0-0000-7000-8000-000000000004")
+TIME = datetime(2026, 1, 2, 3, 4, 5, 678900, tzinfo=UTC)
+WALLET = "4vJ9JU1bJJE96FWSJKvHsmmFADCg4gpZQff4P3bkLKi"
+RECIPIENT = "CktRuQ2mttgRGkXJtyksdKHjUdc2C4TgDzyB98oEzy8"
+TREE = "8qbHbw2BbbTHBW1sbeqakYXVKRQM8Ne7pLK7m6CVfeR"
+ASSET = "GgBaCs3NCBuZN12kCJgAW63ydqohFkHEdfdEXBPzLHq"
+BLOCKHASH = "LbUiWL3xVV8hTFYBVdbTNrpDo41NKS6o3LHHuDzjfcY"
+SIGNATURE = "2" * 88
+EARLIER_SIGNATURE = "3" * 88
+DIGEST = "ab" * 32
+
+FIRST = mint.Attempt(number=1, signature=EARLIER_SIGNATURE, blockhash=BLOCKHASH, last_valid_block_height=150)
+SECOND = mint.Attempt(number=2, signature=SIGNATURE, blockhash=BLOCKHASH, last_valid_block_height=310)
+UPLOAD = mint.UploadedImage(sha256=DIGEST, content_type="image/png", size=1234, filename="köln 🌇.png")
+FAILURE = mint.ItemFailure(
+    items=(1, 2), code=mint.FailureCode.TREE_FULL, reason="The tree is full.", cure="Make another."
+)
+
+REQUESTED = mint.Requested(
+    operation=OPERATION,
+    operation_type="batch_mint",
+    collection=COLLECTION,
+    recipient=RECIPIENT,
+    nfts=(
+        mint.Nft(
+            name="Köln #1",
+            image=UPLOAD,
+            description="Am Rhein",
+            symbol="KLN",
+            attributes=(mint.Attribute(trait_type="river", value="Rhein"),),
+            external_url="https://example.com/1",
+            copies=2,
+        ),
+        mint.Nft(name="Köln #2", image=mint.ImageUri(uri="ipfs://bafkreia")),
+    ),
+    batch_size=2,
+    delay_between_batches_ms=250,
+    request_sha256=DIGEST,
+)
+PINNED = mint.Pinned(
+    operation=OPERATION,
+    chunk=0,
+    collection=COLLECTION,
+    recipient=RECIPIENT,
+    items=(
+        mint.PinnedItem(index=0, name="Köln #1", symbol="KLN", uri="ipfs://bafkreib", image_uri="ipfs://bafkreia"),
+        mint.PinnedItem(index=1, name="Köln #1", symbol="KLN", uri="ipfs://bafkreib", image_uri="ipfs://bafkreia"),
+    ),
+)
+SIGNED = mint.Signed(
+    operation=OPERATION,
+    chunk=0,
+    tx=1,
+    collection=COLLECTION,
+    tree=TREE,
+    items=(1,),
+    attempt=SECOND,
+    transaction="AQID",
+    fee_payer=WALLET,
+    earlier=(FIRST,),
+)
+CONFIRMED = mint.Confirmed(
+    operation=OPERATION,
+    chunk=0,
+    tx=1,
+    collection=COLLECTION,
+    tree=TREE,
+    signature=SIGNATURE,
+    slot=204,
+    leaves=(mint.MintedLeaf(item=1, asset_id=ASSET, leaf_index=7, nonce=7, owner=RECIPIENT, leaf_hash=DIGEST),),
+    fee=5000,
+    attempt=2,
+)
+COLLECTION_REQUESTED = collection.CollectionRequested(
+    collection=COLLECTION,
+    name="Rivers",
+    symbol="RVR",
+    standard=collection.Standard.V1,
+    tree=collection.TreeShape(max_depth=14, max_buffer_size=64, canopy_depth=8),
+    description="Of Europe",
+    image=UPLOAD,
+    external_url="https://example.com",
+    seller_fee_basis_points=250,
+    is_public=True,
+)
+COLLECTION_CREATED = collection.CollectionCreated(
+    collection=COLLECTION,
+    name="Rivers",
+    symbol="RVR",
+    standard=collection.Standard.V2,
+    uri="ipfs://bafkreic",
+    collection_address=ASSET,
+    tree_address=TREE,
+    creator_address=WALLET,
+    tree=collection.TreeShape(),
+    signatures=(SIGNATURE, EARLIER_SIGNATURE),
+    slot=100,
+    fee=10_000,
+    image_uri="ipfs://bafkreia",
+)
+
+SAMPLES: tuple[Fact, ...] = (
+    REQUESTED,
+    PINNED,
+    mint.PinFailed(operation=OPERATION, chunk=1, failures=(FAILURE,)),
+    SIGNED,
+    CONFIRMED,
+    mint.Finalized(operation=OPERATION, chunk=0, tx=1, signature=SIGNATURE, slot=204),
+    mint.Failed(operation=OPERATION, chunk=0, tx=0, failure=FAILURE),
+    mint.Completed(operation=OPERATION, total=3, minted=1, failed=2, cancelled=0),
+    COLLECTION_REQUESTED,
+    collection.CollectionPinned(collection=COLLECTION, uri="ipfs://bafkreic", image_uri="ipfs://bafkreia"),
+    collection.CollectionSigned(
+        collection=COLLECTION, tx=0, attempt=FIRST, transaction="AQID", fee_payer=WALLET, earlier=()
+    ),
+    COLLECTION_CREATED,
+    collection.CollectionFailed(collection=COLLECTION, code="program_refused", reason="No.", cure="Ask again."),
+    collection.CollectionCounted(
+        collection=COLLECTION, minted=8, capacity=16384, has_valid_tree=True, supports_das=True, slot=300
+    ),
+    dead.DeadLetter(
+        stream="MINT",
+        consumer="minter-mint",
+        subject_name="mint.pinned.v1.x.0",
+        stream_sequence=9,
+        reason="bad",
+        deliveries=8,
+        payload="{}",
+        headers={"Nats-Msg-Id": "1"},
+    ),
+)
+
+
+def event(fact: Fact) -> Event[Fact]:
+    """Return `fact` in an envelope with fixed values."""
+    return Event(
+        id=EVENT_ID,
+        type=fact.type(),
+        time=TIME,
+        producer=Producer(name="golden", version="0.1.0"),
+        data=fact,
+        causation_id=CAUSE_ID,
+    )
