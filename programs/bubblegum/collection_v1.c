@@ -78,5 +78,6 @@ Result collection_v1_verify(const CollectionV1 *collection, const u8 *key) {
     REQUIRE(key_equal(view.mint, collection->mint->key), METADATA_MINT_MISMATCH);
     TRY(check_edition(collection, &view));
     TRY(check_authority(collection, &view));
+    REQUIRE(view.is_sized, COLLECTION_MUST_BE_SIZED);
     return counts_size(collection, &view) ? increment_size(collection, &view) : OK;
 }

@@ -27,6 +27,8 @@ static const ErrorKind COLLECTION_CANNOT_BE_VERIFIED_IN_THIS_INSTRUCTION = {
 static const ErrorKind COLLECTION_NOT_FOUND = {6021, "CollectionNotFound", "Collection Not Found on Metadata"};
 static const ErrorKind LEAF_AUTHORITY_MUST_SIGN = {
     6025, "LeafAuthorityMustSign", "This transaction must be signed by either the leaf owner or leaf delegate"};
+static const ErrorKind COLLECTION_MUST_BE_SIZED = {
+    6026, "CollectionMustBeSized", "Collection Not Compatable with Compression, Must be Sized"};
 static const ErrorKind METADATA_MINT_MISMATCH = {
     6027, "MetadataMintMismatch", "Metadata mint does not match collection mint"};
 static const ErrorKind INVALID_COLLECTION_AUTHORITY = {
@@ -55,8 +57,10 @@ static const ErrorKind MISSING_COLLECTION_ACCOUNT = {6051, "MissingCollectionAcc
 static const ErrorKind MISSING_MPL_CORE_CPI_SIGNER_ACCOUNT = {
     6055, "MissingMplCoreCpiSignerAccount", "Missing mpl-core CPI signer account"};
 static const ErrorKind COLLECTION_MUST_HAVE_ROYALTIES_PLUGIN = {
-    6057, "CollectionMustHaveRoyaltiesPlugin", "Core collections must have the Royalties plugin to inherit seller fee basis points"};
+    6057, "CollectionMustHaveRoyaltiesPlugin",
+    "Core collections must have the Royalties plugin to inherit seller fee basis points"};
 static const ErrorKind INHERITED_SELLER_FEE_CANNOT_HAVE_LEAF_CREATORS = {
-    6058, "InheritedSellerFeeCannotHaveLeafCreators", "Inherited seller fee basis points cannot be used with leaf-level creators"};
+    6058, "InheritedSellerFeeCannotHaveLeafCreators",
+    "Inherited seller fee basis points cannot be used with leaf-level creators"};
 
 #endif

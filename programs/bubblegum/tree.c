@@ -24,7 +24,7 @@ enum {
 enum { DECOMPRESSIBLE_ENABLED = 0, DECOMPRESSIBLE_DISABLED = 1 };
 
 /* sha256("global:<name>")[..8] of the compression programs' instructions; both families share them. */
-#define INIT_EMPTY_MERKLE_TREE 0xdc6e6bb407770bbfULL
+#define INIT_EMPTY_MERKLE_TREE 0x6edc6bb407770bbfULL
 #define APPEND 0xcb58e1ecde127895ULL
 #define REPLACE_LEAF 0x80009349644ca5ccULL
 

@@ -30,6 +30,7 @@ typedef struct {
     u64 token_standard_offset; /* of the value behind the option's tag; there in every account that we write */
     u64 edition_nonce_offset;  /* likewise */
     u64 size_offset;           /* of CollectionDetails::V1 { size: u64 } */
+    bool is_sized;             /* has CollectionDetails of either variant */
     u8 token_standard;         /* STANDARD_ABSENT when there is none */
 } MetadataView;
 
@@ -61,7 +62,8 @@ static inline bool metadata_view(const Account *account, MetadataView *view) {
     }
     if (read_bool(&reader)) read_bytes(&reader, 33); /* collection */
     if (read_bool(&reader)) read_bytes(&reader, 17); /* uses */
-    if (read_bool(&reader) && read_variant(&reader, 2) == 0) {
+    view->is_sized = read_bool(&reader);
+    if (view->is_sized && read_variant(&reader, 2) == 0) {
         view->size_offset = (u64)(reader.at - account->data);
         read_u64(&reader);
     }

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from solders.account import Account
 from solders.compute_budget import set_compute_unit_limit
-from solders.instruction import AccountMeta, Instruction
+from solders.instruction import AccountMeta, CompiledInstruction, Instruction
 from solders.keypair import Keypair
 from solders.litesvm import LiteSVM
 from solders.message import MessageV0
@@ -20,6 +20,7 @@ from solders.transaction import VersionedTransaction
 from solders.transaction_metadata import FailedTransactionMetadata, TransactionMetadata
 from solders.transaction_status import InstructionErrorCustom, TransactionErrorInstructionError
 
+from bubblegum.transaction import ExecutedInstruction, ExecutedTransaction, nest
 from programs.manifest import load_manifest
 
 
@@ -32,6 +33,8 @@ class Outcome:
     compute_units: int
     inner: tuple[tuple[Pubkey, bytes], ...]
     """Every call from program to program, in order: the callee and its instruction data."""
+    executed: ExecutedTransaction
+    """The same, with the top-level instructions, as a tree that `bubblegum.decode` reads."""
 
     def calls_to(self, program: Pubkey) -> list[bytes]:
         """The instruction data of every call to `program`."""
@@ -83,19 +86,32 @@ class Vm:
             self.payer.pubkey(), [set_compute_unit_limit(1_400_000), *instructions], [], self.svm.latest_blockhash()
         )
         result = self.svm.send_transaction(VersionedTransaction(message, [self.payer, *signers]))
-        keys = message.account_keys
         if isinstance(result, FailedTransactionMetadata):
-            return self._outcome(_error_of(result), result.meta(), keys)
-        return self._outcome(None, result, keys)
+            return self._outcome(_error_of(result), result.meta(), message)
+        return self._outcome(None, result, message)
 
     @staticmethod
-    def _outcome(error: int | str | None, meta: TransactionMetadata, keys: list[Pubkey]) -> Outcome:
+    def _outcome(error: int | str | None, meta: TransactionMetadata, message: MessageV0) -> Outcome:
+        executed = _executed(error, meta, message)
         inner = tuple(
-            (keys[call.instruction().program_id_index], bytes(call.instruction().data))
-            for group in meta.inner_instructions()
-            for call in group
+            (call.program_id, call.data) for top in executed.instructions for call in top.walk() if call is not top
         )
-        return Outcome(error, tuple(meta.logs()), meta.compute_units_consumed(), inner)
+        return Outcome(error, tuple(meta.logs()), meta.compute_units_consumed(), inner, executed)
+
+
+def _executed(error: object, meta: TransactionMetadata, message: MessageV0) -> ExecutedTransaction:
+    def resolve(compiled: CompiledInstruction) -> ExecutedInstruction:
+        accounts = tuple(message.account_keys[index] for index in compiled.accounts)
+        return ExecutedInstruction(message.account_keys[compiled.program_id_index], accounts, bytes(compiled.data))
+
+    called = [
+        [(call.stack_height(), resolve(call.instruction())) for call in group] for group in meta.inner_instructions()
+    ]
+    tops = [resolve(compiled) for compiled in message.instructions]
+    # A failed transaction may have no group for the instructions behind the one that failed.
+    called += [[] for _ in range(len(tops) - len(called))]
+    instructions = tuple(nest(top, calls) for top, calls in zip(tops, called, strict=True))
+    return ExecutedTransaction(str(meta.signature()), 0, error, instructions)
 
 
 def _error_of(result: FailedTransactionMetadata) -> int | str:
