@@ -1,0 +1,112 @@
+"""Requests, images and a pinning service in memory, for tests of what happens before a mint."""
+
+import asyncio
+import hashlib
+import io
+from collections.abc import Callable
+from uuid import UUID, uuid5
+
+from PIL import Image
+
+from contracts.collection import CollectionCreated, CollectionRequested, Standard, TreeShape
+from contracts.mint import Attribute, ImageUri, Nft, Requested, UploadedImage
+from services.ipfs.ports import Content
+from unixfs import Cid, import_bytes
+
+NAMESPACE = UUID("6f0f6d0e-3b0e-4f8e-9d9e-0c8f3f1f7a11")
+OPERATION = uuid5(NAMESPACE, "operation")
+COLLECTION = uuid5(NAMESPACE, "collection")
+ADDRESS = "9WzDXwBbmkg8ZTbNMqUxvQRAyrZzDsGYdLVL9zYtAWWM"
+SIGNATURE = "5" * 88
+
+
+def png(number: int) -> bytes:
+    """Return a small PNG; another for each number."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8), (number % 256, number // 256 % 256, 77)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def uploaded(data: bytes) -> UploadedImage:
+    return UploadedImage(sha256=sha256(data), content_type="image/png", size=len(data), filename="../evil name.png")
+
+
+def nft(number: int, *, image: bytes | str | None = None, copies: int = 1) -> Nft:
+    """Return an NFT with an uploaded image of its own, or with the image given."""
+    return Nft(
+        name=f"Booth #{number}",
+        image=ImageUri(uri=image) if isinstance(image, str) else uploaded(image or png(number)),
+        description=f"Číslo {number}",
+        attributes=(Attribute(trait_type="Row", value=str(number)),),
+        copies=copies,
+    )
+
+
+def mint_request(*nfts: Nft, batch_size: int = 10) -> Requested:
+    return Requested(
+        operation=OPERATION,
+        operation_type="batch_mint",
+        collection=COLLECTION,
+        recipient=ADDRESS,
+        nfts=nfts,
+        batch_size=batch_size,
+    )
+
+
+def collection_created() -> CollectionCreated:
+    return CollectionCreated(
+        collection=COLLECTION,
+        name="Booths",
+        symbol="BTH",
+        standard=Standard.V2,
+        uri="ipfs://collection",
+        collection_address=ADDRESS,
+        tree_address=ADDRESS,
+        creator_address=ADDRESS,
+        tree=TreeShape(),
+        signatures=(SIGNATURE,),
+        slot=1,
+        fee=5000,
+        seller_fee_basis_points=500,
+    )
+
+
+def collection_requested(image: bytes | None = None) -> CollectionRequested:
+    return CollectionRequested(
+        collection=COLLECTION,
+        name="Booths",
+        symbol="BTH",
+        description="All booths",
+        image=uploaded(image) if image else None,
+        external_url="https://booths.test",
+        seller_fee_basis_points=500,
+    )
+
+
+class MemoryPinning:
+    """Keeps contents in memory and checks their CIDs. `before` runs first and may raise."""
+
+    def __init__(self, before: Callable[[Content], None] | None = None) -> None:
+        self.contents: dict[Cid, Content] = {}
+        self.calls: list[Cid] = []
+        self._before = before
+
+    async def pin(self, content: Content) -> None:
+        """See `PinningService.pin`."""
+        await asyncio.sleep(0)
+        self.calls.append(content.cid)
+        if self._before is not None:
+            self._before(content)
+        assert import_bytes(content.data).cid == content.cid
+        self.contents[content.cid] = content
+
+    async def check(self) -> None:
+        """See `PinningService.check`."""
+
+    def at(self, uri: str) -> Content:
+        """Return the content that an `ipfs://` URI names; KeyError when it was never pinned."""
+        return self.contents[Cid.parse(uri.removeprefix("ipfs://"))]

@@ -1,0 +1,359 @@
+"""The handlers on a log in memory: the same facts from any start, whatever fails, whoever else works on it."""
+
+import asyncio
+from collections import Counter
+from uuid import UUID
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chassis.log import LogUnavailable, Message, RetryLater
+from contracts.collection import CollectionFailed, CollectionPinned, CollectionRequested
+from contracts.fact import Event, Fact
+from contracts.mint import FailureCode, PinFailed, Pinned, Requested, UploadedImage
+from services.ipfs.content import ContentPinner, Sessions
+from services.ipfs.handlers import CollectionContent, MintContent
+from services.ipfs.ports import Content, ContentMismatch, PinRefused, PinUnavailable
+from tests.support.content import (
+    MemoryPinning,
+    collection_created,
+    collection_requested,
+    mint_request,
+    nft,
+    png,
+    sha256,
+)
+from tests.support.memory_log import MemoryLog, MemoryUploads
+from unixfs import V1, import_bytes
+
+
+class World:
+    """A log with a collection, uploads and a pinning service, and as many workers as wanted."""
+
+    def __init__(self, pinning: MemoryPinning | None = None) -> None:
+        self.log = MemoryLog("ipfs")
+        self.uploads = MemoryUploads()
+        self.pinning = pinning or MemoryPinning()
+
+    def worker(self, pinning: MemoryPinning | None = None) -> MintContent:
+        pinner = ContentPinner(self.uploads, pinning or self.pinning, V1, concurrency=4)
+        return MintContent(self.log, pinner, Sessions())
+
+    async def requested(self, request: Requested, *, upload: bool = True) -> Message[Requested]:
+        await self.log.publish(collection_created(), cause=None)
+        for described in request.nfts if upload else ():
+            if isinstance(described.image, UploadedImage):
+                data = png(int(described.name.rpartition("#")[2]))
+                self.uploads.objects[sha256(data)] = data
+        await self.log.publish(request, cause=None)
+        return self.log.messages(Requested)[0]
+
+    def settled(self) -> Counter[int]:
+        """Count how often each item is pinned or failed, by the newest facts of each chunk."""
+        counts: Counter[int] = Counter(item.index for fact in self.log.facts(Pinned) for item in fact.items)
+        newest = {fact.chunk: fact for fact in self.log.facts(PinFailed)}
+        for fact in newest.values():
+            counts.update(index for failure in fact.failures for index in failure.items)
+        return counts
+
+
+async def test_a_request_becomes_pinned_chunks_in_order() -> None:
+    world = World()
+    request = mint_request(nft(0), nft(1, copies=3), nft(2), batch_size=2)
+    message = await world.requested(request)
+    await world.worker().on_requested(message)
+    facts = world.log.facts(Pinned)
+    assert [(fact.chunk, [item.index for item in fact.items]) for fact in facts] == [
+        (0, [0, 1]),
+        (1, [2, 3]),
+        (2, [4]),
+    ]
+    assert all(message.event.id == told.event.causation_id for told in world.log.messages(Pinned))
+    items = [item for fact in facts for item in fact.items]
+    assert [item.name for item in items] == ["Booth #0", *["Booth #1"] * 3, "Booth #2"]
+    assert {item.symbol for item in items} == {"BTH"}
+    for item in items:
+        number = int(item.name[-1])
+        assert world.pinning.at(item.image_uri).data == png(number)
+        assert world.pinning.at(item.uri).data.startswith(f'{{"name":"Booth #{number}"'.encode())
+        assert item.image_uri.encode() in world.pinning.at(item.uri).data
+    assert len({item.uri for item in items}) == 3
+
+
+async def test_equal_bytes_are_pinned_once() -> None:
+    world = World()
+    same = png(9)
+    world.uploads.objects[sha256(same)] = same
+    message = await world.requested(mint_request(*(nft(i, image=same) for i in range(5)), batch_size=2))
+    worker = world.worker()
+    await worker.on_requested(message)
+    await worker.on_requested(message)
+    assert Counter(world.pinning.calls).most_common(1)[0][1] == 1
+    assert len(world.pinning.calls) == 1 + 5
+
+
+async def test_labels_hold_nothing_of_the_caller() -> None:
+    world = World()
+    await world.worker().on_requested(await world.requested(mint_request(nft(0))))
+    names = sorted(content.name for content in world.pinning.contents.values())
+    assert names == sorted(
+        f"{content.cid}.{kind}"
+        for content in world.pinning.contents.values()
+        for kind in [content.content_type.partition("/")[2]]
+    )
+
+
+async def test_a_published_image_is_taken_as_it_is() -> None:
+    world = World()
+    uri = "ipfs://bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku/a.png"
+    await world.worker().on_requested(await world.requested(mint_request(nft(0, image=uri))))
+    (pinned,) = world.log.facts(Pinned)
+    assert pinned.items[0].image_uri == uri
+    assert len(world.pinning.calls) == 1
+
+
+async def test_what_can_never_succeed_fails_alone() -> None:
+    def refuse(content: Content) -> None:
+        if content.data == png(2):
+            raise PinRefused("it is too large for the pinning service")
+        if content.data == png(3):
+            raise ContentMismatch(content.cid, "bafkqaaa")
+        if b'"Booth #4"' in content.data:
+            raise PinRefused("it is too large for the pinning service")
+
+    world = World(MemoryPinning(refuse))
+    message = await world.requested(mint_request(*(nft(i) for i in range(7))))
+    del world.uploads.objects[sha256(png(1))]
+    world.uploads.objects[sha256(png(5))] = b"no image at all"
+    await world.worker().on_requested(message)
+    (failed,) = world.log.facts(PinFailed)
+    assert {failure.items: failure.code for failure in failed.failures} == {
+        (1,): FailureCode.UPLOAD_MISSING,
+        (2,): FailureCode.IMAGE_REFUSED,
+        (3,): FailureCode.CONTENT_MISMATCH,
+        (4,): FailureCode.METADATA_REFUSED,
+        (5,): FailureCode.IMAGE_REFUSED,
+    }
+    (pinned,) = world.log.facts(Pinned)
+    assert [item.index for item in pinned.items] == [0, 6]
+
+
+async def test_an_unknown_collection_fails_every_chunk() -> None:
+    world = World()
+    await world.log.publish(mint_request(*(nft(i) for i in range(3)), batch_size=2), cause=None)
+    await world.worker().on_requested(world.log.messages(Requested)[0])
+    codes = [failure.code for fact in world.log.facts(PinFailed) for failure in fact.failures]
+    assert codes == [FailureCode.COLLECTION_NOT_FOUND] * 2
+    assert world.log.facts(Pinned) == []
+    assert world.pinning.calls == []
+
+
+async def test_an_unavailable_service_delays_the_chunk_and_keeps_what_is_done() -> None:
+    down = True
+
+    def fail(content: Content) -> None:
+        if down and content.data == png(3):
+            raise PinUnavailable("the service is busy", after=17.0)
+
+    world = World(MemoryPinning(fail))
+    message = await world.requested(mint_request(*(nft(i) for i in range(6)), batch_size=2))
+    worker = world.worker()
+    with pytest.raises(RetryLater) as caught:
+        await worker.on_requested(message)
+    assert caught.value.after == 17.0
+    assert [fact.chunk for fact in world.log.facts(Pinned)] == [0]
+    down = False
+    await worker.on_requested(message)
+    assert [fact.chunk for fact in world.log.facts(Pinned)] == [0, 1, 2]
+    repeated = [cid for cid, times in Counter(world.pinning.calls).items() if times > 1]
+    assert repeated == [import_bytes(png(3)).cid]
+
+
+async def test_without_a_hint_the_delay_grows() -> None:
+    def fail(_: Content) -> None:
+        raise PinUnavailable("nobody answers")
+
+    world = World(MemoryPinning(fail))
+    message = await world.requested(mint_request(nft(0)))
+    delays: list[float] = []
+    for deliveries in (1, 2, 3):
+        again = Message(message.event, message.subject, message.sequence, message.stored_at, {}, deliveries)
+        with pytest.raises(RetryLater) as caught:
+            await world.worker().on_requested(again)
+        delays.append(caught.value.after)
+    assert delays == sorted(set(delays))
+
+
+async def test_an_unavailable_log_is_the_chassis_business() -> None:
+    world = World()
+    message = await world.requested(mint_request(nft(0)))
+    world.log.fail_publishes = [LogUnavailable("no answer")]
+    with pytest.raises(LogUnavailable):
+        await world.worker().on_requested(message)
+    await world.worker().on_requested(message)
+    assert world.settled() == {0: 1}
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+class Fuse:
+    """Ends the process at the given I/O call, before or after its effect."""
+
+    def __init__(self, calls: int, *, after: bool) -> None:
+        self._left = calls
+        self._after = after
+
+    def burn(self, *, after: bool) -> None:
+        if after == self._after:
+            self._left -= 1
+            if self._left == 0:
+                raise Killed
+
+
+class FusedLog(MemoryLog):
+    """A log whose every call may be the process's last."""
+
+    fuse: Fuse | None = None
+
+    async def publish(
+        self,
+        fact: Fact,
+        *,
+        cause: Event[Fact] | None,
+        expected_sequence: int | None = None,
+        fence: str | None = None,
+    ) -> int:
+        if self.fuse:
+            self.fuse.burn(after=False)
+        sequence = await super().publish(fact, cause=cause, expected_sequence=expected_sequence, fence=fence)
+        if self.fuse:
+            self.fuse.burn(after=True)
+        return sequence
+
+
+@pytest.mark.parametrize("after", [False, True])
+async def test_killed_at_any_call_the_next_process_ends_in_the_same_facts(after: bool) -> None:
+    request = mint_request(nft(0), nft(1, copies=2), nft(2), nft(3), batch_size=2)
+    untouched: list[object] | None = None
+    for calls in range(100):
+        world = World()
+        world.log = log = FusedLog("ipfs")
+        message = await world.requested(request)
+        del world.uploads.objects[sha256(png(2))]
+        fuse = Fuse(calls, after=after)
+
+        def pin(_: Content, fuse: Fuse = fuse, after: bool = after) -> None:
+            fuse.burn(after=after)
+
+        log.fuse = fuse
+        killed = False
+        try:
+            await world.worker(MemoryPinning(pin)).on_requested(message)
+        except Killed:
+            killed = True
+        log.fuse = None
+        await world.worker().on_requested(message)
+        facts: list[object] = [*log.facts(PinFailed), *log.facts(Pinned)]
+        assert world.settled() == Counter(range(5))
+        if untouched is None:
+            assert not killed, "no fuse burns on the call before the first"
+            untouched = facts
+        assert facts == untouched
+        if calls > 0 and not killed:
+            assert calls > 5, "the fuse has been through every call"
+            return
+    pytest.fail("the work never ended")
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    refused=st.tuples(st.sets(st.integers(0, 4)), st.sets(st.integers(0, 4))),
+    pauses=st.tuples(st.lists(st.integers(0, 6), max_size=8), st.lists(st.integers(0, 6), max_size=8)),
+)
+def test_two_workers_that_disagree_never_contradict_each_other(
+    refused: tuple[set[int], set[int]], pauses: tuple[list[int], list[int]]
+) -> None:
+    async def race() -> None:
+        world = World()
+        message = await world.requested(mint_request(*(nft(i) for i in range(5)), batch_size=3))
+
+        def pinning(numbers: set[int], waits: list[int]) -> MemoryPinning:
+            refusals = {import_bytes(png(number)).cid for number in numbers}
+
+            class Paced(MemoryPinning):
+                async def pin(self, content: Content) -> None:
+                    for _ in range(waits.pop() if waits else 0):
+                        await asyncio.sleep(0)
+                    if content.cid in refusals:
+                        raise PinRefused("no")
+                    await super().pin(content)
+
+            return Paced()
+
+        workers = [world.worker(pinning(numbers, list(waits))) for numbers, waits in zip(refused, pauses, strict=True)]
+        await asyncio.gather(*(worker.on_requested(message) for worker in workers))
+        assert world.settled() == Counter(range(5))
+
+    asyncio.run(race())
+
+
+class TestCollections:
+    def handler(self, world: World) -> CollectionContent:
+        return CollectionContent(world.log, ContentPinner(world.uploads, world.pinning, V1, concurrency=2), Sessions())
+
+    async def requested(self, world: World, image: bytes | None) -> Message[CollectionRequested]:
+        if image:
+            world.uploads.objects[sha256(image)] = image
+        await world.log.publish(collection_requested(image), cause=None)
+        return world.log.messages(CollectionRequested)[0]
+
+    async def test_image_and_metadata_are_pinned(self) -> None:
+        world = World()
+        message = await self.requested(world, png(1))
+        await self.handler(world).on_requested(message)
+        await self.handler(world).on_requested(message)
+        (pinned,) = world.log.facts(CollectionPinned)
+        assert pinned.image_uri is not None
+        assert world.pinning.at(pinned.image_uri).data == png(1)
+        assert pinned.image_uri.encode() in world.pinning.at(pinned.uri).data
+
+    async def test_without_an_image(self) -> None:
+        world = World()
+        await self.handler(world).on_requested(await self.requested(world, None))
+        (pinned,) = world.log.facts(CollectionPinned)
+        assert pinned.image_uri is None
+
+    async def test_what_was_said_already_stands(self) -> None:
+        world = World()
+        message = await self.requested(world, None)
+        await world.log.publish(collection_created(), cause=None)
+        await self.handler(world).on_requested(message)
+        assert world.log.facts(CollectionPinned) == []
+        assert world.pinning.calls == []
+
+    async def test_a_refusal_ends_the_collection(self) -> None:
+        world = World()
+        message = await self.requested(world, b"not an image")
+        await self.handler(world).on_requested(message)
+        (failed,) = world.log.facts(CollectionFailed)
+        assert (failed.code, bool(failed.cure)) == ("image_refused", True)
+
+    async def test_two_workers_tell_it_once(self) -> None:
+        world = World()
+        message = await self.requested(world, png(1))
+        await asyncio.gather(*(self.handler(world).on_requested(message) for _ in range(3)))
+        assert len(world.log.facts(CollectionPinned)) == 1
+
+
+def test_old_sessions_are_forgotten() -> None:
+    sessions = Sessions(limit=2)
+    first = sessions.of(UUID(int=1))
+    assert sessions.of(UUID(int=1)) is first
+    sessions.of(UUID(int=2))
+    assert sessions.of(UUID(int=1)) is first
+    sessions.of(UUID(int=3))
+    sessions.of(UUID(int=4))
+    assert sessions.of(UUID(int=1)) is not first
