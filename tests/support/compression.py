@@ -5,6 +5,7 @@ Encoded here from the published IDL and on purpose not with `bubblegum`, so that
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import struct
 from collections.abc import Sequence
@@ -14,7 +15,8 @@ from solders.instruction import AccountMeta, Instruction
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
-from bubblegum.merkle import ConcurrentMerkleTree, tree_account_size
+from bubblegum.hashing import EMPTY_NODE
+from bubblegum.merkle import ConcurrentMerkleTree, MerkleTree, tree_account_size
 from programs.manifest import load_manifest
 from tests.support.vm import Outcome, Vm
 
@@ -118,3 +120,47 @@ class TreeAccount:
     def close(self, recipient: Pubkey) -> Outcome:
         third = AccountMeta(recipient, is_signer=False, is_writable=True)
         return self.vm.send(self.instruction("close_empty_tree", b"", third=third))
+
+
+TREE_ERROR = 6001
+"""ConcurrentMerkleTreeError: the tree's own errors; the log line says which."""
+
+
+def leaf(number: int) -> bytes:
+    """A leaf that is easy to tell from others."""
+    return number.to_bytes(32, "little")
+
+
+def proof_of(plain: MerkleTree, index: int) -> Proof:
+    """The whole proof of a leaf."""
+    return Proof(plain.root, plain.leaf(index), index, tuple(plain.proof(index)))
+
+
+def free_place(plain: MerkleTree) -> Proof:
+    """A proof that the leaf after the last one is empty."""
+    grown = copy.deepcopy(plain)
+    index = grown.append(leaf(1))
+    return Proof(plain.root, EMPTY_NODE, index, tuple(grown.proof(index)))
+
+
+def grown(count: int, shape: tuple[int, int, int] = (5, 8, 0), family: Family = SPL) -> tuple[TreeAccount, MerkleTree]:
+    """A tree with leaves 1 … count, and its plain twin."""
+    chain, plain = TreeAccount(family, family.vm(), shape), MerkleTree(shape[0])
+    assert chain.initialize().error is None
+    for number in range(1, count + 1):
+        outcome = chain.append(leaf(number))
+        assert outcome.error is None, outcome.logs
+        plain.append(leaf(number))
+    return chain, plain
+
+
+def replace(chain: TreeAccount, plain: MerkleTree, index: int, new: bytes) -> None:
+    """Replace a leaf on chain and in the plain twin."""
+    outcome = chain.replace(proof_of(plain, index), new)
+    assert outcome.error is None, outcome.logs
+    plain.set_leaf(index, new)
+
+
+def says(outcome: Outcome, text: str) -> bool:
+    """Is `text` in a log line?"""
+    return any(text in line for line in outcome.logs)

@@ -54,7 +54,6 @@ class History:
         self.plain = MerkleTree(shape[0])
         self.canopy = shape[2]
         self.sequence = 0
-        self.changed_at: dict[int, int] = {}
         self.kept: deque[tuple[int, Proof]] = deque(maxlen=3 * shape[1])
         outcome = self.chain.initialize()
         assert outcome.error is None, outcome.logs
@@ -65,7 +64,6 @@ class History:
     def landed(self, index: int, outcome: Outcome) -> None:
         assert outcome.error is None, outcome.logs
         self.sequence += 1
-        self.changed_at[index] = self.sequence
         for known in self.random.sample(range(len(self.plain)), k=min(2, len(self.plain))):
             self.kept.append((self.sequence, proof_of(self.plain, known, self.canopy)))
 
