@@ -53,7 +53,8 @@ class Leadership:
         """Wait in standby, then run `work` until it returns; start over whenever the lead is lost."""
         while (connection := await self._acquire()) is not None:
             try:
-                return await self._work_while_leading(connection, work)
+                await self._work_while_leading(connection, work)
+                return
             except (LeadershipLost, Fenced) as error:
                 _log.warning("no longer leading", reason=str(error))
                 await self._pause(self._poll_interval)

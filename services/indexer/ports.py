@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 from uuid import UUID
 
-from chassis.log import RawMessage
-from services.indexer.changes import RowChange
+from services.indexer.entries import Entry
 
 
 class StoreUnavailable(Exception):
@@ -26,15 +25,6 @@ class Refused(Exception):
 
 class ChainUnavailable(Exception):
     """The chain's node gave no answer that can be used. It proves nothing; ask again later."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One message with what it changes, or with the reason why it is parked."""
-
-    raw: RawMessage
-    changes: Sequence[RowChange] = ()
-    parked: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,18 +8,14 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from chassis.clock import Clock
-from chassis.log import LogReader, LogUnavailable, RawMessage
+from chassis.log import LogReader, LogUnavailable
 from chassis.telemetry import get_logger
-from contracts.registry import UndecodableMessage, decode
 from contracts.streams import Stream
 from services.indexer import metrics
+from services.indexer.entries import Entry, park, plan
 from services.indexer.intake import Intake, Limits
 from services.indexer.pauses import pause_after
-from services.indexer.ports import Committed, Entry, Refused, Store, StoreUnavailable
-from services.indexer.projection import Unprojectable, clean_text, project
-
-MAX_REASON = 2000
-"""Characters of a parked message's reason that are kept."""
+from services.indexer.ports import Committed, Refused, Store, StoreUnavailable
 
 _log = get_logger(__name__)
 
@@ -33,18 +29,6 @@ class LogTruncated(Exception):
             f"has lost its tail. Not projecting. Restore the stream (the messages are in event_log), or, if this "
             f"database belongs to another log, point DATABASE_URL at an empty one."
         )
-
-
-def plan(raw: RawMessage) -> Entry:
-    """Return the message with its changes, or parked when it cannot be read or means nothing for the tables."""
-    try:
-        return Entry(raw, changes=project(decode(raw.subject, raw.payload), raw.sequence))
-    except (UndecodableMessage, Unprojectable) as error:  # stop: these bytes will never say anything else
-        return _parked(raw, str(error))
-
-
-def _parked(raw: RawMessage, reason: str) -> Entry:
-    return Entry(raw, parked=clean_text(reason)[:MAX_REASON])
 
 
 class Projector:
@@ -118,7 +102,7 @@ class Projector:
                 return await self._commit(await self._commit(after, entries[:middle]), entries[middle:])
             if entries[0].parked is not None:
                 raise  # a message that changes nothing is refused: the tables are not what this program expects
-            return await self._commit(after, [_parked(entries[0].raw, str(error))])
+            return await self._commit(after, [park(entries[0].raw, str(error))])
         position = entries[-1].raw.sequence
         self._failures = 0
         self._tell(committed, len(entries), position)

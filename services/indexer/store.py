@@ -16,16 +16,16 @@ import msgspec
 
 from chassis.database import Connection, Pool
 from chassis.queries import load_queries
+from services.indexer.entries import Entry, fold
 from services.indexer.ports import (
     Committed,
     CreatedCollection,
-    Entry,
     Fenced,
     Refused,
     SettledOperation,
     StoreUnavailable,
 )
-from services.indexer.rows import Keys, Rows, UnknownRow
+from services.indexer.rows import Keys, Rows
 from services.indexer.tables import Collection, Item, Operation
 
 SQL: Final = Path(__file__).parent / "sql"
@@ -105,7 +105,7 @@ class PostgresStore:
             await self._move_watermark(connection, stream, after, entries[-1].raw.sequence)
             await self._keep(connection, stream, entries)
             rows = await self._load(connection, Keys.of(change for entry in entries for change in entry.changes))
-            parked = _fold(rows, entries)
+            parked = fold(rows, entries)
             if parked:
                 columns = _columns(parked, lambda entry: (entry.raw.sequence, entry.raw.subject, entry.parked), 3)
                 await connection.execute(self._sql.park_messages, stream, *columns)
@@ -199,20 +199,6 @@ class PostgresStore:
             if changed:
                 arrays = [[_value(row, column) for row in changed] for column in columns]
                 await connection.execute(statement, *arrays)
-
-
-def _fold(rows: Rows, entries: Sequence[Entry]) -> list[Entry]:
-    """Apply the entries in order; return those that are parked, with the reason."""
-    parked: list[Entry] = []
-    for entry in entries:
-        if entry.parked is not None:
-            parked.append(entry)
-            continue
-        try:
-            rows.apply(entry.changes)
-        except UnknownRow as error:  # stop: the message that would introduce it is not before this one
-            parked.append(Entry(entry.raw, parked=str(error)))
-    return parked
 
 
 def _split(rows: Iterable[T], new: Set[UUID], operation: str) -> tuple[list[T], list[T]]:

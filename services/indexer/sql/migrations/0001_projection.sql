@@ -41,7 +41,7 @@ COMMENT ON COLUMN nft_collections.status IS
     'active: open for minting; completed: the tree is full; paused: minting is off, or the collection is not on chain.';
 COMMENT ON COLUMN nft_collections.stage IS 'How far the making of the collection is; list only created ones.';
 CREATE INDEX idx_nft_collections_status ON nft_collections (status, created_at DESC);
-CREATE INDEX idx_nft_collections_created_at ON nft_collections (created_at DESC, id);
+CREATE INDEX idx_nft_collections_created_at ON nft_collections (created_at DESC, id DESC);
 
 CREATE TABLE mint_operations (
     id                   UUID PRIMARY KEY,

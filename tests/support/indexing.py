@@ -1,0 +1,397 @@
+"""What the indexer's tests share: histories of the log, and the tables in memory.
+
+`History` writes messages as services would, with times and ids that are the same in every run. `MemoryTables` does with
+dictionaries what `PostgresStore` does with SQL: the same fold, the same watermark, the same refusal to move it twice.
+"""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any
+from uuid import UUID, uuid5
+
+from solders.pubkey import Pubkey
+from solders.signature import Signature
+
+from chassis.log import RawMessage
+from contracts import registry
+from contracts.collection import (
+    CollectionCounted,
+    CollectionCreated,
+    CollectionFailed,
+    CollectionPinned,
+    CollectionRequested,
+    Standard,
+    TreeShape,
+)
+from contracts.fact import Event, Fact, Producer
+from contracts.mint import (
+    Attempt,
+    Completed,
+    Confirmed,
+    Failed,
+    FailureCode,
+    Finalized,
+    ImageUri,
+    ItemFailure,
+    MintedLeaf,
+    Nft,
+    PinFailed,
+    Pinned,
+    PinnedItem,
+    Requested,
+    Signed,
+)
+from services.indexer.entries import Entry, fold
+from services.indexer.ports import (
+    Committed,
+    CreatedCollection,
+    Fenced,
+    Refused,
+    SettledOperation,
+)
+from services.indexer.rows import Keys, Rows
+from services.indexer.tables import Collection, Item, Operation
+
+SPACE = UUID("8d5b8f2c-0000-7000-8000-000000000000")
+START = datetime(2026, 1, 1, tzinfo=UTC)
+PRODUCER = Producer(name="test", version="1")
+
+
+def uid(*name: object) -> UUID:
+    """A UUID that the name determines."""
+    return uuid5(SPACE, "/".join(map(str, name)))
+
+
+def address(*name: object) -> str:
+    """An account address that the name determines."""
+    return str(Pubkey(uid("a", *name).bytes + uid("b", *name).bytes))
+
+
+def signature(*name: object) -> str:
+    """A transaction signature that the name determines."""
+    return str(Signature(b"".join(uid(part, *name).bytes for part in "abcd")))
+
+
+@dataclass
+class History:
+    """Messages of one stream in order; sequences from 1, one second apart."""
+
+    messages: list[RawMessage] = field(default_factory=list[RawMessage])
+
+    def say(self, fact: Fact) -> RawMessage:
+        """Append `fact` in an envelope."""
+        position = len(self.messages) + 1
+        event = Event(
+            id=uid("event", position),
+            type=fact.type(),
+            time=START + timedelta(seconds=position),
+            producer=PRODUCER,
+            data=fact,
+        )
+        return self.put(fact.subject(), registry.encode(event))
+
+    def put(self, subject: str, payload: bytes) -> RawMessage:
+        """Append bytes as they are."""
+        position = len(self.messages) + 1
+        stored_at = START + timedelta(seconds=position, milliseconds=3)
+        raw = RawMessage(subject, position, stored_at, payload, {"Nats-Msg-Id": str(uid("event", position))})
+        self.messages.append(raw)
+        return raw
+
+
+def requested(operation: UUID, total: int = 1, *, batch_size: int = 2, **fields: Any) -> Requested:
+    """A request for `total` items in as many descriptions."""
+    nfts = tuple(Nft(name=f"Nft {index}", image=ImageUri(uri="https://example.org/1.png")) for index in range(total))
+    given: dict[str, Any] = {
+        "operation_type": "mint" if total == 1 else "batch_mint",
+        "collection": uid("collection"),
+        "recipient": address("recipient"),
+        "nfts": nfts,
+        "batch_size": batch_size,
+    } | fields
+    return Requested(operation=operation, **given)
+
+
+def pinned(operation: UUID, chunk: int, items: Sequence[int]) -> Pinned:
+    """The chunk's items with their URIs."""
+    return Pinned(
+        operation=operation,
+        chunk=chunk,
+        collection=uid("collection"),
+        recipient=address("recipient"),
+        items=tuple(
+            PinnedItem(index=i, name=f"Nft {i}", symbol="N", uri=f"ipfs://bafy{i}/m.json", image_uri=f"ipfs://img{i}")
+            for i in items
+        ),
+    )
+
+
+def pin_failed(operation: UUID, chunk: int, items: Sequence[int]) -> PinFailed:
+    """The chunk's items could not be pinned."""
+    return PinFailed(operation=operation, chunk=chunk, failures=(failure(items, FailureCode.IMAGE_REFUSED),))
+
+
+def failure(items: Sequence[int], code: FailureCode = FailureCode.TREE_FULL) -> ItemFailure:
+    """One cause for these items."""
+    return ItemFailure(items=tuple(items), code=code, reason=f"because of {code.value}", cure="try another")
+
+
+def signed(operation: UUID, chunk: int, tx: int, items: Sequence[int], attempt: int = 1) -> Signed:
+    """An attempt at the transaction."""
+    return Signed(
+        operation=operation,
+        chunk=chunk,
+        tx=tx,
+        collection=uid("collection"),
+        tree=address("tree"),
+        items=tuple(items),
+        attempt=Attempt(
+            number=attempt,
+            signature=signature(operation, chunk, tx, attempt),
+            blockhash=address("blockhash", attempt),
+            last_valid_block_height=150,
+        ),
+        transaction="AA==",
+        fee_payer=address("payer"),
+    )
+
+
+def confirmed(operation: UUID, chunk: int, tx: int, items: Sequence[int], attempt: int = 1) -> Confirmed:
+    """The transaction with one leaf an item; another attempt makes other leaves."""
+    return Confirmed(
+        operation=operation,
+        chunk=chunk,
+        tx=tx,
+        collection=uid("collection"),
+        tree=address("tree"),
+        signature=signature(operation, chunk, tx, attempt),
+        slot=100 + attempt,
+        leaves=tuple(
+            MintedLeaf(
+                item=i,
+                asset_id=address("asset", operation, i, attempt),
+                leaf_index=10 * attempt + i,
+                nonce=10 * attempt + i,
+                owner=address("recipient"),
+                leaf_hash=f"{i:064x}",
+            )
+            for i in items
+        ),
+        fee=5000,
+        attempt=attempt,
+    )
+
+
+def finalized(operation: UUID, chunk: int, tx: int, attempt: int = 1) -> Finalized:
+    """The transaction is final."""
+    return Finalized(
+        operation=operation, chunk=chunk, tx=tx, signature=signature(operation, chunk, tx, attempt), slot=132
+    )
+
+
+def failed(operation: UUID, chunk: int, tx: int, items: Sequence[int]) -> Failed:
+    """The transaction's items can never be minted."""
+    return Failed(operation=operation, chunk=chunk, tx=tx, failure=failure(items))
+
+
+def completed(operation: UUID, total: int, minted: int, failed: int, cancelled: int = 0) -> Completed:
+    """The closing totals."""
+    return Completed(operation=operation, total=total, minted=minted, failed=failed, cancelled=cancelled)
+
+
+def collection_requested(collection: UUID, **fields: Any) -> CollectionRequested:
+    """A request for a collection with a small tree."""
+    given: dict[str, Any] = {"name": "Cats", "symbol": "CAT", "tree": TreeShape(max_depth=3, max_buffer_size=8)}
+    return CollectionRequested(collection=collection, **(given | fields))
+
+
+def collection_pinned(collection: UUID) -> CollectionPinned:
+    """The collection's metadata."""
+    return CollectionPinned(collection=collection, uri="ipfs://bafycollection", image_uri="ipfs://bafyimage")
+
+
+def collection_created(collection: UUID, **fields: Any) -> CollectionCreated:
+    """The collection on chain."""
+    given: dict[str, Any] = {
+        "name": "Cats",
+        "symbol": "CAT",
+        "standard": Standard.V2,
+        "uri": "ipfs://bafycollection",
+        "collection_address": address("collection", collection),
+        "tree_address": address("tree", collection),
+        "creator_address": address("creator"),
+        "tree": TreeShape(max_depth=3, max_buffer_size=8),
+        "signatures": (signature("create", collection),),
+        "slot": 50,
+        "fee": 5000,
+    }
+    return CollectionCreated(collection=collection, **(given | fields))
+
+
+def collection_failed(collection: UUID) -> CollectionFailed:
+    """The collection can never be made."""
+    return CollectionFailed(collection=collection, code="insufficient_funds", reason="the wallet is empty")
+
+
+def counted(collection: UUID, minted: int, capacity: int = 8, slot: int = 60) -> CollectionCounted:
+    """The chain's numbers."""
+    return CollectionCounted(
+        collection=collection, minted=minted, capacity=capacity, has_valid_tree=True, supports_das=True, slot=slot
+    )
+
+
+def mint_history(seed: int, operations: int = 5) -> History:
+    """MINT as it may look: operations side by side, retries, forks, failures, duplicates, and what nobody can read."""
+    random = Random(seed)
+    threads = [_operation_story(random, uid("operation", seed, number)) for number in range(operations)]
+    history = History()
+    while threads:
+        thread = random.choice(threads)
+        history.say(thread.pop(0))
+        if not thread:
+            threads.remove(thread)
+        _disturb(random, history)
+    return history
+
+
+def _operation_story(random: Random, operation: UUID) -> list[Fact]:
+    total, size = random.randint(1, 7), random.randint(1, 4)
+    facts: list[Fact] = [requested(operation, total, batch_size=size)]
+    minted = 0
+    for chunk, start in enumerate(range(0, total, size)):
+        items = list(range(start, min(start + size, total)))
+        refused = [item for item in items if random.random() < 0.15]
+        pinned_items = [item for item in items if item not in refused]
+        facts += [pinned(operation, chunk, pinned_items)] * bool(pinned_items)
+        facts += [pin_failed(operation, chunk, refused)] * bool(refused)
+        for tx, item in enumerate(pinned_items):
+            facts += [signed(operation, chunk, tx, [item], n + 1) for n in range(random.randint(1, 2))]
+            if random.random() < 0.15:
+                facts.append(failed(operation, chunk, tx, [item]))
+                continue
+            minted += 1
+            facts.append(confirmed(operation, chunk, tx, [item]))
+            if random.random() < 0.2:  # a fork drops it, and it lands elsewhere
+                facts.append(confirmed(operation, chunk, tx, [item], attempt=2))
+                facts.append(finalized(operation, chunk, tx, attempt=2))
+            elif random.random() < 0.7:
+                facts.append(finalized(operation, chunk, tx))
+    if random.random() < 0.8:
+        facts.append(completed(operation, total, minted, total - minted))
+    return facts
+
+
+def _disturb(random: Random, history: History) -> None:
+    """Say something again, or what cannot be applied."""
+    dice = random.random()
+    if dice < 0.10:
+        again = random.choice(history.messages)
+        history.put(again.subject, again.payload)
+    elif dice < 0.13:
+        history.put(f"mint.pinned.v1.{uid('junk')}.0", b'{"half": ')
+    elif dice < 0.16:
+        history.put("mint.unheard_of.v9.x", b"{}")
+    elif dice < 0.19:
+        history.say(confirmed(uid("never requested", random.random()), 0, 0, [0]))
+    elif dice < 0.22:
+        history.say(requested(uid("unstorable", random.random()), 1, batch_size=1 << 40))
+
+
+def collection_history(seed: int, collections: int = 4) -> History:
+    """COLLECTION as it may look."""
+    random = Random(seed)
+    history = History()
+    for number in range(collections):
+        collection = uid("collection", seed, number)
+        if random.random() < 0.7:
+            history.say(collection_requested(collection))
+        if random.random() < 0.7:
+            history.say(collection_pinned(collection))
+        if random.random() < 0.2:
+            history.say(collection_failed(collection))
+        if random.random() < 0.8:
+            history.say(collection_created(collection, allow_minting=random.random() < 0.8))
+        for minted in range(random.randint(0, 3)):
+            history.say(counted(collection, minted * 4, slot=60 + minted))
+    return history
+
+
+@dataclass
+class MemoryTables:
+    """The ports `Store`, `SettledOperations` and `CreatedCollections` on dictionaries."""
+
+    operations: dict[UUID, Operation] = field(default_factory=dict[UUID, Operation])
+    items: dict[tuple[UUID, int], Item] = field(default_factory=dict[tuple[UUID, int], Item])
+    collections: dict[UUID, Collection] = field(default_factory=dict[UUID, Collection])
+    log: dict[tuple[str, int], RawMessage] = field(default_factory=dict[tuple[str, int], RawMessage])
+    parked: dict[tuple[str, int], str] = field(default_factory=dict[tuple[str, int], str])
+    watermarks: dict[str, int] = field(default_factory=lambda: {"MINT": 0, "COLLECTION": 0})
+    fail_next: list[Exception] = field(default_factory=list[Exception])
+    """What the next calls of `apply` raise, in order."""
+
+    async def watermark(self, stream: str) -> int:
+        """See `ports.Store.watermark`."""
+        return self.watermarks[stream]
+
+    async def apply(self, stream: str, after: int, entries: Sequence[Entry]) -> Committed:
+        """See `ports.Store.apply`."""
+        if self.fail_next:
+            raise self.fail_next.pop(0)
+        if self.watermarks[stream] != after:
+            raise Fenced(stream)
+        rows = self._load(Keys.of(change for entry in entries for change in entry.changes))
+        parked = fold(rows, entries)
+        if any(row.batch_size > 2**31 for row in rows.operations.values()):
+            raise Refused("value out of int32 range")
+        self.operations |= {key: rows.operations[key] for key in rows.changed_operations}
+        self.items |= {(key, index): rows.items[key][index] for key, index in rows.changed_items}
+        self.collections |= {key: rows.collections[key] for key in rows.changed_collections}
+        self.log |= {(stream, entry.raw.sequence): entry.raw for entry in entries}
+        self.parked |= {(stream, entry.raw.sequence): entry.parked or "" for entry in parked}
+        self.watermarks[stream] = entries[-1].raw.sequence
+        return Committed(frozenset(rows.newly_settled), frozenset(rows.to_count), parked)
+
+    def _load(self, keys: Keys) -> Rows:
+        """Copies of exactly the rows that the keys name: what is not asked for is not there."""
+        rows = Rows()
+        rows.operations = {key: copy.copy(self.operations[key]) for key in keys.operations & self.operations.keys()}
+        rows.collections = {key: copy.copy(self.collections[key]) for key in keys.collections & self.collections.keys()}
+        for key, item in self.items.items():
+            if key in keys.items or (item.operation_id, item.signature) in keys.signatures:
+                rows.add_item(copy.copy(item))
+        return rows
+
+    async def settled_operations(self, after: int, limit: int) -> list[SettledOperation]:
+        """See `ports.SettledOperations.settled_operations`."""
+        found = [
+            SettledOperation(
+                id=row.id,
+                total=row.total_nfts,
+                minted=row.completed_nfts,
+                failed=row.failed_nfts,
+                cancelled=row.cancelled_nfts,
+                sequence=row.settled_sequence,
+                subject=self.log["MINT", row.settled_sequence].subject,
+                payload=self.log["MINT", row.settled_sequence].payload,
+            )
+            for row in self.operations.values()
+            if row.settled_sequence is not None and row.settled_sequence > after and row.end_time is None
+        ]
+        return sorted(found, key=lambda settled: settled.sequence)[:limit]
+
+    async def created_collections(
+        self, after: UUID, limit: int, among: frozenset[UUID] | None
+    ) -> list[CreatedCollection]:
+        """See `ports.CreatedCollections.created_collections`."""
+        found = [
+            CreatedCollection(row.id, row.standard, row.tree_address, row.collection_address, row.capacity)
+            for row in sorted(self.collections.values(), key=lambda row: row.id)
+            if row.tree_address is not None
+            and row.collection_address is not None
+            and row.id > after
+            and (among is None or row.id in among)
+        ]
+        return found[:limit]

@@ -1,0 +1,57 @@
+"""However the log is cut into batches, and however often it is begun anew, the tables come out the same."""
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chassis.log import RawMessage
+from services.indexer.entries import park, plan
+from services.indexer.ports import Refused
+from tests.support.indexing import MemoryTables, collection_history, mint_history
+
+CUTS = st.lists(st.integers(0, 400), max_size=30)
+
+
+async def replay(stream: str, messages: list[RawMessage], cuts: list[int]) -> MemoryTables:
+    """The tables after the messages, in batches that end at the cuts."""
+    tables = MemoryTables()
+    ends = sorted({0, len(messages), *(cut for cut in cuts if cut < len(messages))})
+    for start, end in pairwise(ends):
+        await _apply(tables, stream, messages[start:end])
+    return tables
+
+
+async def _apply(tables: MemoryTables, stream: str, batch: list[RawMessage]) -> None:
+    try:
+        await tables.apply(stream, tables.watermarks[stream], [plan(raw) for raw in batch])
+    except Refused as refused:
+        if len(batch) == 1:
+            await tables.apply(stream, tables.watermarks[stream], [park(batch[0], str(refused))])
+            return
+        for raw in batch:
+            await _apply(tables, stream, [raw])
+
+
+@given(seed=st.integers(0, 10_000), cuts=CUTS)
+async def test_any_cut_of_the_mint_stream_gives_the_same_tables(seed: int, cuts: list[int]) -> None:
+    messages = mint_history(seed).messages
+    assert await replay("MINT", messages, cuts) == await replay("MINT", messages, list(range(len(messages))))
+
+
+@given(seed=st.integers(0, 10_000), cuts=CUTS)
+async def test_any_cut_of_the_collection_stream_gives_the_same_tables(seed: int, cuts: list[int]) -> None:
+    messages = collection_history(seed).messages
+    assert await replay("COLLECTION", messages, cuts) == await replay("COLLECTION", messages, [])
+
+
+@given(seed=st.integers(0, 10_000))
+async def test_the_sums_are_those_of_the_items(seed: int) -> None:
+    tables = await replay("MINT", mint_history(seed).messages, [])
+    for row in tables.operations.values():
+        statuses = [item.status for item in tables.items.values() if item.operation_id == row.id]
+        assert len(statuses) == row.total_nfts
+        assert statuses.count("success") == row.completed_nfts
+        assert statuses.count("failed") == row.failed_nfts
+        assert (row.settled_sequence is not None) == ("pending" not in statuses)
+        assert (row.end_time is not None) == (row.status in {"completed", "failed", "cancelled"})
