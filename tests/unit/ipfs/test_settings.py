@@ -1,0 +1,51 @@
+"""Settings say what is missing by its variable, and choose the adapter."""
+
+import httpx
+import pytest
+
+from chassis.clock import ManualClock
+from chassis.settings import SettingsError, load
+from services.ipfs.adapters.kubo import KuboPinning
+from services.ipfs.adapters.pinata import PinataLegacyPinning, PinataPinning
+from services.ipfs.adapters.provider import pinning_service
+from services.ipfs.settings import IpfsSettings
+
+NATS = {"NATS_URL": "nats://127.0.0.1:4222"}
+KEYS = {"PINATA_API_KEY": "key", "PINATA_SECRET_KEY": "hidden"}
+PINATA = {"PINNING_PROVIDER": "pinata"}
+
+
+@pytest.mark.parametrize(
+    ("environ", "adapter"),
+    [
+        ({"KUBO_URL": "http://127.0.0.1:5001"}, KuboPinning),
+        ({**PINATA, "PINATA_JWT": "hidden"}, PinataPinning),
+        ({**PINATA, **KEYS, "PINATA_JWT": "hidden"}, PinataPinning),
+        ({**PINATA, **KEYS}, PinataLegacyPinning),
+        ({**PINATA, "PINATA_JWT": "hidden", "CID_PROFILE": "unixfs-v1-2025"}, PinataPinning),
+    ],
+)
+async def test_the_adapter_that_is_asked_for(environ: dict[str, str], adapter: type) -> None:
+    settings = load(IpfsSettings, {**NATS, **environ})
+    assert "hidden" not in repr(settings)
+    async with httpx.AsyncClient() as client:
+        assert isinstance(pinning_service(settings, client, ManualClock()), adapter)
+
+
+@pytest.mark.parametrize(
+    ("environ", "variable"),
+    [
+        ({}, "KUBO_URL"),
+        ({"KUBO_URL": "127.0.0.1:5001"}, "KUBO_URL"),
+        (PINATA, "PINATA_JWT"),
+        ({**PINATA, "PINATA_API_KEY": "key"}, "PINATA_JWT"),
+        ({**PINATA, **KEYS, "CID_PROFILE": "unixfs-v1-2025"}, "PINATA_JWT"),
+        ({"KUBO_URL": "http://x", "CID_PROFILE": "v2"}, "CID_PROFILE"),
+        ({"KUBO_URL": "http://x", "PIN_CONCURRENCY": "0"}, "PIN_CONCURRENCY"),
+    ],
+)
+def test_what_is_wrong_is_named(environ: dict[str, str], variable: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(IpfsSettings, {**NATS, **environ})
+    assert set(caught.value.problems) == {variable}
+    assert "hidden" not in str(caught.value)
