@@ -5,6 +5,7 @@ directory is prevented by stopping what an earlier run left behind. Not done her
 services make from `contracts`.
 """
 
+import asyncio
 import functools
 import importlib.metadata
 import json
@@ -66,7 +67,7 @@ def nats_spec(options: NatsOptions) -> ChildSpec:
 
     async def prepare() -> None:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _stop_orphan(directory, configuration)
+        await asyncio.to_thread(_stop_orphan, directory, configuration)
         for flag, port in (("NATS", options.port), ("NATS monitoring", options.monitor_port)):
             if not port_is_free(port):
                 holder = port_holder(port) or "another process"
