@@ -125,7 +125,10 @@ class Node:
             snapshot = genesis_snapshot(Genesis(int(options.clock()), seed, {faucet.pubkey(): account}))
             store.begin_chain(snapshot)
         ledger = Ledger(Svm(programs.by_address()), snapshot, limits, store.last_slot)
-        return cls(ledger, store, options, faucet, programs)
+        node = cls(ledger, store, options, faucet, programs)
+        for slot, key, _ in snapshot.accounts:
+            node._unpruned[slot] = (*node._unpruned.get(slot, ()), key)
+        return node
 
     async def close(self) -> None:
         """Stop making slots, let the one under way finish, and close the ledger file."""

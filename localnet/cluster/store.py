@@ -49,11 +49,14 @@ class Store:
             path.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._db = sqlite3.connect(
-                ":memory:" if path is None else path, isolation_level=None, check_same_thread=False
+                ":memory:" if path is None else path, isolation_level=None, check_same_thread=False, timeout=1.0
             )
+            self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")
             self._db.executescript(files("localnet.cluster").joinpath("schema.sql").read_text("utf-8"))
+        except sqlite3.OperationalError as error:  # stops: two writers would make two chains of one
+            raise StoreError(f"{path} is in use by another cluster, or not writable ({error})") from error
         except sqlite3.DatabaseError as error:  # stops: the caller cannot run without its ledger
             raise StoreError(f"{path} is not a usable ledger ({error}); remove it to start a new chain") from error
         kept = self.meta("format")
