@@ -7,6 +7,8 @@ from msgspec import Meta
 
 from chassis.settings import Secret, ServiceSettings, SettingsError
 
+HttpUrl = Annotated[str, Meta(pattern=r"^https?://[^\s]+$")]
+
 
 class IpfsSettings(ServiceSettings, frozen=True, kw_only=True):
     """What the ipfs service reads from its environment; names as in the source document where it has one."""
@@ -16,11 +18,10 @@ class IpfsSettings(ServiceSettings, frozen=True, kw_only=True):
         Meta(description="kubo: a node's RPC API, or the embedded endpoint; pinata: Pinata's cloud."),
     ] = "kubo"
     kubo_url: Annotated[
-        str | None,
+        HttpUrl | None,
         Meta(
             description="Base URL of the RPC API; needed for PINNING_PROVIDER=kubo.",
             examples=["http://127.0.0.1:5001"],
-            pattern=r"^https?://",
         ),
     ] = None
     kubo_authorization: Annotated[
@@ -34,12 +35,10 @@ class IpfsSettings(ServiceSettings, frozen=True, kw_only=True):
         Secret | None, Meta(description="Pinata API key of the legacy API, together with PINATA_SECRET_KEY.")
     ] = None
     pinata_secret_key: Annotated[Secret | None, Meta(description="Secret of PINATA_API_KEY.")] = None
-    pinata_uploads_url: Annotated[str, Meta(description="Base URL of Pinata's upload API.", pattern=r"^https?://")] = (
+    pinata_uploads_url: Annotated[HttpUrl, Meta(description="Base URL of Pinata's upload API.")] = (
         "https://uploads.pinata.cloud"
     )
-    pinata_api_url: Annotated[str, Meta(description="Base URL of Pinata's API.", pattern=r"^https?://")] = (
-        "https://api.pinata.cloud"
-    )
+    pinata_api_url: Annotated[HttpUrl, Meta(description="Base URL of Pinata's API.")] = "https://api.pinata.cloud"
     cid_profile: Annotated[
         Literal["v1", "v0", "unixfs-v1-2025"],
         Meta(description="How files are cut into blocks, which decides their CIDs; must be the provider's."),
