@@ -1,0 +1,206 @@
+"""The tables in Postgres hold what the fold says, whatever happens on the way."""
+
+import asyncio
+from random import Random
+
+import asyncpg
+import pytest
+
+from chassis import postgres
+from chassis.clock import SystemClock
+from chassis.database import Pool, connect
+from contracts.streams import COLLECTION, MINT, Stream
+from services.indexer.entries import plan
+from services.indexer.intake import Limits
+from services.indexer.ports import Fenced, Refused
+from services.indexer.projector import LogTruncated, Projector
+from services.indexer.store import MIGRATIONS, PostgresStore
+from tests.support.indexing import (
+    MemoryTables,
+    collection_created,
+    collection_history,
+    confirmed,
+    counted,
+    mint_history,
+    requested,
+    uid,
+)
+from tests.support.memory_log import MemoryLog
+from tests.support.postgres import Database, PostgresServer
+from tests.support.tables import comparable, dump, expected
+
+OPERATION = uid("operation")
+
+
+def log_with(seed: int) -> MemoryLog:
+    """A log with histories of both streams."""
+    log = MemoryLog()
+    log.streams["MINT"] = mint_history(seed).messages
+    log.streams["COLLECTION"] = collection_history(seed).messages
+    return log
+
+
+def projector(stream: Stream, log: MemoryLog, store: "PostgresStore | MemoryTables", batch: int = 512) -> Projector:
+    return Projector(
+        stream,
+        log=log,
+        store=store,
+        clock=SystemClock(),
+        on_commit=lambda _: None,
+        limits=Limits(messages=batch),
+    )
+
+
+async def project_all(log: MemoryLog, store: "PostgresStore | MemoryTables", batch: int = 512) -> None:
+    """Project both streams to their ends."""
+    for stream in (MINT, COLLECTION):
+        following = projector(stream, log, store, batch)
+        running = asyncio.create_task(following.run())
+        await asyncio.wait(
+            [running, asyncio.create_task(following.caught_up.wait())], return_when=asyncio.FIRST_COMPLETED
+        )
+        following.stop()
+        await running
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_postgres_holds_what_the_fold_says(store: PostgresStore, pool: Pool, seed: int) -> None:
+    log, memory = log_with(seed), MemoryTables()
+    await project_all(log, store, batch=Random(seed).choice([1, 3, 20, 512]))
+    await project_all(log, memory)
+    assert comparable(await dump(pool)) == expected(memory)
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_killed_again_and_again_the_tables_equal_a_clean_replay(
+    postgres_server: PostgresServer, store: PostgresStore, pool: Pool, seed: int
+) -> None:
+    random, log = Random(seed), log_with(seed)
+    kills = 0
+    while not await _at_the_end(log, store):
+        work = [
+            asyncio.create_task(projector(stream, log, store, random.randint(1, 9)).run())
+            for stream in (MINT, COLLECTION)
+        ]
+        await asyncio.sleep(random.random() * 0.03)
+        for task in work:
+            task.cancel()
+        await asyncio.wait(work)
+        kills += 1
+    assert kills > 1
+    clean = await postgres_server.create_database(await postgres_server.template("indexer", _migrate))
+    async with postgres.pool(clean.dsn, application_name="test") as clean_pool:
+        await project_all(log, PostgresStore(clean_pool))
+        assert await dump(pool) == await dump(clean_pool)
+    await postgres_server.drop_database(clean)
+
+
+async def _migrate(database: Database) -> None:
+    await postgres.migrate(database.dsn, MIGRATIONS)
+
+
+async def _at_the_end(log: MemoryLog, store: PostgresStore) -> bool:
+    return all([await store.watermark(stream.name) == len(log.streams[stream.name]) for stream in (MINT, COLLECTION)])
+
+
+async def test_a_lost_connection_loses_nothing(tables: Database, store: PostgresStore, pool: Pool) -> None:
+    log = MemoryLog()
+    following = projector(MINT, log, store)
+    running = asyncio.create_task(following.run())
+    await following.caught_up.wait()
+    operator = await connect(tables.superuser_dsn)
+    await operator.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()",
+        tables.name,
+    )
+    await operator.close()
+    await log.publish(requested(OPERATION), cause=None)
+    while not await pool.fetchval("SELECT count(*) FROM mint_operations"):
+        await asyncio.sleep(0.01)
+    following.stop()
+    await running
+    assert await store.watermark("MINT") == 1
+
+
+async def test_messages_that_cannot_be_applied_are_parked_and_the_rest_goes_on(
+    store: PostgresStore, pool: Pool
+) -> None:
+    log = MemoryLog()
+    subject = requested(OPERATION).subject()
+    log.put_raw(MINT, subject, b"\xff\x00 not JSON")
+    log.put_raw(MINT, "mint.of_tomorrow.v9.x", b"{}")
+    await log.publish(confirmed(uid("unknown"), 0, 0, [0]), cause=None)
+    await log.publish(requested(uid("unstorable"), batch_size=1 << 40), cause=None)
+    await log.publish(requested(OPERATION), cause=None)
+    await log.publish(collection_created(uid("collection")), cause=None)
+    await log.publish(counted(uid("collection"), 1, capacity=1 << 70), cause=None)
+    await project_all(log, store)
+    parked = await pool.fetch("SELECT stream, sequence, subject, reason FROM parked_messages ORDER BY stream, sequence")
+    assert [(row["stream"], row["sequence"]) for row in parked] == [
+        ("COLLECTION", 2),
+        ("MINT", 1),
+        ("MINT", 2),
+        ("MINT", 3),
+        ("MINT", 4),
+    ]
+    assert all(row["reason"] for row in parked)
+    assert await pool.fetchval("SELECT count(*) FROM mint_operations") == 1
+    assert await pool.fetchval("SELECT payload FROM event_log WHERE sequence = 1 AND stream = 'MINT'") == (
+        b"\xff\x00 not JSON"
+    )
+    assert await pool.fetchval("SELECT count(*) FROM event_log") == 7
+
+
+async def test_a_text_with_a_nul_is_kept_without_it(store: PostgresStore, pool: Pool) -> None:
+    log = MemoryLog()
+    await log.publish(collection_created(uid("collection"), name="C\x00ts", description="\x00"), cause=None)
+    await project_all(log, store)
+    assert await pool.fetchval("SELECT name FROM nft_collections") == "C\ufffdts"
+
+
+async def test_the_same_messages_cannot_be_applied_twice(store: PostgresStore, pool: Pool) -> None:
+    entries = [plan(raw) for raw in mint_history(1).messages[:3]]
+    results = await asyncio.gather(*(store.apply("MINT", 0, entries) for _ in range(4)), return_exceptions=True)
+    assert sorted(type(result).__name__ for result in results) == ["Committed", "Fenced", "Fenced", "Fenced"]
+    assert await pool.fetchval("SELECT count(*) FROM event_log") == 3
+    with pytest.raises(Fenced):
+        await store.apply("MINT", 2, entries)
+
+
+async def test_a_refused_batch_leaves_nothing_behind(store: PostgresStore, pool: Pool) -> None:
+    log = MemoryLog()
+    await log.publish(requested(OPERATION), cause=None)
+    await log.publish(requested(uid("unstorable"), batch_size=1 << 40), cause=None)
+    before = await dump(pool)
+    with pytest.raises(Refused):
+        await store.apply("MINT", 0, [plan(raw) for raw in log.streams["MINT"]])
+    assert await dump(pool) == before
+
+
+async def test_a_log_that_lost_its_tail_is_not_projected(store: PostgresStore) -> None:
+    log = log_with(2)
+    await project_all(log, store)
+    last = len(log.streams["MINT"])
+    del log.streams["MINT"][-1]
+    with pytest.raises(LogTruncated, match=f"ends at sequence {last - 1}, but messages up to {last}"):
+        await projector(MINT, log, store).run()
+
+
+async def test_the_gateway_reads_its_tables_and_nothing_else(tables: Database, pool: Pool) -> None:
+    reader = await connect(tables.reader_dsn)
+    for table in ("nft_collections", "mint_operations", "mint_results", "watermarks"):
+        await reader.fetch(f"SELECT * FROM {table}")
+    for statement in (
+        "SELECT * FROM event_log",
+        "SELECT * FROM parked_messages",
+        "DELETE FROM mint_results",
+        "UPDATE nft_collections SET minted = 0",
+        "CREATE TABLE mine (id int)",
+    ):
+        with pytest.raises(asyncpg.PostgresError):
+            await reader.execute(statement)
+    await reader.close()
+
+
+async def test_migrating_twice_changes_nothing(tables: Database) -> None:
+    assert await postgres.migrate(tables.dsn, MIGRATIONS) == []

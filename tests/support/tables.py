@@ -1,0 +1,58 @@
+"""The projection's tables as values, to compare two of them."""
+
+from typing import Any, Final
+
+import msgspec
+
+from chassis.database import Executor
+from services.indexer.tables import Collection, Item, Operation
+from tests.support.indexing import MemoryTables
+
+TABLES: Final = {
+    "nft_collections": "id",
+    "mint_operations": "id",
+    "mint_results": "operation_id, item_index",
+    "event_log": "stream, sequence",
+    "parked_messages": "stream, sequence",
+    "watermarks": "stream",
+}
+
+Dump = dict[str, list[dict[str, Any]]]
+
+
+async def dump(database: Executor) -> Dump:
+    """Every row of every table, in the order of its key."""
+    return {
+        table: [dict(row) for row in await database.fetch(f"SELECT * FROM {table} ORDER BY {key}")]
+        for table, key in TABLES.items()
+    }
+
+
+def expected(tables: MemoryTables) -> Dump:
+    """What `dump` gives when Postgres holds the same as `tables`."""
+    operations = sorted(tables.operations.values(), key=lambda row: row.id)
+    items = sorted(tables.items.values(), key=lambda row: (row.operation_id, row.item_index))
+    collections = sorted(tables.collections.values(), key=lambda row: row.id)
+    return {
+        "nft_collections": [_columns(row) for row in collections],
+        "mint_operations": [
+            _columns(row) | {"transaction_id": str(row.id), "results": [], "created_at": row.start_time}
+            for row in operations
+        ],
+        "mint_results": [_columns(row) | {"id": row.id} for row in items],
+        "watermarks": [{"stream": name, "sequence": at} for name, at in sorted(tables.watermarks.items())],
+    }
+
+
+def comparable(rows: Dump) -> Dump:
+    """The tables that `expected` knows, with JSON columns read."""
+    operations = [
+        row | {name: msgspec.json.decode(row[name]) for name in ("metadata", "results")}
+        for row in rows["mint_operations"]
+    ]
+    kept = {name: rows[name] for name in ("nft_collections", "mint_operations", "mint_results", "watermarks")}
+    return kept | {"mint_operations": operations}
+
+
+def _columns(row: Operation | Item | Collection) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in row.__slots__}
