@@ -118,7 +118,8 @@ class ConsumerLoop:
     cap: BurialCap
     clock: Clock
     draining: asyncio.Event
-    _in_flight: set[Msg] = field(default_factory=set[Msg])
+    _in_flight: dict[str, Msg] = field(default_factory=dict[str, Msg])
+    """Reply subject, one of a kind for each delivery -> message."""
     _unknown_failures: dict[int, int] = field(default_factory=dict[int, int])
     """Stream sequence -> failures for unknown reasons; an entry leaves with its message."""
 
@@ -163,14 +164,14 @@ class ConsumerLoop:
                     slots.release()
 
     async def _handle(self, message: Msg, slots: asyncio.Semaphore) -> None:
-        self._in_flight.add(message)
+        self._in_flight[message.reply] = message
         try:
             raw = raw_message(message)
             deliveries = message.metadata.num_delivered
             verdict = await self._verdict(raw, deliveries)
             await self._carry_out(verdict, message, raw, deliveries)
         finally:
-            self._in_flight.discard(message)
+            del self._in_flight[message.reply]
             slots.release()
 
     async def _verdict(self, raw: RawMessage, deliveries: int) -> Verdict:
@@ -232,7 +233,7 @@ class ConsumerLoop:
         """Keep long-running handlers' messages from being delivered to somebody else."""
         while True:
             await asyncio.sleep(self.consumer.ack_wait / 3)
-            for message in list(self._in_flight):
+            for message in list(self._in_flight.values()):
                 try:
                     await message.in_progress()
                 except nats.errors.Error:

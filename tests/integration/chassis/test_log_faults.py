@@ -1,0 +1,91 @@
+"""The event log on a nats-server that is killed, and consumers that die: what only the real one can show."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from chassis.log import Message
+from chassis.messaging import Connection, Log
+from contracts.fact import Producer
+from contracts.mint import Completed
+from contracts.streams import MINT, Consumer
+from localnet.child import Child, running
+from localnet.nats_server import NatsOptions, nats_spec
+
+CONSUMER = Consumer(
+    name="test", stream="MINT", filters=(Completed.pattern(),), description="", ack_wait=1.0, max_deliveries=3
+)
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[Child]:
+    async with running(nats_spec(NatsOptions(data_dir=tmp_path / "nats"))) as child:
+        yield child
+
+
+def connection(server: Child) -> Connection:
+    return Connection(servers=(server.addresses["nats"],), producer=Producer(name="test", version="test"), timeout=1.0)
+
+
+def completed(number: int) -> Completed:
+    return Completed(operation=UUID(int=number), total=1, minted=1, failed=0)
+
+
+async def test_a_message_held_by_a_dead_worker_goes_to_the_next(server: Child) -> None:
+    async with Log.session(connection(server)) as dying, Log.session(connection(server)) as living:
+        await dying.declare(consumers=(CONSUMER,))
+        await dying.publish(completed(1), cause=None)
+        taken = asyncio.Event()
+
+        async def hang(_: Message[Any]) -> None:
+            taken.set()
+            await asyncio.Event().wait()
+
+        worker = asyncio.create_task(dying.consume(CONSUMER, hang, concurrency=1))
+        await taken.wait()
+        worker.cancel()
+        await asyncio.gather(worker, return_exceptions=True)
+        seen: list[int] = []
+
+        async def take(message: Message[Any]) -> None:
+            seen.append(message.deliveries)
+            living.drain()
+
+        await living.consume(CONSUMER, take, concurrency=1)
+        assert seen == [2]
+
+
+async def test_a_long_handler_keeps_its_message(server: Child) -> None:
+    """Longer than the ack wait, and yet delivered once: progress is reported."""
+    async with Log.session(connection(server)) as log:
+        await log.declare(consumers=(CONSUMER,))
+        await log.publish(completed(1), cause=None)
+        deliveries: list[int] = []
+
+        async def slow(message: Message[Any]) -> None:
+            deliveries.append(message.deliveries)
+            await asyncio.sleep(CONSUMER.ack_wait * 3)
+            log.drain()
+
+        await log.consume(CONSUMER, slow, concurrency=2)
+        assert deliveries == [1]
+
+
+async def test_publishing_and_reading_go_on_after_a_killed_server(server: Child, tmp_path: Path) -> None:
+    port = int(server.addresses["nats"].rsplit(":", 1)[1])
+    async with Log.session(connection(server)) as log:
+        await log.declare(consumers=(CONSUMER,))
+        await log.publish(completed(1), cause=None, expected_sequence=0)
+        reader = log.read(MINT, after=0)
+        assert (await anext(reader)).sequence == 1
+        server.kill()
+        await server.wait()
+        waiting = asyncio.create_task(log.publish(completed(2), cause=None, expected_sequence=0))
+        async with running(nats_spec(NatsOptions(data_dir=tmp_path / "nats", port=port))):
+            assert await waiting == 2
+            assert (await anext(reader)).sequence == 2
+            assert await log.last(Completed, operation=UUID(int=1)) is not None
