@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from bubblegum.merkle import VALID_DEPTH_BUFFER_PAIRS, is_valid_depth_buffer, tree_account_size
+from bubblegum.merkle import VALID_DEPTH_BUFFER_PAIRS
 from contracts.collection import CollectionRequested, Standard, TreeShape
 from contracts.mint import MAX_ITEMS, Attribute, Image, ImageUri, Nft, Requested, UploadedImage
 from contracts.streams import MINT
@@ -20,9 +20,8 @@ from services.gateway.requests import MAX_PROBLEMS, CollectionBody, MetadataBody
 MAX_FILES = 50
 """Most files in one request (source document, POST /api/mint/batch)."""
 MAX_CANOPY_DEPTH = 17
-"""What `contracts.collection.TreeShape` admits."""
-MAX_ACCOUNT_BYTES = 10 * 1024 * 1024
-"""Solana's MAX_PERMITTED_DATA_LENGTH: no account is larger."""
+"""What `contracts.collection.TreeShape` admits; every tree up to it fits Solana's largest account of 10 MiB."""
+DEFAULT_CANOPY_DEPTH = TreeShape().canopy_depth
 ENVELOPE_ALLOWANCE_BYTES = 16 * 1024
 """Kept free of the message limit for the envelope and the headers."""
 MAX_REQUEST_BYTES = MINT.max_message_bytes - ENVELOPE_ALLOWANCE_BYTES
@@ -140,22 +139,23 @@ def _finished(requested: Requested) -> Requested:
 
 
 def check_tree(body: CollectionBody) -> TreeShape:
-    """Return the tree that the body asks for. Raises ValidationFailed when no program would make it."""
-    depth, buffer, canopy = body.tree.max_depth, body.tree.max_buffer_size, body.tree.canopy_depth
-    if not is_valid_depth_buffer(depth, buffer):
-        sizes = sorted(size for pair_depth, size in VALID_DEPTH_BUFFER_PAIRS if pair_depth == depth)
-        if sizes:
-            choices = ", ".join(map(str, sizes))
-            raise ValidationFailed([Problem("tree.maxBufferSize", f"must be one of {choices} with maxDepth {depth}")])
-        choices = ", ".join(map(str, sorted({pair_depth for pair_depth, _ in VALID_DEPTH_BUFFER_PAIRS})))
-        raise ValidationFailed([Problem("tree.maxDepth", f"must be one of {choices}")])
+    """Return the tree that the body asks for. Raises ValidationFailed when no program would make it.
+
+    What is left out is the smallest buffer of the depth, and DEFAULT_CANOPY_DEPTH or as much of it as the depth has.
+    """
+    depth = body.tree.max_depth
+    buffers = sorted(size for pair_depth, size in VALID_DEPTH_BUFFER_PAIRS if pair_depth == depth)
+    if not buffers:
+        depths = ", ".join(map(str, sorted({pair_depth for pair_depth, _ in VALID_DEPTH_BUFFER_PAIRS})))
+        raise ValidationFailed([Problem("tree.maxDepth", f"must be one of {depths}")])
+    buffer = buffers[0] if body.tree.max_buffer_size is None else body.tree.max_buffer_size
+    if buffer not in buffers:
+        choices = ", ".join(map(str, buffers))
+        raise ValidationFailed([Problem("tree.maxBufferSize", f"must be one of {choices} with maxDepth {depth}")])
     deepest = min(depth, MAX_CANOPY_DEPTH)
+    canopy = min(DEFAULT_CANOPY_DEPTH, deepest) if body.tree.canopy_depth is None else body.tree.canopy_depth
     if not 0 <= canopy <= deepest:
         raise ValidationFailed([Problem("tree.canopyDepth", f"must be 0 to {deepest} with maxDepth {depth}")])
-    size = tree_account_size(depth, buffer, canopy)
-    if size > MAX_ACCOUNT_BYTES:
-        sentence = f"makes an account of {size} bytes; Solana has at most {MAX_ACCOUNT_BYTES}"
-        raise ValidationFailed([Problem("tree.canopyDepth", sentence)])
     return TreeShape(max_depth=depth, max_buffer_size=buffer, canopy_depth=canopy)
 
 

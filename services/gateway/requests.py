@@ -91,11 +91,11 @@ class MintBatchBody(Body):
 
 
 class TreeBody(Body):
-    """The size of a collection's merkle tree; `domain.py` checks that the program has this pair."""
+    """The size of a collection's merkle tree; `domain.py` checks it, and fills in what is left out."""
 
     max_depth: Annotated[int, DIGITS] = 14
-    max_buffer_size: Annotated[int, DIGITS] = 64
-    canopy_depth: Annotated[int, DIGITS] = 8
+    max_buffer_size: Annotated[int, DIGITS] | None = None
+    canopy_depth: Annotated[int, DIGITS] | None = None
 
 
 class CollectionBody(Body):

@@ -16,6 +16,7 @@ from chassis.clock import ManualClock
 from chassis.health import Health
 from chassis.settings import Secret
 from contracts.collection import CollectionCreated, Standard, TreeShape
+from contracts.fact import Fact
 from services.gateway.api.app import Parts, create_app
 from services.gateway.api.auth import Authenticator
 from services.gateway.handlers import Asking, Collections, Minting, Statuses
@@ -76,10 +77,11 @@ class Gateway:
     projection: MemoryProjection = field(default_factory=MemoryProjection)
     clock: ManualClock = field(default_factory=ManualClock)
     batch_size: int = 10
+    probes: Health = field(default_factory=lambda: Health(cache_seconds=0))
 
     def app(self) -> FastAPI:
         asking = Asking(self.log, Images(self.uploads, media_type))
-        probes, everything = Health(self.clock, cache_seconds=0), Health(self.clock, cache_seconds=0)
+        everything = Health(self.clock, cache_seconds=0)
         everything.add("database", self.projection.check)
         return create_app(
             Parts(
@@ -87,7 +89,7 @@ class Gateway:
                 statuses=Statuses(self.log, self.projection),
                 collections=Collections(asking, self.projection),
                 authenticate=Authenticator(Secret(API_KEY)),
-                probes=probes,
+                probes=self.probes,
                 everything=everything,
                 clock=self.clock,
                 version="test",
@@ -111,7 +113,7 @@ class Gateway:
 
     def requests(self) -> list[str]:
         """Subjects of everything on the log that a caller asked for."""
-        return [message.subject for message in self.log.messages() if ".requested." in message.subject]
+        return [message.subject for message in self.log.messages(Fact) if ".requested." in message.subject]
 
 
 def created(collection: UUID, *, allow_minting: bool = True) -> CollectionCreated:

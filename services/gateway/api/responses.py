@@ -6,7 +6,7 @@ Used by the routers and by the OpenAPI document. A field that does not apply is 
 from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from contracts.collection import CollectionRequested
@@ -170,7 +170,7 @@ class CollectionView(Answer):
     image_url: str | None = None
     external_url: str | None = None
     has_valid_tree: bool
-    supports_das: bool
+    supports_das: bool = Field(alias="supportsDAS")
     status: CollectionState
     is_public: bool
     allow_minting: bool
