@@ -49,6 +49,16 @@ class MerkleTree:
         self._check(index)
         self._write(index, leaf)
 
+    def truncate(self, count: int) -> None:
+        """Take away all leaves but the first `count`; MerkleError when there are fewer."""
+        if not 0 <= count <= len(self):
+            raise MerkleError(f"cannot keep {count} leaves of {len(self)}")
+        for level, row in enumerate(self._rows):
+            del row[(count + (1 << level) - 1 >> level) * HASH_BYTES :]
+        if count:
+            # The nodes above the last leaf still cover leaves that are gone.
+            self._write(count - 1, self._node(0, count - 1))
+
     def leaf(self, index: int) -> bytes:
         """The leaf at `index`; MerkleError when none was appended there."""
         self._check(index)

@@ -45,6 +45,22 @@ def test_a_tree_is_what_its_definition_says(depth: int, data: st.DataObject) -> 
         assert verify_proof(tree.root, leaf, tree.proof(index), index)
 
 
+@given(st.lists(nodes, max_size=16), st.data())
+def test_a_truncated_tree_is_as_if_never_grown(leaves: list[bytes], data: st.DataObject) -> None:
+    count = data.draw(st.integers(0, len(leaves)))
+    tree = MerkleTree(4)
+    for leaf in leaves:
+        tree.append(leaf)
+    tree.truncate(count)
+    assert list(tree.leaves()) == leaves[:count]
+    assert tree.root == full_root(leaves[:count], 4)
+    for leaf in leaves[count:]:
+        tree.append(leaf)
+    assert tree.root == full_root(leaves, 4)
+    with pytest.raises(MerkleError, match="cannot keep"):
+        tree.truncate(len(leaves) + 1)
+
+
 @given(st.lists(nodes, min_size=2, max_size=16, unique=True), st.data())
 def test_a_proof_proves_one_leaf_at_one_index(leaves: list[bytes], data: st.DataObject) -> None:
     tree = MerkleTree(4)
