@@ -243,7 +243,7 @@ async def test_sigterm_lets_an_upload_finish(tmp_path: Path) -> None:
         upload = asyncio.create_task(http.post("/api/v0/add", params=V1_QUERY, content=body(), headers=headers))
         await halfway.wait()
         assert (await http.get("/health")).status_code == 200  # the upload's request has been accepted before this one
-        endpoint.process.send_signal(signal.SIGTERM)
+        endpoint.child.kill(signal.SIGTERM)
         while await is_accepting(endpoint):  # noqa: ASYNC110  (another process: nothing to wait on)
             await asyncio.sleep(0.05)
         stopping.set()
