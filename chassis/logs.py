@@ -17,8 +17,9 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from chassis.redaction import redact, redact_mapping
 from chassis.settings import LogFormat, LogLevel
 
-# Libraries whose "info" is a line for each request or connection.
-_NOISY: Final = ("httpx", "httpcore", "uvicorn.access", "opentelemetry", "asyncio")
+# Libraries whose "info" is a line for each request, with its URL, whose path may hold a provider's API key. Not even
+# at level debug: a secret must not depend on a log level.
+_QUIET: Final = ("httpx", "httpx2", "httpcore", "httpcore2", "uvicorn.access", "opentelemetry", "asyncio", "solana")
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
@@ -67,8 +68,8 @@ def configure_logs(service_name: str, version: str, level: LogLevel, log_format:
             root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(level.upper())
-    for name in _NOISY:
-        logging.getLogger(name).setLevel("DEBUG" if level == "debug" else "WARNING")
+    for name in _QUIET:
+        logging.getLogger(name).setLevel("WARNING")
 
 
 class _ServiceFields:

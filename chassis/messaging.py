@@ -18,7 +18,6 @@ from typing import Any, Self, TypeVar, cast
 import nats
 import nats.errors
 import nats.js.errors
-import structlog
 import uuid_utils.compat as uuid_utils
 from nats.aio.client import Client, RawCredentials
 from nats.js import JetStreamContext, api
@@ -27,6 +26,7 @@ from chassis import telemetry
 from chassis.clock import Clock, SystemClock
 from chassis.delivery import BurialCap, backoff
 from chassis.log import Handler, LogUnavailable, Message, RawMessage, SequenceConflict
+from chassis.logs import get_logger
 from chassis.messaging_pull import ConsumerLoop, StreamReader
 from chassis.settings import ServiceSettings
 from contracts import registry
@@ -42,7 +42,7 @@ PUBLISH_ATTEMPTS = 5
 MAX_PENDING_PUBLISHES = 512
 """Publishes that may wait for their acknowledgement at once; more wait their turn."""
 
-_logger = structlog.stdlib.get_logger(__name__)
+_logger = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

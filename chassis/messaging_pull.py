@@ -15,7 +15,6 @@ from datetime import UTC
 from typing import Any
 
 import nats.errors
-import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
@@ -24,7 +23,8 @@ from nats.js import JetStreamContext, api
 from chassis import telemetry
 from chassis.clock import Clock
 from chassis.delivery import Ack, Again, BurialCap, Bury, ConsumerHalted, Verdict, judge
-from chassis.log import Handler, Message, RawMessage
+from chassis.log import Handler, Message, RawMessage, RetryLater
+from chassis.logs import get_logger
 from contracts import registry
 from contracts.streams import Consumer, Stream
 
@@ -36,7 +36,7 @@ READ_BATCH = 512
 READER_INACTIVE = 60.0
 """Seconds after which the server forgets a reader that vanished."""
 
-_logger = structlog.stdlib.get_logger(__name__)
+_logger = get_logger(__name__)
 
 Burier = Callable[[Consumer, RawMessage, int, str], Awaitable[None]]
 
@@ -195,11 +195,13 @@ class ConsumerLoop:
         verdict = judge(failure, deliveries, unknown, self.consumer.max_deliveries)
         if isinstance(verdict, Again):
             self._unknown_failures[raw.sequence] = unknown
-            _logger.info(
+            # An announced retry is the normal course of things; anything else is worth a look.
+            log = _logger.debug if isinstance(failure, RetryLater) else _logger.warning
+            log(
                 "delivering again later",
                 consumer=self.consumer.name,
                 subject=raw.subject,
-                after=verdict.delay,
+                after=round(verdict.delay, 3),
                 reason=verdict.reason,
             )
         else:

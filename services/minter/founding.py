@@ -7,13 +7,13 @@ derived from the wallet and the collection's id, so that no attempt can ever mak
 from collections.abc import Sequence
 from uuid import UUID
 
-import structlog
 from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 
 from bubblegum.collections import MINT_ACCOUNT_BYTES
 from bubblegum.merkle import tree_account_size
 from chassis.log import EventLog, InvalidEvent, Message, RetryLater, SequenceConflict
+from chassis.logs import get_logger
 from contracts.collection import (
     CollectionCreated,
     CollectionFailed,
@@ -31,7 +31,7 @@ from services.minter.signer import Signer
 
 ASSET_TX, TREE_TX = 0, 1
 
-_logger = structlog.stdlib.get_logger(__name__)
+_logger = get_logger(__name__)
 
 
 class FoundingTransaction:

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import structlog
 from solders.instruction import Instruction
 
 from chassis.clock import Clock
 from chassis.log import RetryLater, SequenceConflict
+from chassis.logs import get_logger
 from contracts.mint import Attempt
 from services.minter.landing import Landed, Refused, Send, Sign, SignatureState, Wait, next_step
 from services.minter.plan import MAX_COMPUTE_UNITS, compose, compute_limit, wire_text
@@ -27,7 +27,7 @@ from services.minter.watcher import SignatureWatcher
 PAUSE = 5.0
 """Seconds before a request is tried again that the cluster cannot take now (busy, or the wallet is empty)."""
 
-_logger = structlog.stdlib.get_logger(__name__)
+_logger = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

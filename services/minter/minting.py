@@ -8,12 +8,12 @@ import asyncio
 from collections.abc import Sequence
 from uuid import UUID
 
-import structlog
 from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 
 from chassis.clock import Clock
 from chassis.log import EventLog, InvalidEvent, Message, RetryLater, SequenceConflict
+from chassis.logs import get_logger
 from contracts.collection import CollectionCreated
 from contracts.fact import Event, Fact
 from contracts.mint import (
@@ -41,7 +41,7 @@ FINALITY_RETRY = 2.0
 TRANSACTION_RETRY = 0.3
 """Seconds before a node is asked again for a transaction that it says is confirmed but does not show yet."""
 
-_logger = structlog.stdlib.get_logger(__name__)
+_logger = get_logger(__name__)
 
 
 class MintTransaction:

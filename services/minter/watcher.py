@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import structlog
-
 from chassis.clock import Clock
+from chassis.logs import get_logger
 from contracts.mint import Attempt
 from services.minter.landing import ChainView, looks_expired
 from services.minter.ports import Chain, ChainUnavailable, FinalizedHead, Statuses
@@ -21,7 +20,7 @@ MAX_SIGNATURES: Final = 256
 HEAD_MAX_AGE: Final = 1.0
 """Seconds for which a finalized head is used again. An older head only delays a proof of expiry."""
 
-_logger = structlog.stdlib.get_logger(__name__)
+_logger = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
