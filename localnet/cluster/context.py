@@ -20,6 +20,11 @@ API_VERSION = "3.0.0"
 class DasReader(Protocol):
     """What answers the methods of the Digital Asset Standard."""
 
+    @property
+    def methods(self) -> frozenset[str]:
+        """The names it answers to."""
+        ...
+
     async def handle(self, method: str, params: Json) -> Json:
         """Answer one method. Raises RpcError."""
         ...

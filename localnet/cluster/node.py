@@ -103,7 +103,7 @@ class Node:
         self._lock = asyncio.Lock()
         self._stopping = asyncio.Event()
         self._listeners: list[Listener] = []
-        self._unpruned: dict[int, tuple[Pubkey, ...]] = {}
+        self._unpruned: dict[int, list[Pubkey]] = {}
 
     @classmethod
     async def open(cls, options: NodeOptions, programs: ProgramSet = NO_PROGRAMS) -> Node:
@@ -127,7 +127,7 @@ class Node:
         ledger = Ledger(Svm(programs.by_address()), snapshot, limits, store.last_slot)
         node = cls(ledger, store, options, faucet, programs)
         for slot, key, _ in snapshot.accounts:
-            node._unpruned[slot] = (*node._unpruned.get(slot, ()), key)
+            node._unpruned.setdefault(slot, []).append(key)
         return node
 
     async def close(self) -> None:
@@ -198,7 +198,7 @@ class Node:
     async def _prune(self, sealed: SealedSlot) -> None:
         """Forget account versions that became unreadable, as the ledger does in memory."""
         if sealed.changes:
-            self._unpruned[sealed.block.slot] = tuple(sealed.changes)
+            self._unpruned[sealed.block.slot] = list(sealed.changes)
         horizon = self.ledger.history_horizon
         ready = [slot for slot in self._unpruned if slot <= horizon]
         addresses = {address for slot in ready for address in self._unpruned.pop(slot)}

@@ -12,7 +12,7 @@ import msgspec
 import structlog
 
 from localnet.cluster.context import Context, Methods
-from localnet.cluster.methods import accounts, admin, chain, das, transactions
+from localnet.cluster.methods import accounts, admin, chain, transactions
 from localnet.cluster.model import Json
 from localnet.cluster.params import (
     INTERNAL_ERROR,
@@ -31,7 +31,6 @@ METHODS: Methods = {
     **accounts.METHODS,
     **admin.METHODS,
     **chain.METHODS,
-    **das.METHODS,
     **transactions.METHODS,
 }
 
@@ -98,12 +97,14 @@ class Dispatcher:
         name, params = request.get("method"), request.get("params")
         if not isinstance(name, str) or request.get("jsonrpc") != "2.0":
             raise RpcError(INVALID_REQUEST, "Invalid request")
-        method = METHODS.get(name)
-        if method is None:
-            raise RpcError(METHOD_NOT_FOUND, "Method not found")
+        method, das = METHODS.get(name), self._context.das
         if name not in admin.METHODS:
             await self._suffer(name)
-        return await method(self._context, _positional(params))
+        if method is not None:
+            return await method(self._context, _positional(params))
+        if das is not None and name in das.methods:
+            return await das.handle(name, params)
+        raise RpcError(METHOD_NOT_FOUND, "Method not found")
 
     async def _suffer(self, method: str) -> None:
         verdict = self._context.node.faults.judge(method)
@@ -116,14 +117,11 @@ class Dispatcher:
 
 
 def _positional(params: Json) -> Params:
-    """DAS methods take named parameters; they travel as the one positional parameter."""
     if params is None:
         return Params([])
     if isinstance(params, list):
         return Params(params)
-    if isinstance(params, dict):
-        return Params([params])
-    raise RpcError(INVALID_PARAMS, "Invalid params: expected an array or an object")
+    raise RpcError(INVALID_PARAMS, "Invalid params: expected an array")
 
 
 def error_answer(request_id: Json, error: RpcError) -> Json:

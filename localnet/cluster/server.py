@@ -22,6 +22,7 @@ from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 
 from localnet.cluster.context import Context, DasReader
+from localnet.cluster.das_feed import DasFeed
 from localnet.cluster.model import LedgerLimits
 from localnet.cluster.node import Node, NodeOptions
 from localnet.cluster.programs import NO_PROGRAMS, find_programs
@@ -150,11 +151,12 @@ async def running_cluster(
     try:
         programs = find_programs(settings.programs) if settings.programs is not None else NO_PROGRAMS
         node = await Node.open(options or _options(settings), programs)
+        das = await DasFeed.start(node)
     except BaseException:
         for bound in sockets:
             bound.close()
         raise
-    server = _Server(_uvicorn_config(node))
+    server = _Server(_uvicorn_config(node, das))
     for bound in sockets:
         bound.listen(512)
     failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -187,9 +189,9 @@ def _options(settings: ClusterSettings) -> NodeOptions:
     )
 
 
-def _uvicorn_config(node: Node) -> uvicorn.Config:
+def _uvicorn_config(node: Node, das: DasReader) -> uvicorn.Config:
     return uvicorn.Config(
-        application(node),
+        application(node, das),
         lifespan="off",
         log_config=None,
         access_log=False,

@@ -174,6 +174,14 @@ class Store:
         for row in rows:
             yield _decode_transaction(row[0])
 
+    def transactions_after(self, place: tuple[int, int], limit: int) -> list[ExecutedTransaction]:
+        """Up to `limit` transactions after a (slot, index), in the order of execution."""
+        rows = self._db.execute(
+            "SELECT body FROM transactions WHERE (slot, position) > (?, ?) ORDER BY slot, position LIMIT ?",
+            (*place, limit),
+        )
+        return [_decode_transaction(row[0]) for row in rows]
+
     def transaction(self, signature: str) -> ExecutedTransaction | None:
         """A landed transaction of any age."""
         row = self._db.execute("SELECT body FROM transactions WHERE signature = ?", (signature,)).fetchone()

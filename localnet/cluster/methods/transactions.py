@@ -11,6 +11,7 @@ import binascii
 from solders.hash import Hash
 from solders.message import Message, MessageV0
 from solders.pubkey import Pubkey
+from solders.signature import Signature
 from solders.transaction import VersionedTransaction
 
 from bubblegum import base58
@@ -197,7 +198,7 @@ async def get_fee_for_message(context: Context, params: Params) -> Json:
     try:
         raw = base64.b64decode(params.text(0, "message"), validate=True)
         message = MessageV0.from_bytes(raw[1:]) if raw and raw[0] & 0x80 else Message.from_bytes(raw)
-        signatures = VersionedTransaction.default().signatures
+        signatures = [Signature.default()] * message.header.num_required_signatures
         transaction = parsed(VersionedTransaction.populate(message, signatures))
     except Exception as error:  # stops: solders raises many types, all of them say that this is no message
         raise invalid(f"failed to deserialize message: {error}") from error
