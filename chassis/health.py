@@ -49,7 +49,7 @@ class Health:
         self._checks: dict[Kind, dict[str, Check]] = {"live": {}, "ready": {}}
         self._cached: dict[Kind, tuple[float, HealthReport]] = {}
         self._locks: dict[Kind, asyncio.Lock] = {"live": asyncio.Lock(), "ready": asyncio.Lock()}
-        self._draining = False
+        self._held: str | None = None
 
     def add(self, name: str, check: Check, kind: Kind = "ready") -> None:
         """Register a check under a name that is new for its kind."""
@@ -58,9 +58,9 @@ class Health:
         self._checks[kind][name] = check
         self._cached.pop(kind, None)
 
-    def drain(self) -> None:
-        """From now on not ready, whatever the checks say."""
-        self._draining = True
+    def hold(self, reason: str | None) -> None:
+        """Not ready for `reason` from now on, whatever the checks say; None ends it."""
+        self._held = reason
         self._cached.clear()
 
     async def report(self, kind: Kind) -> HealthReport:
@@ -75,8 +75,8 @@ class Health:
             checks = dict(self._checks[kind])
             results = await asyncio.gather(*(self._run(check) for check in checks.values()))
             by_name = dict(zip(checks, results, strict=True))
-            if kind == "ready" and self._draining:
-                by_name["lifecycle"] = CheckResult(ok=False, latency_ms=0.0, error="shutting down")
+            if kind == "ready" and self._held is not None:
+                by_name["lifecycle"] = CheckResult(ok=False, latency_ms=0.0, error=self._held)
             report = HealthReport(ok=all(result.ok for result in by_name.values()), checks=by_name)
             self._cached[kind] = (self._clock.monotonic() + self._cache_seconds, report)
             return report

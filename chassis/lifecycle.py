@@ -49,6 +49,7 @@ class Lifecycle:
     def __init__(self, ports_file: Path | None, clock: Clock) -> None:
         self.clock = clock
         self.health = Health(clock)
+        self.health.hold("starting")
         self.draining = asyncio.Event()
         """Set when the service should finish what it has and take nothing new."""
         self._resources = AsyncExitStack()
@@ -76,16 +77,23 @@ class Lifecycle:
 
         It is expected to end by itself after `draining` is set. `background` work (a heartbeat, a refresher) is not
         waited for: it is cancelled when everything else has ended.
+
+        The first spawn makes the process ready, as far as its checks agree: what is spawned is wired.
         """
+        self._started()
         task: asyncio.Task[object] = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks[task] = background
         task.add_done_callback(self._ended)
+
+    def _started(self) -> None:
+        if not self.draining.is_set():
+            self.health.hold(None)
 
     def stop(self, reason: str) -> None:
         """Start the drain, as a signal would."""
         if not self.draining.is_set():
             _log.info("draining", reason=reason)
-            self.health.drain()
+            self.health.hold("shutting down")
             self.draining.set()
             self._changed.set()
 
@@ -144,6 +152,7 @@ class Lifecycle:
             except Exception as error:  # stop: told, and the process drains; the tasks still need the resources
                 self._failed("service", error)
             self._wired = True
+            self._started()
             self._changed.set()
             await self._tasks_ended.wait()
 

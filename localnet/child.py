@@ -22,6 +22,7 @@ from localnet.linux import PreExec, die_with_parent, until_exit
 Addresses = Mapping[str, str]
 Ready = Callable[[int], Addresses | None]
 """Given the process id: the addresses it serves, or None as long as it is not ready. Called often, in a thread."""
+Started = Callable[[Addresses], Awaitable[None]]
 
 _POLL_SECONDS: Final = 0.02
 _MAX_LOG_BYTES: Final = 32 * 1024 * 1024
@@ -41,7 +42,7 @@ class ChildSpec:
     """The child's whole environment; secrets go here and never on the command line."""
     prepare: Callable[[], Awaitable[None]] | None = None
     """Run before every start; raises StackError when starting makes no sense."""
-    started: Callable[[Addresses], Awaitable[None]] | None = None
+    started: Started | None = None
     """Run after every start, when the child is ready."""
     pre_exec: PreExec | None = None
     """Run between fork and exec; must tie the child to its parent. Default: `die_with_parent(stop_signal)`."""
@@ -175,7 +176,11 @@ def minimal_environ(**more: str) -> dict[str, str]:
 
 
 def ports_file_ready(path: Path) -> Ready:
-    """Ready when `path` holds a JSON object of names and URLs written by the child itself (`"pid"` is its id)."""
+    """Ready when `path` holds a JSON object of names and URLs.
+
+    If it has a `"pid"`, that must be the child's: a file of an earlier run does not count. Remove the file before
+    starting a child that writes none.
+    """
 
     def ready(pid: int) -> Addresses | None:
         try:
@@ -185,7 +190,7 @@ def ports_file_ready(path: Path) -> Ready:
         if not isinstance(content, dict):
             return None
         addresses = {str(name): str(value) for name, value in cast("dict[object, object]", content).items()}
-        return addresses if addresses.pop("pid", None) == str(pid) else None
+        return addresses if addresses.pop("pid", str(pid)) == str(pid) else None
 
     return ready
 
