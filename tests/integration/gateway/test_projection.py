@@ -1,0 +1,134 @@
+"""The gateway's queries on the indexer's tables, as the role that may only read."""
+
+import asyncpg
+import pytest
+
+from chassis import postgres
+from chassis.database import Pool
+from services.gateway.adapters.projection import PostgresProjection
+from services.gateway.ports import CollectionQuery, ProjectionUnavailable, Result
+from services.indexer.entries import plan
+from services.indexer.store import PostgresStore
+from tests.integration.gateway.conftest import NO_DATABASE
+from tests.support.indexing import (
+    History,
+    address,
+    collection_created,
+    collection_failed,
+    collection_requested,
+    completed,
+    confirmed,
+    counted,
+    failed,
+    requested,
+    signature,
+    signed,
+    uid,
+)
+from tests.support.postgres import Database
+
+OPERATION = uid("operation")
+
+
+async def project(store: PostgresStore, stream: str, history: History, after: int = 0) -> None:
+    """Let the indexer write what it makes of the messages beyond `after`."""
+    await store.apply(stream, after, [plan(raw) for raw in history.messages[after:]])
+
+
+async def test_an_operation_from_its_request_to_its_end(store: PostgresStore, reader: Pool) -> None:
+    projection, history = PostgresProjection(reader), History()
+    assert await projection.operation(OPERATION) is None
+    history.say(requested(OPERATION, 3, batch_size=3))
+    await project(store, "MINT", history)
+    fresh = await projection.operation(OPERATION)
+    assert fresh is not None
+    assert (fresh.id, fresh.status, fresh.total, fresh.completed, fresh.failed) == (OPERATION, "pending", 3, 0, 0)
+    assert (fresh.current_item, fresh.results, fresh.end_time) == ("Nft 0", (), None)
+
+    history.say(signed(OPERATION, 0, 0, [0]))
+    history.say(confirmed(OPERATION, 0, 0, [0]))
+    history.say(failed(OPERATION, 0, 2, [2]))
+    await project(store, "MINT", history, after=1)
+    halfway = await projection.operation(OPERATION)
+    assert halfway is not None
+    assert (halfway.status, halfway.completed, halfway.failed) == ("processing", 1, 1)
+    assert halfway.current_item == "Nft 1"
+    assert halfway.results == (
+        Result(
+            status="success",
+            signature=signature(OPERATION, 0, 0, 1),
+            leaf_index=10,
+            asset_id=address("asset", OPERATION, 0, 1),
+        ),
+        Result(status="failed", error="because of tree_full"),
+    )
+
+    history.say(confirmed(OPERATION, 0, 1, [1]))
+    history.say(completed(OPERATION, 3, 2, 1))
+    await project(store, "MINT", history, after=4)
+    ended = await projection.operation(OPERATION)
+    assert ended is not None
+    assert (ended.status, ended.completed, ended.failed, ended.current_item) == ("completed", 2, 1, None)
+    assert ended.end_time is not None
+    assert ended.error is not None
+    assert [result.status for result in ended.results] == ["success", "success", "failed"]
+
+
+async def test_collections_are_listed_when_they_are_on_chain(store: PostgresStore, reader: Pool) -> None:
+    projection, history = PostgresProjection(reader), History()
+    names = ["open", "closed", "full", "asked", "broken"]
+    identities = {name: uid(name) for name in names}
+    history.say(collection_created(identities["open"], name="open"))
+    history.say(collection_created(identities["closed"], name="closed", allow_minting=False))
+    history.say(collection_created(identities["full"], name="full"))
+    history.say(counted(identities["full"], 8))
+    history.say(collection_requested(identities["asked"], name="asked"))
+    history.say(collection_requested(identities["broken"], name="broken"))
+    history.say(collection_failed(identities["broken"]))
+    await project(store, "COLLECTION", history)
+
+    async def listed(**query: object) -> list[str]:
+        page = await projection.collections(CollectionQuery(**query))  # pyright: ignore[reportArgumentType]
+        return [collection.name for collection in page.collections]
+
+    assert await listed() == ["full", "closed", "open"]
+    assert await listed(status="active") == ["open"]
+    assert await listed(status="paused") == ["closed"]
+    assert await listed(status="completed") == ["full"]
+    assert await listed(allow_minting=True) == ["full", "open"]
+    assert await listed(limit=2) == ["full", "closed"]
+    assert await listed(limit=2, page=2) == ["open"]
+    beyond = await projection.collections(CollectionQuery(limit=2, page=9))
+    assert (beyond.collections, beyond.total) == ([], 3)
+
+    asked, broken = [await projection.collection(identities[name]) for name in ("asked", "broken")]
+    assert asked is not None
+    assert (asked.stage, asked.tree_address, asked.status) == ("requested", None, "paused")
+    assert broken is not None
+    assert (broken.stage, broken.error_code) == ("failed", "insufficient_funds")
+    full = await projection.collection(identities["full"])
+    assert full is not None
+    assert (full.minted, full.capacity, full.has_valid_tree, full.supports_das) == (8, 8, True, True)
+    assert await projection.collection(uid("nobody")) is None
+
+
+async def test_the_gateways_role_cannot_write(reader: Pool) -> None:
+    with pytest.raises(asyncpg.PostgresError):
+        await reader.execute("DELETE FROM mint_operations")
+
+
+async def test_a_database_without_tables_is_unavailable(database: Database) -> None:
+    async with postgres.pool(database.dsn, application_name="test", min_size=0) as pool:
+        projection = PostgresProjection(pool)
+        await projection.check()
+        with pytest.raises(ProjectionUnavailable):
+            await projection.operation(OPERATION)
+
+
+async def test_a_database_that_is_away_is_unavailable_and_needs_no_start() -> None:
+    async with postgres.pool(NO_DATABASE, application_name="test", min_size=0, wait_seconds=0) as pool:
+        projection = PostgresProjection(pool)
+        with pytest.raises(ProjectionUnavailable):
+            await projection.check()
+        with pytest.raises(ProjectionUnavailable):
+            await projection.collections(CollectionQuery())
