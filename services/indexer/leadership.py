@@ -23,7 +23,14 @@ from services.indexer.ports import Fenced
 # Any constant serves, as long as nothing else in the database uses it.
 LOCK_KEY: Final = 0x6D696E74_00000002
 _STATEMENT_TIMEOUT: Final = 5.0
-_TRANSIENT: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+# InternalClientError is what asyncpg raises when the server ends an idle connection at the moment of its next use.
+_TRANSIENT: Final = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
 
 _log = get_logger(__name__)
 

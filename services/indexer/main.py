@@ -8,11 +8,14 @@ import argparse
 import asyncio
 import sys
 
+import asyncpg
 import httpx
 
-from chassis import lifecycle, postgres
+from chassis import lifecycle, postgres, telemetry
 from chassis.lifecycle import Lifecycle
 from chassis.messaging import Connection, Log
+from chassis.migrations import MigrationError
+from chassis.postgres import DatabaseUnavailable
 from chassis.settings import load_or_exit
 from contracts.fact import Producer
 from services.indexer.adapters.solana_rpc import SolanaRpc
@@ -48,10 +51,26 @@ async def serve(life: Lifecycle, settings: IndexerSettings) -> None:
     leadership.stop()
 
 
-async def migrate(settings: MigrationSettings) -> None:
-    """Bring the tables up to date. Raises MigrationError and asyncpg's errors."""
-    applied = await postgres.migrate(settings.database_url, MIGRATIONS)
-    print(f"indexer: {len(applied)} migration(s) applied")  # noqa: T201  (a command's answer, not a log line)
+def migrate_only() -> int:
+    """Bring the tables up to date; returns the exit status."""
+    settings = load_or_exit(MigrationSettings)
+    handle = telemetry.configure(NAME, VERSION)
+    log = telemetry.get_logger(__name__)
+
+    async def migrate() -> None:
+        # The pool waits for a server that is still starting, as a job beside a new database has to.
+        async with postgres.pool(settings.database_url, application_name=NAME, max_size=1):
+            applied = await postgres.migrate(settings.database_url, MIGRATIONS)
+        log.info("the tables are up to date", applied=len(applied))
+
+    try:
+        asyncio.run(migrate())
+    except (MigrationError, DatabaseUnavailable, asyncpg.PostgresError) as error:  # stop: the platform runs it again
+        log.error("cannot migrate", reason=f"{type(error).__name__}: {error}")
+        return lifecycle.EXIT_FAILED
+    finally:
+        handle.shutdown()
+    return lifecycle.EXIT_OK
 
 
 def main() -> None:
@@ -59,8 +78,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m services.indexer", description="Projects the log into Postgres.")
     parser.add_argument("--migrate-only", action="store_true", help="bring the tables up to date, then end")
     if parser.parse_args().migrate_only:
-        asyncio.run(migrate(load_or_exit(MigrationSettings)))
-        return
+        sys.exit(migrate_only())
     settings = load_or_exit(IndexerSettings)
 
     async def service(life: Lifecycle) -> None:

@@ -9,7 +9,7 @@ import base64
 import binascii
 import itertools
 from collections.abc import Sequence
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import httpx
 import msgspec
@@ -21,6 +21,7 @@ MAX_ACCOUNTS: Final = 100
 METHOD_NOT_FOUND: Final = -32601
 """JSON-RPC 2.0: the method does not exist."""
 _MAX_ERROR: Final = 200
+_NULL: Final = msgspec.Raw(b"null")
 
 T = TypeVar("T")
 
@@ -31,7 +32,7 @@ class _RpcError(msgspec.Struct, frozen=True):
 
 
 class _Envelope(msgspec.Struct, frozen=True):
-    result: msgspec.Raw | None = None
+    result: msgspec.Raw = _NULL
     error: _RpcError | None = None
 
 
@@ -109,27 +110,21 @@ class SolanaRpc:
             )
         except httpx.HTTPError as error:  # retry, by the caller; the error's own text may hold the URL
             raise ChainUnavailable(f"{method}: {type(error).__name__}") from None
-        envelope = _decoded(method, response, _Envelope)
+        where = f"{method}: HTTP status {response.status_code}"
+        envelope = _decoded(where, response.content, _Envelope)
         if envelope.error is not None:
             raise RpcRefused(method, envelope.error)
-        if not response.is_success or envelope.result is None:
-            raise ChainUnavailable(f"{method}: HTTP status {response.status_code} and no result")
-        return _result(method, envelope.result, result)
+        if not response.is_success or envelope.result == _NULL:
+            raise ChainUnavailable(f"{where} and no result")
+        return _decoded(where, envelope.result, result)
 
 
-def _decoded(method: str, response: httpx.Response, shape: type[Any]) -> Any:
+def _decoded(where: str, content: bytes | msgspec.Raw, shape: type[T]) -> T:
     try:
-        return msgspec.json.decode(response.content, type=shape)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        # Retry, by the caller: a proxy's error page, for instance. Its text stays out of our logs.
-        raise ChainUnavailable(f"{method}: HTTP status {response.status_code} and no JSON-RPC answer") from None
-
-
-def _result(method: str, raw: msgspec.Raw, shape: type[T]) -> T:
-    try:
-        return msgspec.json.decode(raw, type=shape)
+        return msgspec.json.decode(content, type=shape)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ChainUnavailable(f"{method}: unexpected result: {error}") from error
+        # Retry, by the caller: a proxy's error page, for instance. Its text stays out of our logs.
+        raise ChainUnavailable(f"{where} and not the expected answer: {error}") from None
 
 
 def _data(info: _AccountInfo) -> bytes:

@@ -1,6 +1,7 @@
 """The tables in Postgres hold what the fold says, whatever happens on the way."""
 
 import asyncio
+from collections.abc import Callable
 from random import Random
 
 import asyncpg
@@ -12,7 +13,7 @@ from chassis.database import Pool, connect
 from contracts.streams import COLLECTION, MINT, Stream
 from services.indexer.entries import plan
 from services.indexer.intake import Limits
-from services.indexer.ports import Fenced, Refused
+from services.indexer.ports import Committed, Fenced, Refused
 from services.indexer.projector import LogTruncated, Projector
 from services.indexer.store import MIGRATIONS, PostgresStore
 from tests.support.indexing import (
@@ -40,13 +41,19 @@ def log_with(seed: int) -> MemoryLog:
     return log
 
 
-def projector(stream: Stream, log: MemoryLog, store: "PostgresStore | MemoryTables", batch: int = 512) -> Projector:
+def projector(
+    stream: Stream,
+    log: MemoryLog,
+    store: "PostgresStore | MemoryTables",
+    batch: int = 512,
+    on_commit: Callable[[Committed], None] = lambda _: None,
+) -> Projector:
     return Projector(
         stream,
         log=log,
         store=store,
         clock=SystemClock(),
-        on_commit=lambda _: None,
+        on_commit=on_commit,
         limits=Limits(messages=batch),
     )
 
@@ -104,8 +111,8 @@ async def _at_the_end(log: MemoryLog, store: PostgresStore) -> bool:
 
 
 async def test_a_lost_connection_loses_nothing(tables: Database, store: PostgresStore, pool: Pool) -> None:
-    log = MemoryLog()
-    following = projector(MINT, log, store)
+    log, committed = MemoryLog(), asyncio.Event()
+    following = projector(MINT, log, store, on_commit=lambda _: committed.set())
     running = asyncio.create_task(following.run())
     await following.caught_up.wait()
     operator = await connect(tables.superuser_dsn)
@@ -115,11 +122,11 @@ async def test_a_lost_connection_loses_nothing(tables: Database, store: Postgres
     )
     await operator.close()
     await log.publish(requested(OPERATION), cause=None)
-    while not await pool.fetchval("SELECT count(*) FROM mint_operations"):
-        await asyncio.sleep(0.01)
+    await asyncio.wait([running, asyncio.create_task(committed.wait())], return_when=asyncio.FIRST_COMPLETED)
     following.stop()
     await running
     assert await store.watermark("MINT") == 1
+    assert await pool.fetchval("SELECT count(*) FROM mint_operations") == 1
 
 
 async def test_messages_that_cannot_be_applied_are_parked_and_the_rest_goes_on(
