@@ -1,7 +1,7 @@
 """Bubblegum's own account of a tree.
 
 Used by the minter and the indexer (capacity, count, who may mint). Layout: the program's public interface, account
-`TreeConfig`. An account of the older interface is shorter by the version byte's meaning, not by its bytes: it reads V1.
+`TreeConfig`. Accounts made before version 2 existed hold a zero where the version now is: they read as version 1.
 """
 
 from dataclasses import dataclass

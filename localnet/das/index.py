@@ -2,7 +2,7 @@
 
 Used by the local cluster, from one thread: `apply` every transaction in the order of the ledger, `rewind` when a fork
 drops blocks, `handle` for each request. Everything is in memory and rebuilt from the ledger after a restart. Memory is
-about two kilobytes an asset, the trees included; undo is kept for the newest slots only.
+about two and a half kilobytes an asset, the trees included; undo is kept for the newest slots only.
 """
 
 from collections import deque
