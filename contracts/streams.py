@@ -33,7 +33,8 @@ class Bucket(msgspec.Struct, frozen=True, kw_only=True):
 class Consumer(msgspec.Struct, frozen=True, kw_only=True):
     """A durable pull consumer.
 
-    `ack_wait` is in seconds; a handler that works longer sends progress. `max_deliveries` bounds how often a message
+    `ack_wait` is in seconds: how long the messages of a worker that died wait for another. A handler that works longer
+    sends progress. `max_deliveries` bounds how often a message
     that fails for unknown reasons is tried before it is dead-lettered.
     """
 
@@ -41,7 +42,7 @@ class Consumer(msgspec.Struct, frozen=True, kw_only=True):
     stream: str
     filters: tuple[str, ...]
     description: str
-    ack_wait: float = 30.0
+    ack_wait: float = 6.0
     max_ack_pending: int = 256
     max_deliveries: int = 8
 

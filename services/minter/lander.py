@@ -177,7 +177,7 @@ class Lander:
         )
         outcome = await self._chain.simulate(self._signer.sign(message, transaction.co_signers))
         if outcome.error is None:
-            return compute_limit(outcome.units_consumed)
+            return compute_limit(outcome.units_consumed, len(work))
         refusal = classify(outcome.error)
         if refusal is None:
             raise RetryLater(f"{transaction.label} cannot land now: {outcome.error}", after=PAUSE)

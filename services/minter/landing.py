@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from contracts.mint import Attempt
-from services.minter.refusals import Refusal, TransactionError, classify
+from services.minter.refusals import Refusal, TransactionError, classify_landed
 
 RESEND_INTERVAL = 2.0
 """Seconds between two sends of the same bytes. Nodes drop transactions silently; sending again is free and safe."""
@@ -135,7 +135,7 @@ def looks_expired(attempt: Attempt, finalized_height: int | None) -> bool:
 def _after_death(newest: Attempt, view: ChainView) -> Sign | Refused:
     state = view.states.get(newest.signature)
     if state is not None and state.error is not None:
-        refusal = classify(state.error)
+        refusal = classify_landed(state.error)
         if refusal is not None:
             return Refused(refusal)
     return Sign(newest.number + 1)

@@ -89,16 +89,26 @@ _PASSING: Final = frozenset(
 """Nothing is wrong with the request: the wallet is empty, or the cluster is busy or has moved on."""
 
 
+def classify_landed(error: TransactionError) -> Refusal | None:
+    """As `classify`, for a transaction that ran with the compute limit it had asked for.
+
+    The units that a mint uses depend on its leaf's number, which is only known when it runs. Running out of them says
+    nothing of the request: the next attempt is simulated anew, with all the units that there are.
+    """
+    if isinstance(error, Mapping) and _instruction_error(error) == "ComputationalBudgetExceeded":
+        return None
+    return classify(error)
+
+
 def classify(error: TransactionError) -> Refusal | None:
     """Return the refusal that `error` stands for, or None when the same request may succeed later."""
     if isinstance(error, str):
         return None if error in _PASSING else _unknown(error)
     if "InsufficientFundsForRent" in error:
         return None
-    detail = error.get("InstructionError")
-    if not isinstance(detail, list | tuple) or len(cast("list[object]", detail)) != 2:
+    kind = _instruction_error(error)
+    if kind is None:
         return _unknown(str(dict(error)))
-    _, kind = cast("list[object]", detail)
     if not isinstance(kind, Mapping):
         return _unknown(str(kind))
     custom = cast("Mapping[str, object]", kind).get("Custom")
@@ -109,6 +119,14 @@ def classify(error: TransactionError) -> Refusal | None:
     return _unknown(
         f"custom program error {custom}" if custom is not None else str(dict(cast("dict[str, object]", kind)))
     )
+
+
+def _instruction_error(error: Mapping[str, object]) -> object | None:
+    """Return the error of the instruction that failed, None when `error` is of another kind."""
+    detail = error.get("InstructionError")
+    if not isinstance(detail, list | tuple) or len(cast("list[object]", detail)) != 2:
+        return None
+    return cast("list[object]", detail)[1]
 
 
 def _unknown(what: str) -> Refusal:

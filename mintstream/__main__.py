@@ -1,0 +1,5 @@
+"""`python -m mintstream`."""
+
+from mintstream.cli import app
+
+app()

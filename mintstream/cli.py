@@ -1,0 +1,170 @@
+"""The command line: `mintstream up`, `mintstream demo`, `mintstream clean`.
+
+Exit status: 0 done, 1 the job failed, 2 wrong usage, 3 the stack could not start.
+"""
+
+import asyncio
+import shutil
+import time
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+
+from localnet.errors import StackError
+from localnet.lock import DirectoryLock
+from localnet.stack import Stack, StackPorts, StackSettings
+from mintstream import demo as main_job
+
+EXIT_FAILED: Final = 1
+EXIT_STACK: Final = 3
+DEFAULTS: Final = StackPorts()
+
+app = typer.Typer(
+    name="mintstream",
+    help="Mint compressed NFTs on Solana: nothing lost, nothing doubled.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+)
+
+DataDir = Annotated[Path, typer.Option("--data", envvar="MINTSTREAM_DATA", help="Where the stack keeps everything.")]
+SlotMs = Annotated[int, typer.Option(min=1, help="Length of the local cluster's slots in milliseconds.")]
+ApiPort = Annotated[int, typer.Option(min=0, max=65535, help="Port of the API; 0 takes a free one.")]
+RpcPort = Annotated[int, typer.Option(min=0, max=65534, help="Port of the cluster's RPC; its WebSocket has the next.")]
+NatsPort = Annotated[int, typer.Option(min=0, max=65535, help="Port of NATS.")]
+NatsMonitorPort = Annotated[int, typer.Option(min=0, max=65535, help="Port of NATS's monitoring page.")]
+PostgresPort = Annotated[int, typer.Option(min=0, max=65535, help="Port of Postgres.")]
+IpfsPort = Annotated[int, typer.Option(min=0, max=65535, help="Port of the pinning endpoint and its gateway.")]
+
+
+@app.command()
+def up(
+    data: DataDir = Path(".data"),
+    slot_ms: SlotMs = 400,
+    api_port: ApiPort = DEFAULTS.api,
+    rpc_port: RpcPort = DEFAULTS.rpc,
+    nats_port: NatsPort = DEFAULTS.nats,
+    nats_monitor_port: NatsMonitorPort = DEFAULTS.nats_monitor,
+    postgres_port: PostgresPort = DEFAULTS.postgres,
+    ipfs_port: IpfsPort = DEFAULTS.ipfs,
+) -> None:
+    """Start the embedded stack and leave it up until Ctrl-C.
+
+    Example: mintstream up --data /tmp/drop --api-port 9090
+    """
+    ports = StackPorts(
+        api=api_port,
+        rpc=rpc_port,
+        nats=nats_port,
+        nats_monitor=nats_monitor_port,
+        postgres=postgres_port,
+        ipfs=ipfs_port,
+    )
+    raise typer.Exit(asyncio.run(_up(StackSettings(data_dir=data, ports=ports, slot_ms=slot_ms))))
+
+
+@app.command()
+def demo(
+    data: DataDir = Path(".data"),
+    count: Annotated[int, typer.Option(min=1, max=50, help="How many NFTs to mint.")] = 30,
+    standard: Annotated[str, typer.Option(help="v1: token-metadata collection; v2: MPL-Core.")] = "v2",
+    once: Annotated[bool, typer.Option("--once", help="Stop the stack afterwards instead of leaving it up.")] = False,
+    free_ports: Annotated[bool, typer.Option("--free-ports", help="Take free ports, not the usual ones.")] = False,
+    slot_ms: SlotMs = 400,
+) -> None:
+    """Start the stack, create a collection, mint a batch and check every NFT against the chain.
+
+    Example: mintstream demo --count 10 --standard v1 --once
+    """
+    if standard not in ("v1", "v2"):
+        raise typer.BadParameter("it is v1 or v2", param_hint="--standard")
+    ports = StackPorts.free() if free_ports else DEFAULTS
+    settings = StackSettings(data_dir=data, ports=ports, slot_ms=slot_ms)
+    raise typer.Exit(asyncio.run(_demo(settings, count=count, standard=standard, once=once)))
+
+
+@app.command()
+def clean(data: DataDir = Path(".data")) -> None:
+    """Remove the data directory with everything in it: log, database, chain, keys. Refused while a stack uses it."""
+    if not data.exists():
+        typer.echo(f"{data} is not there; nothing to remove")
+        return
+    if not (data / "secrets").is_dir() and any(data.iterdir()):
+        typer.echo(f"{data} is no data directory of mintstream; remove it by hand if you mean it", err=True)
+        raise typer.Exit(EXIT_FAILED)
+    try:
+        with DirectoryLock(data.absolute(), "mintstream stack"):
+            shutil.rmtree(data)
+    except StackError as error:
+        # Stop: a running stack would go on with files that are no longer there.
+        typer.echo(str(error), err=True)
+        raise typer.Exit(EXIT_STACK) from None
+    typer.echo(f"removed {data}")
+
+
+async def _up(settings: StackSettings) -> int:
+    console = Console()
+    try:
+        async with _started(settings, console) as stack:
+            _tell_addresses(stack, console)
+            await stack.run_until_signal()
+            console.print("Stopping")
+    except StackError as error:
+        # Stop: the sentence says what to do; starting again unchanged would end the same way.
+        console.print(f"[bold red]mintstream cannot run:[/] {error}", highlight=False)
+        return EXIT_STACK
+    return 0
+
+
+async def _demo(settings: StackSettings, *, count: int, standard: str, once: bool) -> int:
+    console = Console()
+    began = time.monotonic()
+    try:
+        async with _started(settings, console) as stack:
+            console.print(f"Stack ready after {time.monotonic() - began:.1f} s")
+            try:
+                outcome = await main_job.run(stack, console, count=count, standard=standard)
+            except main_job.FAILURES as error:
+                # Stop: the demo failed; the logs of every process are where the sentence says.
+                console.print(f"[bold red]The demo failed:[/] {error}\nLogs: {stack.log_file('minter').parent}")
+                return EXIT_FAILED
+            console.print(main_job.table(outcome))
+            console.print(
+                f"[bold green]{len(outcome.minted)} NFTs minted in {outcome.seconds:.1f} s[/], each once, "
+                f"each proven against its tree's root on chain."
+            )
+            if not once:
+                _tell_addresses(stack, console)
+                await stack.run_until_signal()
+                console.print("Stopping")
+    except StackError as error:
+        # Stop: the sentence says what to do; starting again unchanged would end the same way.
+        console.print(f"[bold red]mintstream cannot run:[/] {error}", highlight=False)
+        return EXIT_STACK
+    return 0
+
+
+def _started(settings: StackSettings, console: Console) -> Stack:
+    first = "" if settings.data_dir.exists() else " (the first start takes a few seconds longer)"
+    console.print(f"Starting NATS, Postgres, a local Solana cluster, IPFS pinning and the services{first}")
+    return Stack(settings)
+
+
+def _tell_addresses(stack: Stack, console: Console) -> None:
+    rows = {
+        "API": stack.api_url,
+        "API docs": f"{stack.api_url}/docs",
+        "API key": stack.api_key,
+        "Solana RPC and DAS": stack.rpc_url,
+        "Solana WebSocket": stack.ws_url,
+        "NATS": f"{stack.nats_url}   (nats sub 'mint.>')",
+        "IPFS gateway": f"{stack.ipfs_url}/ipfs/<cid>",
+        "Logs": str(stack.log_file("gateway").parent),
+    }
+    console.print()
+    for name, value in rows.items():
+        console.print(f"  {name:<19} {value}", highlight=False, markup=False)
+    console.print(
+        "\nThe cluster runs local stand-ins of the on-chain programs, not the deployed ones. Ctrl-C stops everything."
+    )
