@@ -26,7 +26,7 @@ class SecretFiles:
 
     @classmethod
     def ensure(cls, directory: Path) -> Self:
-        """The files in `directory`; those that are missing are made."""
+        """The files in `directory`; those that are missing are made. Raises StackError for an empty one."""
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         directory.chmod(0o700)
         return cls(
@@ -39,7 +39,7 @@ class SecretFiles:
 
 
 def read_secret(path: Path) -> str:
-    """The text of a secret file. Raises StackError when there is none."""
+    """The text of a secret file. Raises StackError when it is empty."""
     text = path.read_text(encoding="utf-8").strip()
     if not text:
         raise StackError(f"{path} is empty: remove it, and a new secret is made (a new wallet for wallet_key)")
@@ -56,4 +56,5 @@ def _ensure(path: Path, fresh: str) -> Path:
             file.flush()
             os.fsync(file.fileno())
         partial.rename(path)
+    read_secret(path)
     return path

@@ -212,7 +212,10 @@ class Stack:
         return self.plan.log_file(name)
 
     async def run_until_signal(self) -> None:
-        """Return on SIGINT or SIGTERM. Raises StackError when a process keeps dying."""
+        """Return on SIGINT or SIGTERM. Raises StackError when a process keeps dying.
+
+        Before this is called, Ctrl-C cancels the main task as asyncio always does; that stops the children as well.
+        """
         loop = asyncio.get_running_loop()
         signalled = asyncio.Event()
         numbers = (signal.SIGINT, signal.SIGTERM)
