@@ -35,6 +35,7 @@ class Chain:
         for block in blocks:
             self._append(block)
         self._root_height = max(self.head.height - limits.finalized_after, self._blocks[0].height)
+        self._confirmed_height = max(self.head.height - limits.confirmed_after, self._root_height)
         self.last_slot = max(self.head.slot, last_slot or 0)
         """The highest slot number ever used, on this fork or a dropped one."""
 
@@ -62,7 +63,7 @@ class Chain:
         if commitment is Commitment.PROCESSED:
             height = self.head.height
         elif commitment is Commitment.CONFIRMED:
-            height = max(self.head.height - self._limits.confirmed_after, self._root_height)
+            height = self._confirmed_height
         else:
             height = self._root_height
         return self._at_height(height - lag)
@@ -113,6 +114,7 @@ class Chain:
         self._append(block)
         self.last_slot = max(self.last_slot, block.slot)
         self._root_height = max(self._root_height, block.height - self._limits.finalized_after)
+        self._confirmed_height = max(self._confirmed_height, block.height - self._limits.confirmed_after)
         while len(self._blocks) > self._window:
             oldest = self._blocks.pop(0)
             del self._by_slot[oldest.slot], self._height_of[oldest.blockhash]
@@ -133,6 +135,8 @@ class Chain:
             return ()
         dropped = tuple(self._blocks[-depth:])
         del self._blocks[-depth:]
+        # What stays and was confirmed is confirmed still.
+        self._confirmed_height = min(self._confirmed_height, self.head.height)
         for block in dropped:
             del self._by_slot[block.slot], self._height_of[block.blockhash]
         return dropped
