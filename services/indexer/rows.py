@@ -9,7 +9,7 @@ overrules a failure, and a later confirmation (after a fork) an earlier one. An 
 items, so a message that is said twice counts once.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import assert_never
@@ -39,31 +39,6 @@ from services.indexer.tables import Collection, Item, Operation
 
 class UnknownRow(Exception):
     """The message speaks of something that the log never introduced before it."""
-
-
-@dataclass(slots=True)
-class Keys:
-    """Which stored rows a batch of changes must be given before it can be applied."""
-
-    operations: set[UUID] = field(default_factory=set[UUID])
-    items: set[tuple[UUID, int]] = field(default_factory=set[tuple[UUID, int]])
-    signatures: set[tuple[UUID, str]] = field(default_factory=set[tuple[UUID, str]])
-    collections: set[UUID] = field(default_factory=set[UUID])
-
-    @classmethod
-    def of(cls, changes: Iterable[RowChange]) -> "Keys":
-        """Return the keys of all rows that `changes` read or write."""
-        keys = cls()
-        for change in changes:
-            if isinstance(change, CollectionChange):
-                keys.collections.add(change.collection)
-                continue
-            keys.operations.add(change.operation)
-            if isinstance(change, ItemChange):
-                keys.items.add((change.operation, change.index))
-            elif isinstance(change, FinalizeItems):
-                keys.signatures.add((change.operation, change.signature))
-        return keys
 
 
 @dataclass(slots=True)

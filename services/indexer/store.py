@@ -17,6 +17,7 @@ import msgspec
 from chassis.database import Connection, Pool
 from chassis.queries import load_queries
 from services.indexer.entries import Entry, fold
+from services.indexer.keys import Keys
 from services.indexer.ports import (
     Committed,
     CreatedCollection,
@@ -25,7 +26,7 @@ from services.indexer.ports import (
     SettledOperation,
     StoreUnavailable,
 )
-from services.indexer.rows import Keys, Rows
+from services.indexer.rows import Rows
 from services.indexer.tables import Collection, Item, Operation
 
 SQL: Final = Path(__file__).parent / "sql"

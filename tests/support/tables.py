@@ -6,7 +6,7 @@ import msgspec
 
 from chassis.database import Executor
 from services.indexer.tables import Collection, Item, Operation
-from tests.support.indexing import MemoryTables
+from tests.support.memory_tables import MemoryTables
 
 TABLES: Final = {
     "nft_collections": "id",

@@ -17,7 +17,6 @@ from services.indexer.ports import Committed, Fenced, Refused
 from services.indexer.projector import LogTruncated, Projector
 from services.indexer.store import MIGRATIONS, PostgresStore
 from tests.support.indexing import (
-    MemoryTables,
     collection_created,
     collection_history,
     confirmed,
@@ -27,6 +26,7 @@ from tests.support.indexing import (
     uid,
 )
 from tests.support.memory_log import MemoryLog
+from tests.support.memory_tables import MemoryTables
 from tests.support.postgres import Database, PostgresServer
 from tests.support.tables import comparable, dump, expected
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from chassis.log import RawMessage
 from services.indexer.entries import park, plan
 from services.indexer.ports import Refused
-from tests.support.indexing import MemoryTables, collection_history, mint_history
+from tests.support.indexing import collection_history, mint_history
+from tests.support.memory_tables import MemoryTables
 
 CUTS = st.lists(st.integers(0, 400), max_size=30)
 

@@ -18,8 +18,9 @@ from services.indexer.counting import BATCH, Counter
 from services.indexer.entries import plan
 from services.indexer.ports import Account, Accounts, ChainUnavailable
 from services.indexer.trees import config_address
-from tests.support.indexing import MemoryTables, collection_created, counted, uid
+from tests.support.indexing import collection_created, counted, uid
 from tests.support.memory_log import MemoryLog
+from tests.support.memory_tables import MemoryTables
 
 
 @dataclass

@@ -18,7 +18,6 @@ from tests.support.indexing import (
     PRODUCER,
     START,
     History,
-    MemoryTables,
     address,
     collection_created,
     collection_failed,
@@ -36,6 +35,7 @@ from tests.support.indexing import (
     signed,
     uid,
 )
+from tests.support.memory_tables import MemoryTables
 
 OPERATION = uid("operation")
 COLLECTION = uid("collection")

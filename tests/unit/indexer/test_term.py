@@ -13,8 +13,9 @@ from contracts.mint import Completed, Failed
 from services.indexer.ports import Accounts, Fenced, StoreUnavailable
 from services.indexer.projector import LogTruncated
 from services.indexer.term import Term
-from tests.support.indexing import MemoryTables, completed, confirmed, failed, pin_failed, requested, uid
+from tests.support.indexing import completed, confirmed, failed, pin_failed, requested, uid
 from tests.support.memory_log import MemoryLog
+from tests.support.memory_tables import MemoryTables
 
 FIRST, SECOND = uid("first"), uid("second")
 

@@ -1,0 +1,94 @@
+"""The projection's tables in memory: `PostgresStore` with dictionaries in place of SQL.
+
+The same fold, the same watermark, the same refusal to move it twice; and rows that no key asked for are not there.
+"""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from chassis.log import RawMessage
+from services.indexer.entries import Entry, fold
+from services.indexer.keys import Keys
+from services.indexer.ports import Committed, CreatedCollection, Fenced, Refused, SettledOperation
+from services.indexer.rows import Rows
+from services.indexer.tables import Collection, Item, Operation
+
+
+@dataclass
+class MemoryTables:
+    """The ports `Store`, `SettledOperations` and `CreatedCollections` on dictionaries."""
+
+    operations: dict[UUID, Operation] = field(default_factory=dict[UUID, Operation])
+    items: dict[tuple[UUID, int], Item] = field(default_factory=dict[tuple[UUID, int], Item])
+    collections: dict[UUID, Collection] = field(default_factory=dict[UUID, Collection])
+    log: dict[tuple[str, int], RawMessage] = field(default_factory=dict[tuple[str, int], RawMessage])
+    parked: dict[tuple[str, int], str] = field(default_factory=dict[tuple[str, int], str])
+    watermarks: dict[str, int] = field(default_factory=lambda: {"MINT": 0, "COLLECTION": 0})
+    fail_next: list[Exception] = field(default_factory=list[Exception])
+    """What the next calls of `apply` raise, in order."""
+
+    async def watermark(self, stream: str) -> int:
+        """See `ports.Store.watermark`."""
+        return self.watermarks[stream]
+
+    async def apply(self, stream: str, after: int, entries: Sequence[Entry]) -> Committed:
+        """See `ports.Store.apply`."""
+        if self.fail_next:
+            raise self.fail_next.pop(0)
+        if self.watermarks[stream] != after:
+            raise Fenced(stream)
+        rows = self._load(Keys.of(change for entry in entries for change in entry.changes))
+        parked = fold(rows, entries)
+        if any(row.batch_size > 2**31 for row in rows.operations.values()):
+            raise Refused("value out of int32 range")
+        self.operations |= {key: rows.operations[key] for key in rows.changed_operations}
+        self.items |= {(key, index): rows.items[key][index] for key, index in rows.changed_items}
+        self.collections |= {key: rows.collections[key] for key in rows.changed_collections}
+        self.log |= {(stream, entry.raw.sequence): entry.raw for entry in entries}
+        self.parked |= {(stream, entry.raw.sequence): entry.parked or "" for entry in parked}
+        self.watermarks[stream] = entries[-1].raw.sequence
+        return Committed(frozenset(rows.newly_settled), frozenset(rows.to_count), parked)
+
+    def _load(self, keys: Keys) -> Rows:
+        """Copies of exactly the rows that the keys name: what is not asked for is not there."""
+        rows = Rows()
+        rows.operations = {key: copy.copy(self.operations[key]) for key in keys.operations & self.operations.keys()}
+        rows.collections = {key: copy.copy(self.collections[key]) for key in keys.collections & self.collections.keys()}
+        for key, item in self.items.items():
+            if key in keys.items or (item.operation_id, item.signature) in keys.signatures:
+                rows.add_item(copy.copy(item))
+        return rows
+
+    async def settled_operations(self, after: int, limit: int) -> list[SettledOperation]:
+        """See `ports.SettledOperations.settled_operations`."""
+        found = [
+            SettledOperation(
+                id=row.id,
+                total=row.total_nfts,
+                minted=row.completed_nfts,
+                failed=row.failed_nfts,
+                cancelled=row.cancelled_nfts,
+                sequence=row.settled_sequence,
+                subject=self.log["MINT", row.settled_sequence].subject,
+                payload=self.log["MINT", row.settled_sequence].payload,
+            )
+            for row in self.operations.values()
+            if row.settled_sequence is not None and row.settled_sequence > after and row.end_time is None
+        ]
+        return sorted(found, key=lambda settled: settled.sequence)[:limit]
+
+    async def created_collections(
+        self, after: UUID, limit: int, among: frozenset[UUID] | None
+    ) -> list[CreatedCollection]:
+        """See `ports.CreatedCollections.created_collections`."""
+        found = [
+            CreatedCollection(row.id, row.standard, row.tree_address, row.collection_address, row.capacity)
+            for row in sorted(self.collections.values(), key=lambda row: row.id)
+            if row.tree_address is not None
+            and row.collection_address is not None
+            and row.id > after
+            and (among is None or row.id in among)
+        ]
+        return found[:limit]
