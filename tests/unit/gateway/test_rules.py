@@ -179,6 +179,14 @@ def test_a_change_is_named_by_its_place(body: Json, data: st.DataObject) -> None
     assert differences(meaning_of(asked(body)), meaning_of(asked(changed))) == [f"nfts[{place}].name"]
 
 
+@given(batches, st.data())
+def test_a_change_of_copies_is_a_change(body: Json, data: st.DataObject) -> None:
+    place = data.draw(st.integers(0, len(body["nfts"]) - 1))
+    copies = data.draw(st.integers(1, 30).filter(lambda copies: copies != int(body["nfts"][place].get("copies", 1))))
+    changed = body | {"nfts": [nft | {"copies": copies} if n == place else nft for n, nft in enumerate(body["nfts"])]}
+    assert differences(meaning_of(asked(body)), meaning_of(asked(changed))) == [f"nfts[{place}].copies"]
+
+
 def test_an_image_means_its_bytes_not_its_file_name() -> None:
     body = {"collectionId": str(COLLECTION), "recipient": RECIPIENT, "nfts": [{"name": "x"}]}
     requested = asked(body)
@@ -265,6 +273,13 @@ def test_the_largest_request_fits_one_message() -> None:
             return
         assert len(msgspec.json.encode(requested)) <= domain.MAX_REQUEST_BYTES + 100
     raise AssertionError("the limit was never reached")
+
+
+@pytest.mark.parametrize("copies", [True, 1.0, "1.0", "+1", " 1", "1_000", "", None, [1]])
+def test_numbers_are_whole_and_plainly_written(copies: object) -> None:
+    body = {"collectionId": str(COLLECTION), "recipient": RECIPIENT, "metadata": {"name": "x", "image": URI}}
+    [problem] = problems_of(lambda: read_body(MintSingleBody, body | {"copies": copies}))
+    assert (problem.field, problem.message) == ("copies", "must be a whole number")
 
 
 def test_places_are_written_as_callers_write_them() -> None:
