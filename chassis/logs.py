@@ -49,7 +49,7 @@ def configure_logs(service_name: str, version: str, level: LogLevel, log_format:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,  # a module-level logger must see a later configure
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _StderrHandler()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -70,6 +70,18 @@ def configure_logs(service_name: str, version: str, level: LogLevel, log_format:
     root.setLevel(level.upper())
     for name in _QUIET:
         logging.getLogger(name).setLevel("WARNING")
+
+
+class _StderrHandler(logging.Handler):
+    """Writes to what `sys.stderr` is at the time, so that redirecting it works after the set-up too."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record as one line."""
+        try:
+            sys.stderr.write(self.format(record) + "\n")
+            sys.stderr.flush()
+        except Exception:  # stop: logging must not break the work; `logging` itself says what happened
+            self.handleError(record)
 
 
 class _ServiceFields:

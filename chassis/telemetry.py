@@ -61,10 +61,15 @@ def configure(
 ) -> Telemetry:
     """Set up logs to stderr and, when `environ` names an OTLP endpoint, the export of traces and metrics.
 
-    Call it once in a process. OpenTelemetry keeps the first providers it is given: a second call changes the logs
-    only.
+    Call it once in a process: OpenTelemetry keeps the first provider it is given, so that a second call changes the
+    logs only.
     """
+    from opentelemetry.sdk.trace import TracerProvider
+
     configure_logs(service_name, version, level, format)
+    present = trace.get_tracer_provider()
+    if isinstance(present, TracerProvider):
+        return Telemetry(present, None)
     resource = _resource(service_name, version, environ)
     tracer_provider = _tracer_provider(resource, export=_exports("TRACES", environ))
     trace.set_tracer_provider(tracer_provider)

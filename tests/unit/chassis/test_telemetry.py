@@ -1,0 +1,185 @@
+"""chassis.telemetry, chassis.logs and chassis.redaction: what a log line says and what it must not."""
+
+import json
+import logging
+from collections.abc import Callable, Generator
+
+import pytest
+import structlog
+from opentelemetry import trace
+from opentelemetry.trace import get_current_span
+
+from chassis import telemetry
+from chassis.logs import configure_logs
+from chassis.redaction import REDACTED, Secret, is_secret_name, redact, scrub
+
+Written = Callable[[], str]
+Lines = Callable[[], list[dict[str, object]]]
+
+
+@pytest.fixture
+def stderr(capsys: pytest.CaptureFixture[str]) -> Generator[Written, None, None]:
+    """Everything written to stderr so far; the logging of the test run is put back afterwards."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    written: list[str] = []
+
+    def read() -> str:
+        written.append(capsys.readouterr().err)
+        return "".join(written)
+
+    yield read
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def lines(stderr: Written) -> Lines:
+    telemetry.configure("minter", "1.2.3", "info", "json", environ={})
+    return lambda: [json.loads(line) for line in stderr().splitlines()]
+
+
+def test_a_line_has_time_level_sentence_service_and_fields(lines: Lines) -> None:
+    telemetry.get_logger("services.minter").info("attempt signed", attempt=2, operation="op-1")
+    (line,) = lines()
+    assert list(line)[:3] == ["timestamp", "level", "event"]
+    assert str(line["timestamp"]).endswith("Z")
+    del line["timestamp"]
+    assert line == {
+        "level": "info",
+        "event": "attempt signed",
+        "logger": "services.minter",
+        "service": "minter",
+        "version": "1.2.3",
+        "attempt": 2,
+        "operation": "op-1",
+    }
+
+
+def test_lines_below_the_level_are_dropped(lines: Lines, stderr: Written) -> None:
+    telemetry.get_logger("x").debug("quiet")
+    assert lines() == []
+    telemetry.configure("minter", "1", "debug", "json", environ={})
+    telemetry.get_logger("x").debug("loud")
+    assert [line["event"] for line in lines()] == ["loud"], "one handler, however often it is configured"
+
+
+def test_libraries_log_in_the_same_format(lines: Lines) -> None:
+    logging.getLogger("nats").warning("lost %s", "nats://user:hunter2@host:4222")
+    (line,) = lines()
+    assert (line["event"], line["logger"], line["service"]) == (
+        f"lost nats://user:{REDACTED}@host:4222",
+        "nats",
+        "minter",
+    )
+
+
+def test_secrets_do_not_reach_the_log(lines: Lines, stderr: Written) -> None:
+    log = telemetry.get_logger("x")
+    log.info(
+        "connecting with Bearer hunter2hunter2",
+        api_key="hunter2",
+        dsn="postgresql://u:hunter2@h/d?sslmode=off",
+        key=Secret("hunter2"),
+        nested={"headers": {"Authorization": "hunter2"}, "list": [Secret("hunter2"), ("nats://a:hunter2@b",)]},
+        rpc="https://rpc.example/?api-key=hunter2&x=1",
+        settings=telemetry.Telemetry,
+    )
+    local_variable = Secret("hunter2").reveal()
+    try:
+        raise ValueError(f"cannot reach postgresql://u:{local_variable}@h/d")
+    except ValueError:
+        log.exception("failed")
+    assert "hunter2" not in stderr()
+    first, second = lines()
+    assert first["rpc"] == f"https://rpc.example/?api-key={REDACTED}&x=1"
+    assert "ValueError: cannot reach" in str(second["exception"])
+
+
+def test_what_json_cannot_say_is_printed_as_python_would(lines: Lines) -> None:
+    telemetry.get_logger("x").info("odd", thing=object, text="Юникод", number=float("inf"))
+    (line,) = lines()
+    assert line["thing"] == "<class 'object'>"
+    assert line["text"] == "Юникод"
+
+
+def test_console_lines_are_no_json(stderr: Written) -> None:
+    configure_logs("minter", "1", "info", "console")
+    telemetry.get_logger("x").info("hello", api_key="hunter2")
+    assert "hello" in stderr()
+    assert "hunter2" not in stderr()
+    with pytest.raises(ValueError, match="Extra data|Expecting value"):
+        json.loads(stderr())
+
+
+def test_a_trace_goes_from_headers_into_lines_and_on(lines: Lines) -> None:
+    with telemetry.span("publish"):
+        headers = {"Nats-Msg-Id": "1"}
+        telemetry.inject(headers)
+    version, trace_id, parent, _ = headers["traceparent"].split("-")
+    assert version == "00"
+    with telemetry.span("handle", context=telemetry.extract({"Traceparent": headers["traceparent"]})):
+        telemetry.get_logger("x").info("handling")
+        onward: dict[str, str] = {}
+        telemetry.inject(onward)
+    (line,) = lines()
+    assert line["trace_id"] == trace_id
+    assert line["span_id"] == onward["traceparent"].split("-")[2]
+    assert line["span_id"] != parent
+    assert onward["traceparent"].split("-")[1] == trace_id
+
+
+@pytest.mark.parametrize("headers", [None, {}, {"traceparent": "nonsense"}, {"traceparent": "00-" + "0" * 32 + "-1-0"}])
+def test_headers_without_a_trace_start_a_new_one(lines: Lines, headers: dict[str, str] | None) -> None:
+    with telemetry.span("outer"):
+        outer = get_current_span().get_span_context().trace_id
+        with telemetry.span("inner", context=telemetry.extract(headers)):
+            inner = get_current_span().get_span_context().trace_id
+    assert trace.INVALID_TRACE_ID not in (outer, inner)
+    assert inner != outer, "an empty context, not the current one"
+
+
+def test_nothing_is_injected_outside_of_a_span(lines: Lines) -> None:
+    headers: dict[str, str] = {}
+    telemetry.inject(headers)
+    assert headers == {}
+
+
+def test_an_exception_goes_through_a_span(lines: Lines) -> None:
+    with pytest.raises(KeyError), telemetry.span("work"):
+        raise KeyError("x")
+    assert not get_current_span().get_span_context().is_valid
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ("postgresql://u:p%40x@h:5432/d", f"postgresql://u:{REDACTED}@h:5432/d"),
+        ("nats://:token@h", f"nats://:{REDACTED}@h"),
+        ("two nats://a:b@c and nats://d:e@f", f"two nats://a:{REDACTED}@c and nats://d:{REDACTED}@f"),
+        ("https://h/?token=abc", f"https://h/?token={REDACTED}"),
+        ("https://user@h/path:x@y", "https://user@h/path:x@y"),
+        ("http://127.0.0.1:8899/a@b", "http://127.0.0.1:8899/a@b"),
+        ("Authorization: Bearer eyJhbGciOiJI.x.y", f"Authorization: Bearer {REDACTED}"),
+        ("nothing secret: a=b", "nothing secret: a=b"),
+    ],
+)
+def test_scrub(text: str, clean: str) -> None:
+    assert scrub(text) == clean
+
+
+@pytest.mark.parametrize("name", ["password", "api_key", "X-API-Key", "PRIVATE_KEY", "nats_token", "seed", "cookies"])
+def test_names_of_secrets(name: str) -> None:
+    assert is_secret_name(name)
+
+
+@pytest.mark.parametrize("name", ["signature", "public_key", "collection_key", "token_metadata", "tree", "seeded"])
+def test_names_of_no_secrets(name: str) -> None:
+    assert not is_secret_name(name)
+
+
+def test_endless_structures_are_cut() -> None:
+    endless: list[object] = []
+    endless.append(endless)
+    assert "..." in json.dumps(redact(endless))
