@@ -129,10 +129,11 @@ async def _demo(settings: StackSettings, *, count: int, standard: str, once: boo
                 # Stop: the demo failed; the logs of every process are where the sentence says.
                 console.print(f"[bold red]The demo failed:[/] {error}\nLogs: {stack.log_file('minter').parent}")
                 return EXIT_FAILED
-            console.print(main_job.table(outcome))
+            main_job.tell(outcome, console)
             console.print(
                 f"[bold green]{len(outcome.minted)} NFTs minted in {outcome.seconds:.1f} s[/], each once, "
-                f"each proven against its tree's root on chain."
+                f"each proven against its tree's root on chain.",
+                soft_wrap=True,
             )
             if not once:
                 _tell_addresses(stack, console)

@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 from solders.keypair import Keypair
 
 from localnet.stack import Stack
@@ -123,16 +122,12 @@ async def _verify(
     )
 
 
-def table(outcome: Outcome) -> Table:
-    """Return the minted NFTs as a table: name, leaf, asset, signature, URI, each whole."""
-    found = Table(box=None, pad_edge=False)
-    found.add_column("NFT", no_wrap=True)
-    found.add_column("leaf", justify="right", no_wrap=True)
-    for name in ("asset id", "signature", "metadata URI"):
-        found.add_column(name, overflow="fold")
+def tell(outcome: Outcome, console: Console) -> None:
+    """Print every minted NFT, each value whole and on a line of its own, so that it can be copied."""
     for each in outcome.minted:
-        found.add_row(each.name, str(each.asset.leaf_index), each.asset.asset_id, each.signature, each.asset.uri)
-    return found
+        console.print(f"[bold]{each.name}[/]  leaf {each.asset.leaf_index}", highlight=False)
+        for label, value in (("asset", each.asset.asset_id), ("signature", each.signature), ("uri", each.asset.uri)):
+            console.print(f"  {label:<10}{value}", highlight=False, markup=False, soft_wrap=True)
 
 
 FAILURES: Final = (DemoFailed, ApiError, VerificationFailed, TimeoutError)
