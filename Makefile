@@ -1,0 +1,103 @@
+# Mintstream. `make` alone lists the targets.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# The first Python on the PATH that is new enough; set PYTHON to choose another one.
+PYTHON ?= $(shell for each in python3 python3.14 python3.13 python3.12 python3.11; do \
+	"$$each" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$each" && break; done)
+DATA ?= .data
+JOBS ?= auto
+TESTS ?= tests
+BIN := .venv/bin
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: demo
+demo: .venv/.local ## Start everything, mint 30 NFTs, check each against the chain, stay up (ARGS="--once" ends)
+	@$(BIN)/python -m mintstream demo --data "$(DATA)" $(ARGS)
+
+.PHONY: up
+up: .venv/.local ## Start the embedded stack alone, until Ctrl-C (ARGS="--help" lists the flags)
+	@$(BIN)/python -m mintstream up --data "$(DATA)" $(ARGS)
+
+.PHONY: test
+test: .venv/.dev tests/js/node_modules/.package-lock.json ## Run every test (TESTS=tests/unit for some)
+	@$(BIN)/pytest -n $(JOBS) $(TESTS)
+
+.PHONY: check
+check: lint types walls generated ## Everything CI checks besides the tests
+
+.PHONY: lint
+lint: .venv/.dev ## Lint and check the format
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+.PHONY: types
+types: .venv/.dev ## Check the types (pyright, strict)
+	@$(BIN)/pyright
+
+.PHONY: walls
+walls: .venv/.dev ## Check which room imports which (import-linter)
+	@$(BIN)/lint-imports --no-logo
+
+.PHONY: generated
+generated: .venv/.dev ## Check that generated files are what their sources say
+	@$(BIN)/python -m contracts.generate --check
+	@$(BIN)/python -m programs.build --check
+
+.PHONY: format
+format: .venv/.dev ## Format the code and mend what lint can mend
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+.PHONY: contracts
+contracts: .venv/.dev ## Write the JSON Schemas and asyncapi.yaml from the message classes
+	@$(BIN)/python -m contracts.generate
+
+.PHONY: programs
+programs: .venv/.dev ## Rebuild the local on-chain programs, or FROM=<rpc-url> fetch the deployed ones
+	@$(BIN)/python -m programs.build $(if $(FROM),--from-rpc "$(FROM)") $(ARGS)
+
+.PHONY: lock
+lock: .venv/.dev ## Resolve the dependencies anew and write the hashed requirements
+	@for each in "runtime" "local --extra local" "dev --extra dev"; do set -- $$each; name=$$1; shift; \
+		$(BIN)/uv pip compile --quiet pyproject.toml "$$@" --universal --python-version 3.11 --generate-hashes \
+			--no-emit-index-url --no-header --no-annotate --output-file "requirements/$$name.txt"; done
+
+.PHONY: hooks
+hooks: .venv/.dev ## Install the pre-commit hooks, which run what CI checks
+	@$(BIN)/pre-commit install
+
+.PHONY: clean
+clean: ## Remove the data directory of the embedded stack: its log, database, chain and keys
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m mintstream clean --data "$(DATA)"; \
+	else echo "nothing to remove: no stack was ever started here"; fi
+
+# Only after success is the stamp written: an interrupted installation starts again.
+INSTALL = echo "Installing the locked packages of requirements/$(1).txt"; \
+	$(BIN)/pip install --disable-pip-version-check --require-hashes --requirement requirements/$(1).txt \
+	| awk '/^Collecting/ { printf "\r  %d packages, %s\033[K", ++count, $$2; fflush() } END { printf "\r\033[K" }'
+
+.venv/.local: requirements/local.txt | .venv/bin/pip
+	@$(call INSTALL,local)
+	@touch $@
+
+.venv/.dev: requirements/dev.txt | .venv/bin/pip
+	@$(call INSTALL,dev)
+	@touch .venv/.local $@
+
+.venv/bin/pip:
+	@if [ -z "$(PYTHON)" ]; then echo "Mintstream needs Python 3.11 or newer on the PATH, and there is none." \
+		"Install one, or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; fi
+	@"$(PYTHON)" -m venv .venv || { rm -rf .venv; echo "$(PYTHON) cannot make virtual environments." \
+		"On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+
+# The tests that need Node.js say themselves that they are skipped; CI always has it.
+tests/js/node_modules/.package-lock.json: tests/js/package-lock.json
+	@if command -v npm >/dev/null; then echo "Installing the npm packages that the tests compare with (minutes)"; \
+		npm ci --prefix tests/js --no-audit --no-fund && touch $@; \
+	else echo "npm is not on the PATH: the tests that need Node.js 20 are skipped" >&2; fi
