@@ -1,7 +1,7 @@
 """Faults that clients of the cluster may be made to suffer, drawn from a seed.
 
 Used by the RPC layer and the node; set by the admin method `localnet_setFaults` or in Python. Pure: decides, does
-not sleep or answer. Forks are an action, not a share: see `Node.fork`.
+not sleep or answer. A single fork, now, is `Node.fork`.
 """
 
 from __future__ import annotations
@@ -37,6 +37,10 @@ class Faults(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=
     """Reads are answered as by a node this many blocks behind. Sends are not affected."""
     skip_slot_share: Share = 0.0
     """Slots that pass without a block."""
+    fork_share: Share = 0.0
+    """Slots after which the cluster settles on another fork."""
+    fork_blocks: Annotated[int, msgspec.Meta(ge=1, le=31)] = 3
+    """How many blocks such a fork drops, the newest ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,10 @@ class FaultInjector:
     def skips_slot(self) -> bool:
         """Whether the next slot passes without a block."""
         return self._draw(self.faults.skip_slot_share)
+
+    def forks(self) -> bool:
+        """Whether the slot just made is lost to a fork, with those before it that `fork_blocks` says."""
+        return self._draw(self.faults.fork_share)
 
     def _draw(self, share: float) -> bool:
         return share > 0 and self._random.random() < share

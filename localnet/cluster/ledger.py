@@ -171,9 +171,9 @@ class Ledger:
         landed = self._landed.get(transaction.signature)
         return "AlreadyProcessed" if landed is not None and landed.slot <= block.slot else None
 
-    def simulate(self, transaction: ParsedTransaction, block: Block, *, check_age: bool = True) -> Simulation:
-        """Run a transaction on the state as of a block, keeping nothing."""
-        refusal = self.refusal(transaction, block) if check_age else None
+    def simulate(self, transaction: ParsedTransaction, block: Block) -> Simulation:
+        """Run a transaction on the state as of a block, keeping nothing; the clock is the newest slot's."""
+        refusal = self.refusal(transaction, block)
         if refusal is not None:
             return _refused(refusal)
         try:

@@ -179,6 +179,8 @@ class Node:
                 if self._stopping.is_set():
                     break
                 await self._make_slot()
+                if self.faults.forks():
+                    await self._fork(self.faults.faults.fork_blocks)
         return self.ledger.chain.head
 
     async def _make_slot(self) -> None:
@@ -208,15 +210,18 @@ class Node:
     async def fork(self, depth: int) -> Fork:
         """Drop the newest `depth` blocks, as when the cluster settles on another fork; finalized ones stay."""
         async with self._lock:
-            before = self.heads
-            fork = self.ledger.fork(depth)
-            last_slot = self.ledger.chain.last_slot
-            await self.in_store(lambda store: store.rollback(fork.head.slot, last_slot))
-            for slot in fork.dropped_slots:
-                self._unpruned.pop(slot, None)
-            _log.warning("fork", dropped_slots=len(fork.dropped_slots), dropped_transactions=len(fork.dropped))
-            await self._tell(Advance(before, self.heads, fork))
-            return fork
+            return await self._fork(depth)
+
+    async def _fork(self, depth: int) -> Fork:
+        before = self.heads
+        fork = self.ledger.fork(depth)
+        last_slot = self.ledger.chain.last_slot
+        await self.in_store(lambda store: store.rollback(fork.head.slot, last_slot))
+        for slot in fork.dropped_slots:
+            self._unpruned.pop(slot, None)
+        _log.warning("fork", dropped_slots=len(fork.dropped_slots), dropped_transactions=len(fork.dropped))
+        await self._tell(Advance(before, self.heads, fork))
+        return fork
 
     async def _tell(self, advance: Advance) -> None:
         for listener in self._listeners:

@@ -151,27 +151,27 @@ async def running_cluster(
     try:
         programs = find_programs(settings.programs) if settings.programs is not None else NO_PROGRAMS
         node = await Node.open(options or _options(settings), programs)
-        das = await DasFeed.start(node)
     except BaseException:
         for bound in sockets:
             bound.close()
         raise
+    das = await DasFeed.start(node)
     server = _Server(_uvicorn_config(node, das))
     for bound in sockets:
         bound.listen(512)
     failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    tasks = [
-        asyncio.create_task(server.serve(sockets=list(sockets)), name="cluster-http"),
-        asyncio.create_task(node.run(), name="cluster-slots"),
-    ]
-    for task in tasks:
+    serving = asyncio.create_task(server.serve(sockets=list(sockets)), name="cluster-http")
+    slots = asyncio.create_task(node.run(), name="cluster-slots")
+    for task in (serving, slots):
         task.add_done_callback(lambda done: _report(done, failed))
     try:
         yield RunningCluster(node, _addresses(sockets), failed)
     finally:
+        # Requests first, while there is a chain to answer from. Failures were reported through `failed`.
         server.should_exit = True
+        await asyncio.gather(serving, return_exceptions=True)
         await node.close()
-        await asyncio.gather(*tasks, return_exceptions=True)  # a failure was reported through `failed`
+        await asyncio.gather(slots, return_exceptions=True)
         failed.cancel()
 
 
@@ -195,6 +195,7 @@ def _uvicorn_config(node: Node, das: DasReader) -> uvicorn.Config:
         lifespan="off",
         log_config=None,
         access_log=False,
+        ws="websockets-sansio",
         ws_max_size=MAX_WEBSOCKET_MESSAGE_BYTES,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )

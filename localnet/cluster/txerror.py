@@ -10,7 +10,6 @@ import json
 import re
 
 from solders.transaction_status import (
-    InstructionErrorBorshIO,
     InstructionErrorCustom,
     TransactionErrorDuplicateInstruction,
     TransactionErrorFieldless,
@@ -61,8 +60,6 @@ def error_json(error: TransactionErrorType) -> Json:
 def _instruction_error(error: object) -> Json:
     if isinstance(error, InstructionErrorCustom):
         return {"Custom": error.code}
-    if isinstance(error, InstructionErrorBorshIO):
-        return "BorshIoError"
     return _variant(error)
 
 

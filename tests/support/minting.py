@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from solders.hash import Hash
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
@@ -34,7 +35,7 @@ class LocalTree:
     def planned(cls, payer: Keypair) -> LocalTree:
         return cls(payer, Keypair())
 
-    def creation(self, svm: Svm, recent: Block) -> ParsedTransaction:
+    def creation(self, svm: Svm, recent: Hash | Block) -> ParsedTransaction:
         """The transaction that creates the tree."""
         payer = self.payer.pubkey()
         account = instructions.create_tree_account(
@@ -51,7 +52,7 @@ class LocalTree:
         )
         return parsed(signed(self.payer, [account, config], recent, signers=[self.key]))
 
-    def mint(self, recent: Block, number: int, owner: Pubkey | None = None) -> ParsedTransaction:
+    def mint(self, recent: Hash | Block, number: int, owner: Pubkey | None = None) -> ParsedTransaction:
         """The transaction that mints one NFT; `number` makes it unlike others."""
         metadata = MetadataArgsV2(f"Item #{number}", "ITM", f"https://example.com/{number}.json", 500)
         minted = instructions.mint_v2(

@@ -67,7 +67,10 @@ def _verified(transaction: ParsedTransaction) -> bool:
 
 
 async def send_transaction(context: Context, params: Params) -> Json:
-    """`sendTransaction`: checks as asked, then hands over to the pool; the answer is only the signature."""
+    """`sendTransaction`: checks as asked, then hands over to the pool; the answer is only the signature.
+
+    `maxRetries` has no effect: the pool always tries until the blockhash expires.
+    """
     config = params.config(1)
     transaction = decode_transaction(params.text(0, "transaction"), config.text("encoding", "base58") or "base58")
     verified = _verified(transaction)

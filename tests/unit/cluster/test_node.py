@@ -175,3 +175,13 @@ async def test_a_failing_store_ends_the_node_and_shows_nothing(monkeypatch: pyte
         with pytest.raises(OSError, match="no space"):
             await node.step()
         assert node.ledger.chain.head.slot == 0
+
+
+async def test_forks_can_come_by_themselves() -> None:
+    async with opened() as node:
+        await node.step(5)
+        node.set_faults(Faults(fork_share=1.0, fork_blocks=2))
+        block = await node.step()
+        assert (block.slot, block.height, node.ledger.chain.last_slot) == (4, 4, 6)
+        node.set_faults(Faults())
+        assert (await node.step()).slot == 7
