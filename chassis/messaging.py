@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Self, TypeVar, cast
 
 import nats
@@ -347,7 +347,7 @@ class Log:
     async def uploads(self, bucket: Bucket) -> "ObjectStoreUploads":
         """Return the object store `bucket`; raises LogUnavailable."""
         try:
-            return ObjectStoreUploads(await self._jetstream.object_store(bucket.name))
+            return ObjectStoreUploads(await self._jetstream.object_store(bucket.name), bucket.ttl)
         except (TimeoutError, nats.errors.Error) as error:
             raise LogUnavailable(f"cannot open the object store {bucket.name}: {type(error).__name__}") from error
 
@@ -355,20 +355,31 @@ class Log:
 class ObjectStoreUploads:
     """Image bytes in a JetStream object store; implements `chassis.log.UploadStore`."""
 
-    def __init__(self, store: Any) -> None:
+    def __init__(self, store: Any, ttl: float) -> None:
         self._store = store
+        self._ttl = ttl
 
     async def put(self, sha256: str, data: bytes) -> None:
-        """Keep `data` unless it is there already; raises LogUnavailable, and ValueError for a wrong digest."""
+        """Keep `data` for at least half of the bucket's time to live.
+
+        Raises LogUnavailable, and ValueError for a wrong digest.
+        """
         if hashlib.sha256(data).hexdigest() != sha256:
             raise ValueError("the digest is not the data's")
         try:
-            try:
-                await self._store.get_info(sha256)
-            except nats.js.errors.NotFoundError:
+            if not await self._is_fresh(sha256):
                 await self._store.put(sha256, data)
         except (TimeoutError, nats.errors.Error) as error:
             raise LogUnavailable(f"cannot store upload {sha256[:12]}: {type(error).__name__}") from error
+
+    async def _is_fresh(self, sha256: str) -> bool:
+        """Return whether the bytes are there and will be for a while: an old object is about to be removed."""
+        try:
+            info = await self._store.get_info(sha256)
+        except nats.js.errors.NotFoundError:
+            return False
+        age = datetime.now(UTC) - datetime.fromisoformat(info.mtime)
+        return age < timedelta(seconds=self._ttl / 2)
 
     async def get(self, sha256: str) -> bytes | None:
         """Return the bytes after checking their digest; None when absent; raises LogUnavailable."""

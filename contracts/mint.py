@@ -8,6 +8,7 @@ is `batch_size` consecutive items. A *tx* is one transaction's place within its 
 """
 
 from collections.abc import Iterator
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, ClassVar, Literal
 from uuid import UUID
@@ -139,6 +140,8 @@ class Pinned(Fact, frozen=True, kw_only=True):
     collection: UUID
     recipient: Address
     items: tuple[PinnedItem, ...]
+    not_before: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    """The chunk is not minted earlier: the request's time and `delay_between_batches_ms` for every chunk before it."""
 
 
 class ItemFailure(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -7,12 +7,13 @@ is refused reads the newest of the two again and takes what it says as settled. 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from chassis.images import ImageRefused
 from chassis.log import InvalidEvent
 from contracts.collection import CollectionFailed, CollectionPinned, CollectionRequested
-from contracts.fact import Fact
+from contracts.fact import Event, Fact
 from contracts.mint import FailureCode, Item, ItemFailure, PinFailed, Pinned, PinnedItem, Requested
 from services.ipfs.ports import ContentMismatch, PinRefused
 
@@ -89,13 +90,21 @@ class ChunkState:
         return [item for item in items if item.index not in failed]
 
 
+def not_before(request: Requested, requested_at: datetime, chunk: int) -> datetime | None:
+    """Return the time before which a chunk must not be minted; None when the request asks for no delay."""
+    if not request.delay_between_batches_ms:
+        return None
+    return requested_at + chunk * timedelta(milliseconds=request.delay_between_batches_ms)
+
+
 def conclude(
-    request: Requested, chunk: int, items: Sequence[Item], outcomes: Mapping[int, Outcome], state: ChunkState
+    requested: Event[Requested], chunk: int, items: Sequence[Item], outcomes: Mapping[int, Outcome], state: ChunkState
 ) -> list[Fact]:
     """Return the facts to publish, in order, once every open item's NFT has an outcome.
 
-    `items` are the chunk's open items, `outcomes` are by position in `request.nfts`.
+    `items` are the chunk's open items, `outcomes` are by position in the request's `nfts`.
     """
+    request = requested.data
     facts: list[Fact] = []
     refused = _failures(items, outcomes)
     if refused:
@@ -119,6 +128,7 @@ def conclude(
                 collection=request.collection,
                 recipient=request.recipient,
                 items=pinned,
+                not_before=not_before(request, requested.time, chunk),
             )
         )
     return facts

@@ -97,19 +97,18 @@ class MintContent:
         state: ChunkState,
     ) -> bool:
         """Publish the chunk's facts; return False when another worker has spoken meanwhile."""
-        request = cause.data
-        sequence = state.sequence
-        for fact in conclude(request, chunk, items, outcomes, state):
+        operation, sequence = cause.data.operation, state.sequence
+        for fact in conclude(cause, chunk, items, outcomes, state):
             try:
                 sequence = await self._log.publish(
                     fact,
                     cause=cause,
                     expected_sequence=sequence,
-                    fence=chunk_fence(request.operation, chunk),
+                    fence=chunk_fence(operation, chunk),
                 )
             except SequenceConflict:  # go on: read what the other said and follow it
                 return False
-            _log.info(fact.type(), operation=str(request.operation), chunk=chunk, items=len(items))
+            _log.info(fact.type(), operation=str(operation), chunk=chunk, items=len(items))
         return True
 
 

@@ -171,6 +171,8 @@ class Minting:
     async def on_pinned(self, message: Message[Pinned]) -> None:
         """Land every transaction of the chunk; returns when each is confirmed or failed on the log."""
         pinned = message.data
+        if pinned.not_before is not None and (early := (pinned.not_before - self._clock.now()).total_seconds()) > 0:
+            raise RetryLater("the delay between batches has not passed", after=early)
         planned = list(transactions(pinned))
         collection = await self._collection(pinned.collection)
         if collection is None:

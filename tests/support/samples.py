@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from contracts import collection, dead, mint
-from contracts.fact import Event, Fact, Producer
+from contracts.fact import Event, F, Fact, Producer
 
 OPERATION = UUID("0199d1a0-0000-7000-8000-000000000001")
 COLLECTION = UUID("0199d1a0-0000-7000-8000-000000000002")
@@ -57,6 +57,7 @@ PINNED = mint.Pinned(
         mint.PinnedItem(index=0, name="Köln #1", symbol="KLN", uri="ipfs://bafkreib", image_uri="ipfs://bafkreia"),
         mint.PinnedItem(index=1, name="Köln #1", symbol="KLN", uri="ipfs://bafkreib", image_uri="ipfs://bafkreia"),
     ),
+    not_before=TIME,
 )
 SIGNED = mint.Signed(
     operation=OPERATION,
@@ -142,7 +143,7 @@ SAMPLES: tuple[Fact, ...] = (
 )
 
 
-def event(fact: Fact) -> Event[Fact]:
+def event(fact: F) -> Event[F]:
     """Return `fact` in an envelope with fixed values."""
     return Event(
         id=EVENT_ID,

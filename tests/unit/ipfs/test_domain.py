@@ -1,8 +1,11 @@
 """Decisions about a chunk: each item ends in exactly one place, whatever was said before."""
 
+from datetime import timedelta
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from chassis.images import ImageProblem, ImageRefused
 from chassis.log import InvalidEvent
@@ -16,11 +19,13 @@ from services.ipfs.domain import (
     Refusal,
     conclude,
     conclude_collection,
+    not_before,
     refuse_image,
     refuse_metadata,
 )
 from services.ipfs.ports import ContentMismatch, PinRefused
 from tests.support.content import OPERATION, collection_requested, mint_request, nft
+from tests.support.samples import TIME, event
 from unixfs import import_bytes
 
 REFUSED = Refusal(FailureCode.IMAGE_REFUSED, "no", "yes")
@@ -37,7 +42,7 @@ def test_every_open_item_ends_once(nfts: list[tuple[Outcome, int]], batch_size: 
         before = tuple(ItemFailure(items=(i,), code=FailureCode.UPLOAD_MISSING, reason="") for i in failed)
         state = ChunkState(sequence=7 if failed else 0, failures=before)
         todo = state.open_items(items)
-        facts = conclude(request, chunk, todo, verdicts, state)
+        facts = conclude(event(request), chunk, todo, verdicts, state)
         assert [type(fact) for fact in facts] in ([], [Pinned], [PinFailed], [PinFailed, Pinned])
         assert all(fact.subject().endswith(f".{OPERATION}.{chunk}") for fact in facts)
         refused = [fact for fact in facts if isinstance(fact, PinFailed)]
@@ -56,7 +61,7 @@ def test_items_with_one_cause_are_told_together() -> None:
         2: UPLOAD_MISSING,
         3: REFUSED,
     }
-    failed, pinned = conclude(request, 0, request.chunks()[0], verdicts, ChunkState())
+    failed, pinned = conclude(event(request), 0, request.chunks()[0], verdicts, ChunkState())
     assert isinstance(failed, PinFailed)
     assert [failure.items for failure in failed.failures] == [(0, 1, 4), (3,)]
     assert isinstance(pinned, Pinned)
@@ -103,3 +108,9 @@ def test_collections_end_in_one_fact() -> None:
     failed = conclude_collection(request, UPLOAD_MISSING, None)
     assert isinstance(failed, CollectionFailed)
     assert failed.code == "upload_missing"
+
+
+def test_chunks_are_spaced_by_the_delay_that_the_request_asks_for() -> None:
+    request = structs.replace(mint_request(nft(0)), delay_between_batches_ms=1500)
+    assert [not_before(request, TIME, chunk) for chunk in (0, 2)] == [TIME, TIME + timedelta(seconds=3)]
+    assert not_before(mint_request(nft(0)), TIME, 2) is None
