@@ -124,7 +124,7 @@ class Child:
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         log_file = self.spec.log_file
-        log_file.parent.mkdir(parents=True, exist_ok=True)
+        log_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if log_file.exists() and log_file.stat().st_size > _MAX_LOG_BYTES:
             log_file.replace(log_file.with_name(log_file.name + ".1"))
         with log_file.open("ab") as log:

@@ -16,7 +16,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import psutil
 
@@ -52,20 +52,21 @@ def die_with_parent(stop_signal: signal.Signals) -> PreExec:
     return pre_exec
 
 
-def without_root(stop_signal: signal.Signals) -> PreExec:
-    """`die_with_parent`, and give up being root first, in the way `root_escape` finds possible.
+def acceptable_user(stop_signal: signal.Signals) -> PreExec:
+    """`die_with_parent`, and before it become somebody as whom PostgreSQL agrees to run, by `user_change`.
 
-    PostgreSQL refuses to run as uid 0. In a user namespace in which root is called uid 1 it still owns root's files
-    and no more is needed; where namespaces are forbidden it runs as `nobody`, who must be given the files.
+    PostgreSQL refuses uid 0, and initdb a uid without a name. In a user namespace in which we are called by another
+    uid we still own our files, and no more is needed; where namespaces are forbidden, root's child runs as `nobody`,
+    who must be given the files.
     """
     leash = die_with_parent(stop_signal)
-    escape = root_escape()
-    uid, gid = os.geteuid(), os.getegid()
-    nobody = pwd.getpwnam("nobody") if escape == "nobody" else None
+    change = user_change()
+    enter = _namespace_entry()
+    nobody = pwd.getpwnam("nobody") if change == "nobody" else None
 
     def pre_exec() -> None:
-        if escape == "namespace":
-            _enter_namespace(uid, gid)
+        if change == "namespace":
+            enter()
         elif nobody is not None:
             os.setgroups([])
             os.setgid(nobody.pw_gid)
@@ -76,30 +77,41 @@ def without_root(stop_signal: signal.Signals) -> PreExec:
 
 
 @functools.cache
-def root_escape() -> str:
-    """How a child gives up being root: `none` (we are not root), `namespace`, or `nobody`."""
-    if os.geteuid() != 0:
+def user_change() -> Literal["none", "namespace", "nobody"]:
+    """How a child can become an acceptable user: not needed, by a user namespace, or as `nobody` (root only)."""
+    root = os.geteuid() == 0
+    if not root and _has_name(os.geteuid()):
         return "none"
     try:
-        subprocess.run(
-            ["/bin/sh", "-c", "exit 0"],
-            check=True,
-            preexec_fn=functools.partial(_enter_namespace, 0, os.getegid()),
-        )
+        subprocess.run(["/bin/sh", "-c", "exit 0"], check=True, preexec_fn=_namespace_entry())
     except (OSError, subprocess.SubprocessError):  # stop: forbidden here, which is the answer
-        return "nobody"
+        return "nobody" if root else "none"
     return "namespace"
 
 
-def _enter_namespace(uid: int, gid: int) -> None:
-    """Move to a new user namespace in which `uid` and `gid` are called 1."""
-    if _libc is None:
-        raise OSError(errno.ENOSYS, "user namespaces exist on Linux only")
-    if _libc.unshare(_CLONE_NEWUSER) != 0:
-        raise OSError(ctypes.get_errno(), "unshare(CLONE_NEWUSER)")
-    # https://man7.org/linux/man-pages/man7/user_namespaces.7.html: setgroups is denied before gid_map may be written
-    for name, text in (("setgroups", "deny"), ("uid_map", f"1 {uid} 1"), ("gid_map", f"1 {gid} 1")):
-        Path(f"/proc/self/{name}").write_text(text)
+def _namespace_entry() -> PreExec:
+    """Run in the child: move to a new user namespace in which our uid and gid go by those of another user."""
+    uid, gid = os.geteuid(), os.getegid()
+    alias = next((user.pw_uid for user in sorted(pwd.getpwall(), key=lambda user: user.pw_uid) if user.pw_uid), 1)
+
+    def enter() -> None:
+        if _libc is None:
+            raise OSError(errno.ENOSYS, "user namespaces exist on Linux only")
+        if _libc.unshare(_CLONE_NEWUSER) != 0:
+            raise OSError(ctypes.get_errno(), "unshare(CLONE_NEWUSER)")
+        # https://man7.org/linux/man-pages/man7/user_namespaces.7.html: setgroups is denied before gid_map is written
+        for name, text in (("setgroups", "deny"), ("uid_map", f"{alias} {uid} 1"), ("gid_map", f"{alias} {gid} 1")):
+            Path(f"/proc/self/{name}").write_text(text)
+
+    return enter
+
+
+def _has_name(uid: int) -> bool:
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        return False
+    return True
 
 
 async def until_exit(process: "subprocess.Popen[bytes]") -> int:

@@ -21,7 +21,8 @@ class DirectoryLock:
         self._descriptor: int | None = None
 
     def __enter__(self) -> Self:
-        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # Others may pass through, for a server that runs as `nobody`; what is secret has a closed folder of its own.
+        self._directory.mkdir(parents=True, exist_ok=True, mode=0o711)
         path = self._directory / "lock"
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:

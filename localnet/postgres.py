@@ -21,7 +21,7 @@ from urllib.parse import quote
 from chassis.database import Connection, connect
 from localnet.child import Addresses, ChildSpec
 from localnet.errors import StackError
-from localnet.linux import free_port, port_holder, port_is_free, runs, terminate, without_root
+from localnet.linux import acceptable_user, free_port, port_holder, port_is_free, runs, terminate
 from localnet.postgres_cluster import (
     SUPERUSER,
     copy_template,
@@ -119,7 +119,7 @@ def postgres_spec(options: PostgresOptions) -> ChildSpec:
         environ=postgres_environ(),
         prepare=prepare,
         started=started,
-        pre_exec=without_root(signal.SIGINT),
+        pre_exec=acceptable_user(signal.SIGINT),
         stop_signal=signal.SIGINT,  # "fast": end the sessions, write a checkpoint, exit
     )
 

@@ -19,7 +19,7 @@ from typing import Final
 
 from localnet.child import minimal_environ
 from localnet.errors import StackError
-from localnet.linux import root_escape, without_root
+from localnet.linux import acceptable_user, user_change
 
 SUPERUSER: Final = "postgres"
 BINARIES_VARIABLE: Final = "MINTSTREAM_POSTGRES_BIN"
@@ -97,34 +97,42 @@ def copy_template(binaries: Path, cluster: Path) -> None:
 
 def give_to_runner(*paths: Path) -> None:
     """Make the files usable for the server's user, where that is not us (`nobody`). Raises StackError if impossible."""
-    if root_escape() != "nobody":
+    if user_change() != "nobody":
         return
     nobody = pwd.getpwnam("nobody")
     for path in paths:
-        for parent in path.absolute().parents:
-            if not parent.stat().st_mode & 0o001:
-                raise StackError(
-                    f"Postgres cannot run as root, and its user `nobody` may not enter {parent}: "
-                    "run as another user, or choose a data directory below /var/tmp"
-                )
+        _refuse_closed_parents(path)
         for folder, _, files in os.walk(path):
             os.chown(folder, nobody.pw_uid, nobody.pw_gid)
             for name in files:
                 os.chown(Path(folder) / name, nobody.pw_uid, nobody.pw_gid, follow_symlinks=False)
 
 
+def _refuse_closed_parents(path: Path) -> None:
+    for parent in path.absolute().parents:
+        status = parent.stat()
+        if not status.st_mode & 0o001 and status.st_uid != pwd.getpwnam("nobody").pw_uid:
+            raise StackError(
+                f"Postgres does not run as root, and its user `nobody` may not enter {parent}, where {path} is: "
+                "run as another user, or move it below /var/tmp or /opt"
+            )
+
+
 def cache_directory() -> Path:
     """The user's cache folder of this project."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mintstream"
+    chosen = os.environ.get("XDG_CACHE_HOME")
+    if not chosen and user_change() == "nobody":
+        return Path("/var/cache/mintstream")  # nobody may not enter root's home
+    return (Path(chosen) if chosen else Path.home() / ".cache") / "mintstream"
 
 
 def _template(binaries: Path) -> Path:
     """The template for these binaries, made now if it is the first time."""
     version = server_version(binaries)
     options = (*_INITDB, *(_INITDB_17 if server_version_number(binaries) >= (17,) else _INITDB_OLD))
-    key = hashlib.sha256(repr((version, options, root_escape())).encode()).hexdigest()[:12]
+    key = hashlib.sha256(repr((version, options, user_change())).encode()).hexdigest()[:12]
     cache = cache_directory()
-    cache.mkdir(parents=True, exist_ok=True, mode=0o700)
+    cache.mkdir(parents=True, exist_ok=True, mode=0o711 if user_change() == "nobody" else 0o700)
     template = cache / f"postgres-{version}-{key}"
     with (cache / "postgres.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two first starts: one runs initdb, the other waits for it
@@ -137,6 +145,8 @@ def _initdb(binaries: Path, options: tuple[str, ...], template: Path) -> None:
     partial = template.with_name(template.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(mode=0o700)
+    if user_change() == "nobody":
+        _refuse_closed_parents(binaries / "initdb")
     give_to_runner(partial)
     try:
         result = subprocess.run(  # noqa: S603  (a binary of the wheel or of the operator's choice)
@@ -145,7 +155,7 @@ def _initdb(binaries: Path, options: tuple[str, ...], template: Path) -> None:
             capture_output=True,
             text=True,
             env=postgres_environ(),
-            preexec_fn=without_root(signal.SIGKILL),
+            preexec_fn=acceptable_user(signal.SIGKILL),
             timeout=_INITDB_SECONDS,
         )
     except (OSError, subprocess.SubprocessError) as error:

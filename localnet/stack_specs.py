@@ -196,7 +196,7 @@ def _python(
     ports_file = plan.ports_file(name)
 
     async def prepare() -> None:
-        ports_file.parent.mkdir(parents=True, exist_ok=True)
+        ports_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         ports_file.unlink(missing_ok=True)  # an earlier run's addresses
 
     ready = ports_file_ready(ports_file)
