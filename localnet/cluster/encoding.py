@@ -57,6 +57,11 @@ def _account_data(data: bytes, encoding: str | None) -> Json:
     raise invalid(f"unsupported account encoding {encoding!r}; use base64 or base58")
 
 
+def blockhash_json(block: Block) -> Json:
+    """A block's hash and the last block height that a transaction with it is promised."""
+    return {"blockhash": str(block.hash), "lastValidBlockHeight": block.last_valid_height}
+
+
 def transaction_json(tx: ExecutedTransaction, block: Block, config: Config) -> dict[str, Json]:
     """One landed transaction as `getTransaction` tells it. Raises RpcError for a version the client cannot read."""
     body: dict[str, Json] = {"slot": tx.slot, "blockTime": block.time}

@@ -12,7 +12,7 @@ import msgspec
 import structlog
 
 from localnet.cluster.context import Context, Methods
-from localnet.cluster.methods import accounts, admin, chain, transactions
+from localnet.cluster.methods import accounts, admin, chain, history, transactions
 from localnet.cluster.model import Json
 from localnet.cluster.params import (
     INTERNAL_ERROR,
@@ -31,6 +31,7 @@ METHODS: Methods = {
     **accounts.METHODS,
     **admin.METHODS,
     **chain.METHODS,
+    **history.METHODS,
     **transactions.METHODS,
 }
 

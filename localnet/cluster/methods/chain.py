@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from localnet.cluster.context import API_VERSION, Context, Methods
-from localnet.cluster.encoding import block_entry
-from localnet.cluster.methods.transactions import at_least_confirmed
+from localnet.cluster.context import API_VERSION, Context, Methods, answer
+from localnet.cluster.encoding import block_entry, blockhash_json
+from localnet.cluster.methods.history import at_least_confirmed
 from localnet.cluster.model import MAX_PROCESSING_AGE, SLOTS_PER_EPOCH, Block, Commitment, Json
 from localnet.cluster.params import (
     BLOCK_NOT_AVAILABLE,
@@ -12,6 +12,7 @@ from localnet.cluster.params import (
     Config,
     Params,
     RpcError,
+    blockhash,
     invalid,
 )
 
@@ -28,6 +29,19 @@ async def get_slot(context: Context, params: Params) -> Json:
 async def get_block_height(context: Context, params: Params) -> Json:
     """`getBlockHeight`: blocks below the newest of the commitment level, skipped slots not counted."""
     return context.bank(params.config(0)).height
+
+
+async def get_latest_blockhash(context: Context, params: Params) -> Json:
+    """`getLatestBlockhash`, of the newest block of the commitment level."""
+    block = context.bank(params.config(0))
+    return answer(block, blockhash_json(block))
+
+
+async def is_blockhash_valid(context: Context, params: Params) -> Json:
+    """`isBlockhashValid`."""
+    raw = blockhash(params.text(0, "blockhash"))
+    block = context.bank(params.config(1))
+    return answer(block, context.node.ledger.chain.accepts_blockhash(raw, block))
 
 
 async def get_epoch_info(context: Context, params: Params) -> Json:
@@ -175,6 +189,8 @@ async def get_cluster_nodes(context: Context, _params: Params) -> Json:
 METHODS: Methods = {
     "getSlot": get_slot,
     "getBlockHeight": get_block_height,
+    "getLatestBlockhash": get_latest_blockhash,
+    "isBlockhashValid": is_blockhash_valid,
     "getEpochInfo": get_epoch_info,
     "getEpochSchedule": get_epoch_schedule,
     "getGenesisHash": get_genesis_hash,

@@ -1,4 +1,4 @@
-"""RPC methods that send, try and look up transactions.
+"""RPC methods that send, try and price transactions.
 
 Messages, codes and limits follow Agave's RPC service, because clients match on them.
 """
@@ -18,8 +18,8 @@ from bubblegum import base58
 from bubblegum.errors import DecodeError
 from localnet.cluster.airdrop import airdrop_transaction
 from localnet.cluster.context import Context, Methods, answer
-from localnet.cluster.encoding import account_json, inner_json, transaction_json
-from localnet.cluster.model import Block, Commitment, ExecutedTransaction, Json
+from localnet.cluster.encoding import account_json, blockhash_json, inner_json
+from localnet.cluster.model import Block, Commitment, Json
 from localnet.cluster.params import (
     INTERNAL_ERROR,
     PREFLIGHT_FAILURE,
@@ -29,7 +29,6 @@ from localnet.cluster.params import (
     RpcError,
     blockhash,
     invalid,
-    signature,
 )
 from localnet.cluster.svm import Simulation
 from localnet.cluster.txerror import sentence
@@ -38,8 +37,6 @@ from localnet.cluster.wire import LookupFailed, MalformedTransaction, ParsedTran
 # Agave: `MAX_BASE58_SIZE`, `MAX_BASE64_SIZE` (the longest texts of a full packet) and the packet size.
 _MAX_TEXT = {"base58": 1683, "base64": 1644}
 _PACKET_BYTES = 1232
-MAX_STATUSES = 256
-MAX_SIGNATURES_FOR_ADDRESS = 1_000
 MAX_SIMULATED_ACCOUNTS = 32
 MAX_AIRDROP_LAMPORTS = 100_000 * 1_000_000_000
 
@@ -134,7 +131,7 @@ async def simulate_transaction(context: Context, params: Params) -> Json:
     if config.flag("innerInstructions"):
         value["innerInstructions"] = _simulated_inner(context, transaction, simulation, bank)
     if replace:
-        value["replacementBlockhash"] = _blockhash_json(bank)
+        value["replacementBlockhash"] = blockhash_json(bank)
     return answer(bank, value)
 
 
@@ -179,23 +176,6 @@ def _simulated_inner(context: Context, transaction: ParsedTransaction, simulatio
     return inner_json(simulation.outcome.inner, [str(key) for key in keys.every], written_out=True)
 
 
-def _blockhash_json(block: Block) -> dict[str, Json]:
-    return {"blockhash": str(block.hash), "lastValidBlockHeight": block.last_valid_height}
-
-
-async def get_latest_blockhash(context: Context, params: Params) -> Json:
-    """`getLatestBlockhash`, of the newest block of the commitment level."""
-    block = context.bank(params.config(0))
-    return answer(block, _blockhash_json(block))
-
-
-async def is_blockhash_valid(context: Context, params: Params) -> Json:
-    """`isBlockhashValid`."""
-    raw = blockhash(params.text(0, "blockhash"))
-    block = context.bank(params.config(1))
-    return answer(block, context.node.ledger.chain.accepts_blockhash(raw, block))
-
-
 async def get_fee_for_message(context: Context, params: Params) -> Json:
     """`getFeeForMessage`: lamports, or null when the message's blockhash has expired."""
     try:
@@ -209,74 +189,6 @@ async def get_fee_for_message(context: Context, params: Params) -> Json:
     if not context.node.ledger.chain.accepts_blockhash(transaction.blockhash, bank):
         return answer(bank, None)
     return answer(bank, context.node.ledger.fee(transaction))
-
-
-async def get_signature_statuses(context: Context, params: Params) -> Json:
-    """`getSignatureStatuses`: from the status cache, and of any age when history is searched too."""
-    signatures = [signature(text) for text in params.texts(0, "signatures", MAX_STATUSES)]
-    history = params.config(1).flag("searchTransactionHistory")
-    head = context.head(Commitment.PROCESSED)
-    statuses: list[Json] = []
-    for each in signatures:
-        landed = await context.node.transaction(each) if history else context.node.ledger.recent_transaction(each)
-        statuses.append(None if landed is None else _status(context, landed, head))
-    return answer(head, statuses)
-
-
-def _status(context: Context, landed: ExecutedTransaction, head: Block) -> Json:
-    level = context.commitment_of(landed.slot)
-    if level is None:
-        return None
-    block = context.node.ledger.chain.block(landed.slot)
-    rooted = level is Commitment.FINALIZED or block is None
-    return {
-        "slot": landed.slot,
-        "confirmations": None if rooted or block is None else head.height - block.height,
-        "err": landed.err,
-        "status": {"Ok": None} if landed.err is None else {"Err": landed.err},
-        "confirmationStatus": level.value,
-    }
-
-
-def at_least_confirmed(config: Config) -> Commitment:
-    """The commitment of a history method. Raises RpcError below confirmed, as a real node does."""
-    level = config.commitment()
-    if level is Commitment.PROCESSED:
-        raise invalid("Method does not support commitment below `confirmed`")
-    return level
-
-
-async def get_transaction(context: Context, params: Params) -> Json:
-    """`getTransaction`, at confirmed or finalized."""
-    wanted, raw = params.signature(0), params.raw(1)
-    config = Config({"encoding": raw}) if isinstance(raw, str) else params.config(1)
-    newest = context.head(at_least_confirmed(config))
-    landed = await context.node.transaction(wanted)
-    if landed is None or landed.slot > newest.slot:
-        return None
-    block = await context.node.block(landed.slot)
-    return None if block is None else transaction_json(landed, block, config)
-
-
-async def get_signatures_for_address(context: Context, params: Params) -> Json:
-    """`getSignaturesForAddress`, newest first."""
-    address, config = params.pubkey(0), params.config(1)
-    limit = config.natural("limit", MAX_SIGNATURES_FOR_ADDRESS) or MAX_SIGNATURES_FOR_ADDRESS
-    before, until = config.text("before"), config.text("until")
-    level = at_least_confirmed(config)
-    newest = context.bank(Config({"commitment": level.value, "minContextSlot": config.raw("minContextSlot")}))
-    found = await context.node.in_store(lambda store: store.mentions(address, limit, newest.slot, before, until))
-    return [
-        {
-            "signature": each.signature,
-            "slot": each.slot,
-            "err": each.err,
-            "memo": None,
-            "blockTime": each.time,
-            "confirmationStatus": (context.commitment_of(each.slot) or level).value,
-        }
-        for each in found
-    ]
 
 
 async def request_airdrop(context: Context, params: Params) -> Json:
@@ -294,11 +206,6 @@ async def request_airdrop(context: Context, params: Params) -> Json:
 METHODS: Methods = {
     "sendTransaction": send_transaction,
     "simulateTransaction": simulate_transaction,
-    "getLatestBlockhash": get_latest_blockhash,
-    "isBlockhashValid": is_blockhash_valid,
     "getFeeForMessage": get_fee_for_message,
-    "getSignatureStatuses": get_signature_statuses,
-    "getTransaction": get_transaction,
-    "getSignaturesForAddress": get_signatures_for_address,
     "requestAirdrop": request_airdrop,
 }

@@ -12,10 +12,10 @@ from solders.message import to_bytes_versioned
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
-from localnet.cluster.model import LedgerLimits
+from bubblegum import collections, pda
 from localnet.cluster.server import RunningCluster
 from tests.integration.cluster.rpc_client import BareClient, RpcRefused
-from tests.support.cluster import SOL, fund, payment, signed, stepped_cluster, transfer_to
+from tests.support.cluster import PROGRAMS, SOL, fund, payment, signed, stepped_cluster, transfer_to
 
 CONFIRMED = {"commitment": "confirmed"}
 PROCESSED = {"commitment": "processed"}
@@ -246,57 +246,25 @@ async def test_an_account_slice_and_its_encodings(client: BareClient) -> None:
         await client.value("getAccountInfo", "SysvarS1otHashes111111111111111111111111111", {"encoding": "base58"})
 
 
-async def test_history_of_an_address_pages_newest_first(cluster: RunningCluster, client: BareClient) -> None:
-    payer = Keypair()
-    await fund(cluster, payer.pubkey())
-    sent: list[str] = []
-    for _ in range(4):
-        sent.append(await client.send(payment(payer, cluster.node.ledger.chain.head)))
-        await cluster.node.step()
-    address = str(payer.pubkey())
-
-    async def listed(**config: Any) -> list[str]:
-        found = await client.call("getSignaturesForAddress", address, {**CONFIRMED, **config})
-        return [each["signature"] for each in found]
-
-    every = await listed()
-    assert every[:3] == [sent[2], sent[1], sent[0]]
-    assert await listed(limit=2) == every[:2]
-    assert await listed(before=sent[1]) == every[2:]
-    assert await listed(until=sent[0]) == every[:2]
-
-
-async def test_a_forked_away_transaction_is_unknown_and_can_land_again(
-    cluster: RunningCluster, client: BareClient
-) -> None:
-    payer = Keypair()
-    await fund(cluster, payer.pubkey())
-    transaction = payment(payer, cluster.node.ledger.chain.head)
-    signature = await client.send(transaction)
-    await cluster.node.step(3)
-    assert (await client.value("getSignatureStatuses", [signature]))[0]["confirmationStatus"] == "confirmed"
-    forked = await client.call("localnet_fork", 3)
-    assert forked["droppedSignatures"] == [signature]
-    for history in (False, True):
-        assert await client.value("getSignatureStatuses", [signature], {"searchTransactionHistory": history}) == [None]
-    assert await client.call("getTransaction", signature, CONFIRMED) is None
-    assert await client.send(transaction) == signature
-    await client.call("localnet_step", 2)
-    assert (await client.value("getSignatureStatuses", [signature]))[0]["err"] is None
-
-
-async def test_a_lagging_node_knows_only_the_past() -> None:
-    async with (
-        stepped_cluster(limits=LedgerLimits(finalized_after=4)) as cluster,
-        BareClient(cluster.addresses.rpc) as client,
-    ):
-        payer, to = Keypair(), Keypair().pubkey()
+async def test_token_amounts_are_told_in_both_units() -> None:
+    async with stepped_cluster(programs=PROGRAMS) as cluster, BareClient(cluster.addresses.rpc) as client:
+        payer, mint = Keypair(), Keypair()
         await fund(cluster, payer.pubkey())
-        signature = await client.send(payment(payer, cluster.node.ledger.chain.head, to))
-        await cluster.node.step(3)
-        await client.call("localnet_setFaults", {"lagSlots": 10})
-        assert await client.value("getSignatureStatuses", [signature]) == [None]
-        assert await client.value("getBalance", str(to), PROCESSED) == 0
-        assert await client.call("getSlot", PROCESSED) == 0
-        await client.call("localnet_setFaults", {})
-        assert await client.value("getBalance", str(to), CONFIRMED) == SOL
+        built = collections.create_token_metadata_collection(
+            payer=payer.pubkey(),
+            mint=mint.pubkey(),
+            authority=payer.pubkey(),
+            mint_lamports=cluster.node.ledger.svm.rent_exempt_minimum(collections.MINT_ACCOUNT_BYTES),
+            name="Bücher",
+            symbol="B",
+            uri="https://example.com/c.json",
+            seller_fee_basis_points=500,
+        )
+        await client.send(signed(payer, built, cluster.node.ledger.chain.head, signers=[mint]))
+        await cluster.node.step(2)
+        holder = pda.associated_token(payer.pubkey(), mint.pubkey())
+        one = {"amount": "1", "decimals": 0, "uiAmount": 1.0, "uiAmountString": "1"}
+        assert await client.value("getTokenAccountBalance", str(holder), CONFIRMED) == one
+        assert await client.value("getTokenSupply", str(mint.pubkey()), CONFIRMED) == one
+        with pytest.raises(RpcRefused, match="not a Token account"):
+            await client.value("getTokenAccountBalance", str(payer.pubkey()), CONFIRMED)
