@@ -50,19 +50,18 @@ class SignatureWatcher:
 
     async def run(self) -> None:
         """Look for whoever waits, until cancelled."""
-        while True:
-            await self._wake.wait()
-            await self._clock.sleep(self._interval)
-            self._wake.clear()
-            requests, self._waiting = self._waiting, []
-            requests = [request for request in requests if not request.answer.done()]
-            try:
-                await self._answer(requests)
-            finally:
-                # Also when this task is being cancelled: nobody is left waiting for a look that never comes.
-                for request in requests:
-                    if not request.answer.done():
-                        request.answer.set_result(None)
+        requests: list[_Request] = []
+        try:
+            while True:
+                await self._wake.wait()
+                await self._clock.sleep(self._interval)
+                self._wake.clear()
+                requests, self._waiting = self._waiting, []
+                await self._answer([request for request in requests if not request.answer.done()])
+                _release(requests)
+        finally:
+            # Nobody is left waiting for a look that never comes.
+            _release([*requests, *self._waiting])
 
     async def _answer(self, requests: Sequence[_Request]) -> None:
         try:
@@ -101,6 +100,13 @@ class SignatureWatcher:
             wanted = {attempt.signature for attempt in request.attempts}
             states = {signature: state for signature, state in statuses.found.items() if signature in wanted}
             request.answer.set_result(ChainView(states, height, search_history))
+
+
+def _release(requests: Sequence[_Request]) -> None:
+    """Answer "unknown" to whoever was not answered."""
+    for request in requests:
+        if not request.answer.done():
+            request.answer.set_result(None)
 
 
 def fits(head: FinalizedHead, statuses: Statuses) -> bool:

@@ -120,6 +120,13 @@ async def test_an_operation_ends_only_when_the_log_says_so() -> None:
     assert (ended.status, ended.end_time, ended.error_message) == ("completed", START + timedelta(seconds=4), None)
 
 
+async def test_the_message_that_settles_an_operation_stays_the_one() -> None:
+    row = await operation_after(
+        requested(OPERATION), confirmed(OPERATION, 0, 0, [0]), confirmed(OPERATION, 0, 0, [0], attempt=2)
+    )
+    assert row.settled_sequence == 2
+
+
 async def test_completed_with_failures_says_how_many_and_why() -> None:
     row = await operation_after(
         requested(OPERATION, 3),

@@ -8,8 +8,12 @@ from dataclasses import dataclass, field
 import pytest
 
 from chassis.clock import ManualClock
-from chassis.log import LogUnavailable
+from chassis.log import LogUnavailable, RawMessage
+from contracts.fact import Event, Fact
 from contracts.mint import Completed, Failed
+from contracts.streams import MINT, Stream
+from services.indexer.closing import Closer
+from services.indexer.entries import plan
 from services.indexer.ports import Accounts, Fenced, StoreUnavailable
 from services.indexer.projector import LogTruncated
 from services.indexer.term import Term
@@ -18,6 +22,31 @@ from tests.support.memory_log import MemoryLog
 from tests.support.memory_tables import MemoryTables
 
 FIRST, SECOND = uid("first"), uid("second")
+
+
+class HeldLog(MemoryLog):
+    """Gives the first messages of MINT, and the rest only when `release` is set."""
+
+    def __init__(self, first: int) -> None:
+        super().__init__()
+        self._first = first
+        self.release = asyncio.Event()
+
+    async def read(self, stream: Stream, after: int) -> AsyncGenerator[RawMessage, None]:
+        async for message in super().read(stream, after):
+            if stream is MINT and message.sequence > self._first:
+                await self.release.wait()
+            yield message
+
+
+class CountingLog(MemoryLog):
+    """Counts the publishes that were tried."""
+
+    tries = 0
+
+    async def publish_once(self, fact: Fact, *, cause: Event[Fact] | None) -> bool:
+        self.tries += 1
+        return await super().publish_once(fact, cause=cause)
 
 
 class NoChain:
@@ -97,6 +126,33 @@ async def test_a_replay_says_nothing_that_was_said(world: World) -> None:
     assert len(world.log.streams["MINT"]) == before
     assert world.tables.operations[FIRST].status == "completed"
     assert world.log.fail_publishes, "not even tried"
+
+
+async def test_nothing_is_published_before_the_log_is_read_to_its_end(world: World) -> None:
+    world.log = held = HeldLog(first=2)
+    await held.publish(requested(FIRST), cause=None)
+    await held.publish(confirmed(FIRST, 0, 0, [0]), cause=None)
+    await held.publish(completed(FIRST, 1, 1, 0), cause=None)
+    refusals = [AssertionError("nothing is to be published")]
+    held.fail_publishes = list(refusals)
+    async with world.leading():
+        await world.work()
+        assert world.tables.operations[FIRST].settled_sequence == 2
+        held.release.set()
+        await world.work()
+        assert world.tables.operations[FIRST].status == "completed"
+    assert held.fail_publishes == refusals
+
+
+async def test_an_operation_whose_end_has_not_come_back_is_not_told_again(world: World) -> None:
+    log = CountingLog()
+    for fact in (requested(FIRST), confirmed(FIRST, 0, 0, [0])):
+        await log.publish(fact, cause=None)
+    await world.tables.apply("MINT", 0, [plan(raw) for raw in log.streams["MINT"]])
+    closer = Closer(log, world.tables, world.clock)
+    await closer.close_settled()
+    await closer.close_settled()
+    assert log.tries == 1
 
 
 async def test_what_may_pass_is_tried_again(world: World) -> None:

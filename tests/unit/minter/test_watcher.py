@@ -1,0 +1,137 @@
+"""Watching signatures: shared looks, proofs of expiry, nodes that fail or lag."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from solders.transaction import VersionedTransaction
+
+from chassis.clock import ManualClock
+from contracts.mint import Attempt
+from services.minter.landing import ChainView, Commitment, SignatureState
+from services.minter.ports import (
+    ChainUnavailable,
+    ConfirmedTransaction,
+    FinalizedHead,
+    RecentBlockhash,
+    Simulation,
+    Statuses,
+)
+from services.minter.watcher import MAX_SIGNATURES, SignatureWatcher
+
+INTERVAL = 0.2
+
+
+@dataclass
+class Node:
+    """A chain that answers for signatures only, and counts what it is asked."""
+
+    head: FinalizedHead = field(default_factory=lambda: FinalizedHead(slot=1000, block_height=900))
+    context_slot: int = 1040
+    found: Mapping[str, SignatureState] = field(default_factory=dict[str, SignatureState])
+    head_fails: bool = False
+    statuses_fail: bool = False
+    asked: list[tuple[int, bool]] = field(default_factory=list[tuple[int, bool]])
+
+    async def finalized_head(self) -> FinalizedHead:
+        if self.head_fails:
+            raise ChainUnavailable("no head")
+        return self.head
+
+    async def statuses(self, signatures: Sequence[str], *, search_history: bool) -> Statuses:
+        self.asked.append((len(signatures), search_history))
+        if self.statuses_fail:
+            raise ChainUnavailable("no statuses")
+        return Statuses(self.context_slot, {key: self.found[key] for key in signatures if key in self.found})
+
+    async def recent_blockhash(self) -> RecentBlockhash:
+        raise NotImplementedError
+
+    async def simulate(self, transaction: VersionedTransaction) -> Simulation:
+        raise NotImplementedError
+
+    async def send(self, wire: bytes) -> None:
+        raise NotImplementedError
+
+    async def transaction(self, signature: str) -> ConfirmedTransaction | None:
+        raise NotImplementedError
+
+    async def minimum_rent(self, size: int) -> int:
+        raise NotImplementedError
+
+
+def attempt(number: int, last_valid: int = 950) -> Attempt:
+    return Attempt(
+        number=1, signature=f"{number:088}".replace("0", "z"), blockhash="1" * 32, last_valid_block_height=last_valid
+    )
+
+
+@asynccontextmanager
+async def watching(node: Node) -> AsyncGenerator[tuple[SignatureWatcher, ManualClock]]:
+    clock = ManualClock()
+    watcher = SignatureWatcher(node, clock, INTERVAL)
+    task = asyncio.create_task(watcher.run())
+    try:
+        yield watcher, clock
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def look(node: Node, *requests: Sequence[Attempt]) -> list[ChainView | None]:
+    """Ask for every request at once, and let one interval pass."""
+    async with watching(node) as (watcher, clock):
+        views = [asyncio.ensure_future(watcher.view(each)) for each in requests]
+        while not all(view.done() for view in views):
+            await asyncio.sleep(0)
+            await clock.advance(INTERVAL)
+        return [view.result() for view in views]
+
+
+async def test_many_askers_share_one_call_and_get_their_own_answers() -> None:
+    state = SignatureState(7, Commitment.CONFIRMED)
+    node = Node(found={attempt(3).signature: state})
+    views = await look(node, *([attempt(number)] for number in range(1, 101)))
+    assert node.asked == [(100, False)]
+    assert [number for number, view in enumerate(views, 1) if view and view.states] == [3]
+
+
+async def test_a_call_holds_no_more_signatures_than_a_node_takes() -> None:
+    node = Node()
+    await look(node, *([attempt(number), attempt(number + 1000)] for number in range(1, 201)))
+    assert sorted(node.asked) == [(400 - MAX_SIGNATURES, False), (MAX_SIGNATURES, False)]
+
+
+async def test_the_history_is_searched_only_for_what_seems_expired() -> None:
+    node = Node()
+    alive, expired = await look(node, [attempt(1, last_valid=950)], [attempt(2, last_valid=899)])
+    assert sorted(node.asked) == [(1, False), (1, True)]
+    assert alive is not None
+    assert not alive.searched
+    assert expired is not None
+    assert (expired.searched, expired.finalized_height) == (True, 900)
+
+
+async def test_an_answer_from_a_bank_behind_the_head_proves_no_expiry() -> None:
+    (view,) = await look(Node(context_slot=999), [attempt(1, last_valid=899)])
+    assert view is not None
+    assert view.finalized_height is None
+
+
+async def test_without_a_head_a_landing_is_still_seen() -> None:
+    state = SignatureState(7, Commitment.CONFIRMED)
+    (view,) = await look(Node(head_fails=True, found={attempt(1).signature: state}), [attempt(1)])
+    assert view == ChainView({attempt(1).signature: state}, None, searched=False)
+
+
+async def test_a_node_that_fails_is_no_answer() -> None:
+    assert await look(Node(statuses_fail=True), [attempt(1)]) == [None]
+
+
+async def test_nobody_is_left_waiting_when_the_watcher_stops() -> None:
+    async with watching(Node()) as (watcher, _):
+        asking = asyncio.ensure_future(watcher.view([attempt(1)]))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    assert await asyncio.wait_for(asking, 5) is None
