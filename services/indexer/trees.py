@@ -39,11 +39,7 @@ def count_tree(standard: str, config: Account | None, tree: Account | None) -> T
     parsed = _config(config)
     if parsed is None:
         return TreeCount(None, None, valid=False)
-    valid = (
-        f"v{parsed.version}" == standard
-        and parsed.num_minted <= parsed.total_mint_capacity
-        and _holds(standard, tree, parsed)
-    )
+    valid = parsed.num_minted <= parsed.total_mint_capacity and _holds(standard, tree, parsed)
     return TreeCount(parsed.num_minted, parsed.total_mint_capacity, valid)
 
 
