@@ -123,7 +123,7 @@ class Svm:
             return _outcome(result, None, landed=True)
         err = error_json(result.err())
         charged = (self._vm.get_balance(transaction.payer) or 0) != before
-        if not charged and err in _FEES_ONLY:
+        if not charged and isinstance(err, str) and err in _FEES_ONLY:
             charged = self._charge(transaction.payer, result.meta().fee())
         return _outcome(result.meta(), err, landed=charged)
 
