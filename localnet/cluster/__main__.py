@@ -10,6 +10,7 @@ from pathlib import Path
 
 import structlog
 
+from chassis.logs import configure_logs
 from localnet.cluster.programs import ProgramsError
 from localnet.cluster.server import Addresses, PortTaken, encode_addresses, running_cluster
 from localnet.cluster.settings import ClusterSettings, parse_settings
@@ -53,7 +54,7 @@ def write_ports_file(path: Path, addresses: Addresses) -> None:
 
 def main() -> int:
     """Run the command; the exit status is 1 with a sentence on stderr for what a user can mend."""
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    configure_logs("cluster", "local", "info", "auto")
     try:
         asyncio.run(run(parse_settings()))
     except (PortTaken, ProgramsError, StoreError) as error:

@@ -196,6 +196,7 @@ def _uvicorn_config(node: Node, das: DasReader) -> uvicorn.Config:
         application(node, das),
         lifespan="off",
         log_config=None,
+        log_level="warning",
         access_log=False,
         ws="websockets-sansio",
         ws_max_size=MAX_WEBSOCKET_MESSAGE_BYTES,
