@@ -13,7 +13,7 @@ import asyncio
 import signal
 import sys
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal, Self, get_args
@@ -25,6 +25,7 @@ from localnet.lock import DirectoryLock
 from localnet.secret_files import SecretFiles, read_secret
 from localnet.stack_specs import StackPlan, stack_stages
 from localnet.supervisor import Report, RestartPolicy, Supervisor
+from localnet.wallet import fund_wallet
 
 PortName = Literal["api", "rpc", "nats", "nats-monitor", "postgres", "ipfs"]
 
@@ -78,6 +79,8 @@ class StackSettings:
     ports: StackPorts = field(default_factory=StackPorts)
     slot_ms: int = 400
     """Length of the cluster's slots in milliseconds."""
+    external_rpc_url: str | None = None
+    """JSON-RPC of a local cluster that somebody else runs: none is started then. It has to answer `requestAirdrop`."""
     programs: Path | None = None
     """Folder of the on-chain programs; the repository's when None."""
     sync_interval: str = "2m"
@@ -111,13 +114,16 @@ class Stack:
     async def _start(self) -> None:
         with ExitStack() as resources:
             resources.enter_context(DirectoryLock(self.data_dir, "mintstream stack"))
-            ports = self.settings.ports.chosen()
+            external = self.settings.external_rpc_url
+            # Beside an external cluster `rpc` is a port that nobody uses: the external one may well have the default.
+            ports = (replace(self.settings.ports, rpc=0) if external else self.settings.ports).chosen()
             _refuse_taken_ports(ports)
             self._plan = StackPlan(
                 data_dir=self.data_dir,
                 secrets=SecretFiles.ensure(self.data_dir / "secrets"),
                 api_port=ports.api,
                 rpc_port=ports.rpc,
+                external_rpc_url=external,
                 nats_port=ports.nats,
                 nats_monitor_port=ports.nats_monitor,
                 postgres_port=ports.postgres,
@@ -128,6 +134,8 @@ class Stack:
                 fast_postgres=self.settings.fast_postgres,
                 log_level=self.settings.log_level,
             )
+            if external is not None:
+                await fund_wallet(external, read_secret(self._plan.secrets.wallet_key))
             stages: list[list[ChildSpec]] = stack_stages(self._plan)
             self._supervisor = Supervisor(stages, self._report, self.settings.restarts)
             await self._supervisor.start()
@@ -158,12 +166,14 @@ class Stack:
 
     @property
     def rpc_url(self) -> str:
-        """The cluster's JSON-RPC and DAS."""
+        """The cluster's JSON-RPC, and DAS when it is ours."""
         return self.plan.rpc_url
 
     @property
     def ws_url(self) -> str:
-        """The cluster's WebSocket."""
+        """Our cluster's WebSocket; where an external one has its own is not known here."""
+        if self.plan.external_rpc_url is not None:
+            raise RuntimeError("the cluster is an external one")
         return f"ws://127.0.0.1:{self.plan.rpc_port + 1}"
 
     @property
@@ -188,7 +198,10 @@ class Stack:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the processes: `nats`, `postgres`, `cluster`, `pinning`, `indexer`, `ipfs`, `minter`, `gateway`."""
+        """Names of the processes: `nats`, `postgres`, `cluster`, `pinning`, `indexer`, `ipfs`, `minter`, `gateway`.
+
+        Without `cluster` when that is an external one.
+        """
         return self._running.names
 
     def pid(self, name: str) -> int | None:

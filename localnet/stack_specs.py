@@ -35,6 +35,7 @@ class StackPlan:
     secrets: SecretFiles
     api_port: int
     rpc_port: int
+    external_rpc_url: str | None
     nats_port: int
     nats_monitor_port: int
     postgres_port: int
@@ -47,8 +48,8 @@ class StackPlan:
 
     @property
     def rpc_url(self) -> str:
-        """The cluster's JSON-RPC and DAS."""
-        return f"http://127.0.0.1:{self.rpc_port}"
+        """The cluster's JSON-RPC, and DAS when it is ours."""
+        return self.external_rpc_url or f"http://127.0.0.1:{self.rpc_port}"
 
     @property
     def nats_url(self) -> str:
@@ -85,8 +86,9 @@ class StackPlan:
 
 def stack_stages(plan: StackPlan) -> list[list[ChildSpec]]:
     """The infrastructure, then the services that need it."""
+    cluster = [_cluster(plan)] if plan.external_rpc_url is None else []
     return [
-        [_nats(plan), _postgres(plan), _cluster(plan), _pinning(plan)],
+        [_nats(plan), _postgres(plan), *cluster, _pinning(plan)],
         [_indexer(plan), _ipfs(plan), _minter(plan), _gateway(plan)],
     ]
 
