@@ -31,6 +31,7 @@ from chassis.health import Health
 from chassis.probes import ProbeServer
 from chassis.redaction import scrub
 from chassis.settings import ServiceSettings
+from chassis.version import VERSION
 
 T = TypeVar("T")
 Service = Callable[["Lifecycle"], Awaitable[None]]
@@ -236,12 +237,12 @@ async def supervise(
             loop.remove_signal_handler(each)
 
 
-def run(service: Service, *, name: str, settings: ServiceSettings, version: str = "0.1.0", probes: bool = True) -> int:
+def run(service: Service, *, name: str, settings: ServiceSettings, probes: bool = True) -> int:
     """Set up telemetry and run `service` in a new event loop; returns the exit status for `sys.exit`.
 
     `probes` is False for the gateway, which serves its health on its own port.
     """
-    handle = telemetry.configure(name, version, settings.log_level, settings.log_format)
+    handle = telemetry.configure(name, VERSION, settings.log_level, settings.log_format)
     listen = settings.probe_listen if probes else None
     ports_file = None if settings.ports_file is None else Path(settings.ports_file)
     try:

@@ -11,6 +11,7 @@ from pathlib import Path
 import structlog
 
 from chassis.logs import configure_logs
+from chassis.version import VERSION
 from localnet.cluster.programs import ProgramsError
 from localnet.cluster.server import Addresses, PortTaken, encode_addresses, running_cluster
 from localnet.cluster.settings import ClusterSettings, parse_settings
@@ -54,7 +55,7 @@ def write_ports_file(path: Path, addresses: Addresses) -> None:
 
 def main() -> int:
     """Run the command; the exit status is 1 with a sentence on stderr for what a user can mend."""
-    configure_logs("cluster", "local", "info", "auto")
+    configure_logs("cluster", VERSION, "info", "auto")
     try:
         asyncio.run(run(parse_settings()))
     except (PortTaken, ProgramsError, StoreError) as error:

@@ -8,6 +8,7 @@ from chassis.images import ImageRefused, inspect_image
 from chassis.lifecycle import Lifecycle
 from chassis.messaging import Connection, Log
 from chassis.settings import load_or_exit
+from chassis.version import VERSION
 from contracts.fact import Producer
 from contracts.streams import UPLOADS
 from services.gateway import server
@@ -20,7 +21,6 @@ from services.gateway.ports import NotAnImage
 from services.gateway.settings import GatewaySettings
 
 NAME = "gateway"
-VERSION = "0.1.0"
 
 
 async def serve(life: Lifecycle, settings: GatewaySettings) -> None:
@@ -81,4 +81,4 @@ def main() -> None:
     async def service(life: Lifecycle) -> None:
         await serve(life, settings)
 
-    sys.exit(lifecycle.run(service, name=NAME, settings=settings, version=VERSION, probes=False))
+    sys.exit(lifecycle.run(service, name=NAME, settings=settings, probes=False))

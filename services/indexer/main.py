@@ -17,6 +17,7 @@ from chassis.messaging import Connection, Log
 from chassis.migrations import MigrationError
 from chassis.postgres import DatabaseUnavailable
 from chassis.settings import load_or_exit
+from chassis.version import VERSION
 from contracts.fact import Producer
 from services.indexer.adapters.solana_rpc import SolanaRpc
 from services.indexer.leadership import Leadership
@@ -25,7 +26,6 @@ from services.indexer.store import MIGRATIONS, PostgresStore
 from services.indexer.term import Term
 
 NAME = "indexer"
-VERSION = "0.1.0"
 
 
 async def serve(life: Lifecycle, settings: IndexerSettings) -> None:
@@ -84,4 +84,4 @@ def main() -> None:
     async def service(life: Lifecycle) -> None:
         await serve(life, settings)
 
-    sys.exit(lifecycle.run(service, name=NAME, settings=settings, version=VERSION))
+    sys.exit(lifecycle.run(service, name=NAME, settings=settings))

@@ -6,6 +6,7 @@ from chassis import lifecycle
 from chassis.lifecycle import Lifecycle
 from chassis.messaging import Connection, Log
 from chassis.settings import load_or_exit
+from chassis.version import VERSION
 from contracts.fact import Producer
 from contracts.streams import IPFS_COLLECTION, IPFS_MINT, UPLOADS
 from services.ipfs.adapters.provider import PROFILES, http_client, pinning_service
@@ -14,7 +15,6 @@ from services.ipfs.handlers import CollectionContent, MintContent
 from services.ipfs.settings import IpfsSettings
 
 NAME = "ipfs"
-VERSION = "0.1.0"
 COLLECTION_CONCURRENCY = 4
 
 
@@ -51,4 +51,4 @@ def main() -> None:
     async def service(life: Lifecycle) -> None:
         await serve(life, settings)
 
-    sys.exit(lifecycle.run(service, name=NAME, settings=settings, version=VERSION))
+    sys.exit(lifecycle.run(service, name=NAME, settings=settings))

@@ -18,7 +18,7 @@ from chassis.log import RetryLater, SequenceConflict
 from chassis.logs import get_logger
 from contracts.mint import Attempt
 from services.minter.landing import Landed, Refused, Send, Sign, SignatureState, Wait, next_step
-from services.minter.plan import MAX_COMPUTE_UNITS, compose, compute_limit, wire_text
+from services.minter.plan import MAX_COMPUTE_UNITS, compose, compute_limit, reference, wire_text
 from services.minter.ports import Chain, ChainUnavailable, RecentBlockhash
 from services.minter.refusals import Refusal, classify
 from services.minter.signer import Signer
@@ -47,7 +47,7 @@ class Transaction(Protocol):
 
     @property
     def label(self) -> str:
-        """What it is, for log lines."""
+        """What it is, for log lines and for its mark on chain: no other transaction has the same."""
         ...
 
     async def read(self) -> SignedRecord | None:
@@ -151,6 +151,7 @@ class Lander:
                 work,
                 self._signer.pubkey,
                 blockhash,
+                mark=reference(transaction.label),
                 compute_units=compute_units,
                 micro_lamports=self._micro_lamports,
             ),
@@ -162,6 +163,9 @@ class Lander:
             blockhash=str(blockhash.blockhash),
             last_valid_block_height=blockhash.last_valid_block_height,
         )
+        if attempt.signature in {each.signature for each in earlier}:
+            # The same bytes again, which are dead: the blockhash has not moved on since. Soon it will have.
+            raise RetryLater(f"{transaction.label} waits for another blockhash", after=1.0)
         try:
             await transaction.intend(attempt, wire_text(signed), earlier)
         except SequenceConflict:
@@ -173,7 +177,12 @@ class Lander:
         self, transaction: Transaction, work: Sequence[Instruction], blockhash: RecentBlockhash
     ) -> int | Refusal:
         message = compose(
-            work, self._signer.pubkey, blockhash, compute_units=MAX_COMPUTE_UNITS, micro_lamports=self._micro_lamports
+            work,
+            self._signer.pubkey,
+            blockhash,
+            mark=reference(transaction.label),
+            compute_units=MAX_COMPUTE_UNITS,
+            micro_lamports=self._micro_lamports,
         )
         outcome = await self._chain.simulate(self._signer.sign(message, transaction.co_signers))
         if outcome.error is None:

@@ -6,6 +6,7 @@ from chassis import lifecycle
 from chassis.lifecycle import Lifecycle
 from chassis.messaging import Connection, Log
 from chassis.settings import load_or_exit
+from chassis.version import VERSION
 from contracts.fact import Producer
 from contracts.streams import MINTER_COLLECTION, MINTER_FINALITY, MINTER_MINT
 from services.minter.adapters.solana_rpc import SolanaRpc
@@ -17,7 +18,6 @@ from services.minter.signer import KeyRefused, Signer
 from services.minter.watcher import SignatureWatcher
 
 NAME = "minter"
-VERSION = "0.1.0"
 COLLECTION_CONCURRENCY = 4
 FINALITY_CONCURRENCY = 512
 
@@ -62,4 +62,4 @@ def main() -> None:
     async def service(life: Lifecycle) -> None:
         await serve(life, settings, signer)
 
-    sys.exit(lifecycle.run(service, name=NAME, settings=settings, version=VERSION))
+    sys.exit(lifecycle.run(service, name=NAME, settings=settings))

@@ -5,12 +5,13 @@ is the item's position in it.
 """
 
 import base64
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from solders.compute_budget import set_compute_unit_limit, set_compute_unit_price
-from solders.instruction import Instruction
+from solders.instruction import AccountMeta, Instruction
 from solders.message import MessageV0
 from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
@@ -154,16 +155,31 @@ def tree_instructions(
     return [account, config]
 
 
+def reference(label: str) -> Pubkey:
+    """Return the address that marks the transaction called `label`: nobody's account, read by nothing.
+
+    Two mints of the same content are the same instructions, and under the same blockhash they would be one transaction
+    with one signature, of which a cluster takes one. The mark makes each its own. It also finds every attempt on chain
+    (getSignaturesForAddress), as the reference keys of Solana Pay's specification do.
+    """
+    return Pubkey(hashlib.sha256(f"mintstream {label}".encode()).digest())
+
+
 def compose(
     work: Sequence[Instruction],
     wallet: Pubkey,
     blockhash: RecentBlockhash,
     *,
+    mark: Pubkey,
     compute_units: int,
     micro_lamports: int,
 ) -> MessageV0:
-    """Return a v0 message with its compute budget; `micro_lamports` is the priority fee for one compute unit."""
-    budget = [set_compute_unit_limit(compute_units)]
+    """Return a v0 message with its compute budget; `micro_lamports` is the priority fee for one compute unit.
+
+    `mark` is the transaction's `reference`. It goes with the compute limit, whose processing looks at no accounts.
+    """
+    limit = set_compute_unit_limit(compute_units)
+    budget = [Instruction(limit.program_id, limit.data, [AccountMeta(mark, is_signer=False, is_writable=False)])]
     if micro_lamports:
         budget.append(set_compute_unit_price(micro_lamports))
     return MessageV0.try_compile(wallet, [*budget, *work], [], blockhash.blockhash)
