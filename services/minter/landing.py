@@ -12,7 +12,8 @@ An attempt is *dead* when it can never land: it was executed with an error in a 
 It is expired only when one view shows both that the finalized block height is beyond its last valid block height and,
 in an answer from a bank at least that new, that its signature is in no block, with the whole history searched. A view
 that lags, errs or was not searched proves nothing: unknown is never failed, and nothing is signed a second time while
-the first can still land.
+the first can still land. (Validators accept 151 recent blockhashes, so a transaction can land in the block *after* its
+last valid block height. A finalized height beyond that height means that this block, too, is settled.)
 
 Carried out by `lander.py`; the classes of errors are in `refusals.py`.
 """
