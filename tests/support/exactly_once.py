@@ -81,9 +81,7 @@ async def check_causes(live: LiveStack, events: list[Message[Any]]) -> None:
             assert event.causation_id in known, f"{message.subject} was caused by nothing on the log"
 
 
-async def check_chain(
-    live: LiveStack, events: list[Message[Any]], asked: Asked, leaves: dict[int, MintedLeaf]
-) -> None:
+async def check_chain(live: LiveStack, events: list[Message[Any]], asked: Asked, leaves: dict[int, MintedLeaf]) -> None:
     """The recipient has these assets and no others, each proven, and no attempt can add one."""
     assert sorted(await live.chain.assets_of(asked.recipient)) == sorted(leaf.asset_id for leaf in leaves.values())
     items = pinned_items(events)

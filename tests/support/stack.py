@@ -7,7 +7,7 @@ as a sceptic does. Waiting is always for a state, never for a time; `PATIENCE` o
 import asyncio
 import os
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,7 +102,7 @@ class LiveStack:
     async def collection(self, standard: str = "v2", **fields: object) -> Json:
         """A new collection that is on chain."""
         created = await self.api.create_collection(
-            **{"name": f"Tents {standard}", "symbol": "TENT", "standard": standard, **fields}
+            None, name=f"Tents {standard}", symbol="TENT", standard=standard, **fields
         )
         return await self.api.wait_for_collection(created, within=PATIENCE)
 
@@ -115,9 +115,7 @@ class LiveStack:
         after = await self.log.last_sequence(MINT)
         nfts = [{"name": name} if files else {"name": name, "image": URI} for name in names]
         images = [IMAGES[position % len(IMAGES)] for position in range(count)] if files else []
-        accepted = await self.api.mint_batch(
-            collection["id"], recipient, nfts, images, batch_size=batch_size, **fields
-        )
+        accepted = await self.api.mint_batch(collection["id"], recipient, nfts, images, batch_size=batch_size, **fields)
         return Asked(
             operation=UUID(accepted["transactionId"]),
             collection=collection,
@@ -201,7 +199,7 @@ class LiveStack:
     # The tables ------------------------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def database(self) -> AsyncIterator[DatabaseConnection]:
+    async def database(self) -> AsyncGenerator[DatabaseConnection]:
         """The projection's database, as the owner of the tables."""
         connection = await connect(self.stack.database_url)
         try:
