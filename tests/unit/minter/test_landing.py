@@ -121,6 +121,7 @@ class LandingMachine(RuleBasedStateMachine):
         self.blocks: list[set[str]] = [set()]
         self.attempts: list[Attempt] = []
         self.sent: set[str] = set()
+        self.finalized = 0
         self.told: Landed | None = None
 
     @property
@@ -187,11 +188,11 @@ class LandingMachine(RuleBasedStateMachine):
     def pass_time(self, count: int) -> None:
         self.blocks.extend(set() for _ in range(count))
 
-    @rule(count=st.integers(1, 3))
+    @rule(count=st.integers(1, 4))
     def fork(self, count: int) -> None:
-        # A fork drops blocks that are not final, and its own blocks are as many: heights never go back.
-        for height in range(max(1, self.height - min(count, self.FINALITY - 1) + 1), self.height + 1):
-            self.blocks[height] = set()
+        """Drop the newest blocks that are not final; what comes next takes their heights."""
+        self.finalized = max(self.finalized, self.height - self.FINALITY)
+        del self.blocks[max(1, self.finalized + 1, len(self.blocks) - count) :]
 
     @invariant()
     def never_two_attempts_on_chain(self) -> None:
