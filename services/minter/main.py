@@ -24,7 +24,7 @@ FINALITY_CONCURRENCY = 512
 
 async def serve(life: Lifecycle, settings: MinterSettings, signer: Signer) -> None:
     """Run the minter until it is told to drain."""
-    chain = await life.enter(SolanaRpc.connect(settings.rpc_url, life.clock))
+    chain = await life.enter(SolanaRpc.connect(settings.rpc_url.reveal(), life.clock))
     log = await life.enter(Log.session(Connection.of(settings, Producer(name=NAME, version=VERSION)), life.clock))
     await log.declare()
     watcher = SignatureWatcher(chain, life.clock, settings.status_interval_ms / 1000)

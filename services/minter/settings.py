@@ -11,8 +11,12 @@ class MinterSettings(ServiceSettings, frozen=True, kw_only=True):
     """What the minter reads from its environment; names as in the source document where it has one."""
 
     rpc_url: Annotated[
-        str,
-        Meta(description="Solana JSON-RPC endpoint.", examples=["http://127.0.0.1:8899"], pattern=r"^https?://"),
+        Secret,
+        Meta(
+            description="Solana JSON-RPC endpoint. Providers put API keys into it, so it is kept out of logs and errors.",
+            examples=["http://127.0.0.1:8899"],
+            pattern=r"^https?://",
+        ),
     ]
     private_key: Annotated[
         Secret,

@@ -93,7 +93,13 @@ class PostgresProjection:
         try:
             async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
                 yield connection
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        except (
+            asyncpg.PostgresError,
+            asyncpg.InterfaceError,
+            asyncpg.InternalClientError,  # an idle connection that the server ended at the moment of its next use
+            OSError,
+            TimeoutError,
+        ) as error:
             # Stop: the caller falls back to the log or answers 503; the next request tries again by itself.
             _log.warning("projection not readable", reason=type(error).__name__, text=str(error))
             raise ProjectionUnavailable(type(error).__name__) from error
