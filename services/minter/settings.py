@@ -13,9 +13,8 @@ class MinterSettings(ServiceSettings, frozen=True, kw_only=True):
     rpc_url: Annotated[
         Secret,
         Meta(
-            description="Solana JSON-RPC endpoint. Providers put API keys into it, so it is kept out of logs and errors.",
+            description="Solana JSON-RPC endpoint; secret because providers put the key into it.",
             examples=["http://127.0.0.1:8899"],
-            pattern=r"^https?://",
         ),
     ]
     private_key: Annotated[
