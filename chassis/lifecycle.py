@@ -40,6 +40,7 @@ EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1
 # Seconds that resources get to close after the tasks have ended, and cancelled tasks to end.
 _CLOSE_SECONDS: Final = 5.0
+_SAME_SIGNAL_SECONDS: Final = 1.0
 
 _log = telemetry.get_logger(__name__)
 
@@ -54,9 +55,12 @@ class Lifecycle:
         self.draining = asyncio.Event()
         """Set when the service should finish what it has and take nothing new."""
         self._resources = AsyncExitStack()
+        self.must_exit = False
+        """Set when a task cannot be ended: only the end of the process will end it."""
         self._root: asyncio.Task[None] | None = None
         self._wired = False
-        self._cutting_off = False
+        self.cutting_off = False
+        """Set when what still runs is being cancelled."""
         self._tasks_ended = asyncio.Event()
         self._tasks: dict[asyncio.Task[object], bool] = {}
         self._changed = asyncio.Event()
@@ -134,8 +138,9 @@ class Lifecycle:
             while self._unfinished() and not self.draining.is_set():
                 await self._wait_for_change()
             await self._drain(grace_seconds)
-        finally:
-            await self._cut_off(self._root)
+        except asyncio.CancelledError:  # stop: the second signal; `supervise` has noted it as the reason
+            pass
+        await self._cut_off(self._root)
         if self._failure is not None:
             _log.error("stopped", reason=self._failure)
             return EXIT_FAILED
@@ -148,7 +153,7 @@ class Lifecycle:
             try:
                 await service(self)
             except asyncio.CancelledError:
-                if not self._cutting_off:
+                if not self.cutting_off:
                     raise  # stop: a resource's own task group gave up; its error comes out of closing it
             except Exception as error:  # stop: told, and the process drains; the tasks still need the resources
                 self._failed("service", error)
@@ -156,6 +161,10 @@ class Lifecycle:
             self._started()
             self._changed.set()
             await self._tasks_ended.wait()
+
+    def _stuck(self, reason: str) -> None:
+        self.must_exit = True
+        self.fail(reason)
 
     def _unfinished(self) -> list[str]:
         """Names of what has to end before the process may."""
@@ -178,7 +187,7 @@ class Lifecycle:
 
     async def _cut_off(self, root: asyncio.Task[None]) -> None:
         """Cancel what still runs, then have the resources closed."""
-        self._cutting_off = True
+        self.cutting_off = True
         if not self._wired:
             root.cancel()
         tasks = list(self._tasks)
@@ -187,12 +196,11 @@ class Lifecycle:
         if tasks:
             _, stuck = await asyncio.wait(tasks, timeout=_CLOSE_SECONDS)
             for task in stuck:
-                self.fail(f"{task.get_name()} ignored its cancellation")
+                self._stuck(f"{task.get_name()} ignored its cancellation")
         self._tasks_ended.set()
         _, stuck = await asyncio.wait([root], timeout=_CLOSE_SECONDS)
         if stuck:
-            self.fail(f"resources did not close in {_CLOSE_SECONDS:g} s")
-            root.cancel()
+            self._stuck(f"resources did not close in {_CLOSE_SECONDS:g} s")
 
 
 async def supervise(
@@ -205,19 +213,25 @@ async def supervise(
 ) -> int:
     """Run `service` under signals and probes in the running loop; returns the exit status.
 
-    The first SIGTERM or SIGINT drains, the second cancels at once. Raises OSError when the probe port is taken.
+    The first SIGTERM or SIGINT drains; another one, a second or more later, cancels at once. (The kernel may tell the
+    death of a parent once for each of its threads: signals that come together are one.) Raises OSError when the probe
+    port is taken.
     """
     life = Lifecycle(ports_file, clock or SystemClock())
     loop = asyncio.get_running_loop()
     running = asyncio.current_task()
     assert running is not None
 
+    patience_ends: float | None = None
+
     def on_signal(received: signal.Signals) -> None:
-        if life.draining.is_set():
-            life.fail(f"second signal ({received.name})")
-            running.cancel()
-        else:
+        nonlocal patience_ends
+        if patience_ends is None:
+            patience_ends = life.clock.monotonic() + _SAME_SIGNAL_SECONDS
             life.stop(received.name)
+        elif life.clock.monotonic() >= patience_ends and not life.cutting_off:  # which ends by itself within seconds
+            life.fail(f"second signal ({received.name}), work in flight was cut off")
+            running.cancel()
 
     signals = (signal.SIGTERM, signal.SIGINT)
     for each in signals:
@@ -226,15 +240,17 @@ async def supervise(
     try:
         if probes is not None:
             life.announce("probe", await probes.start())
-        return await life._run(service, grace_seconds)  # pyright: ignore[reportPrivateUsage]  (hidden from services)
-    except asyncio.CancelledError:  # stop: only the second signal cancels this task
-        _log.error("stopped", reason="second signal, work in flight was cut off")
-        return EXIT_FAILED
+        status = await life._run(service, grace_seconds)  # pyright: ignore[reportPrivateUsage]  (hidden from services)
     finally:
         if probes is not None:
             await probes.close()
         for each in signals:
             loop.remove_signal_handler(each)
+    if life.must_exit:
+        # The event loop would wait for the stuck task for ever.
+        sys.stderr.flush()
+        os._exit(status)
+    return status
 
 
 def run(service: Service, *, name: str, settings: ServiceSettings, probes: bool = True) -> int:

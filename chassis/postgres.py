@@ -38,6 +38,8 @@ _log = get_logger(__name__)
 _STATEMENT_TIMEOUT: Final = 30
 _IDLE_IN_TRANSACTION_TIMEOUT: Final = 60
 _CONNECT_TIMEOUT: Final = 5
+# Less than the lifecycle gives to all resources together.
+_CLOSE_TIMEOUT: Final = 2
 _RETRY_PAUSE: Final = 0.5
 
 
@@ -67,17 +69,21 @@ async def pool(
     try:
         yield opened
     finally:
-        try:
-            async with asyncio.timeout(_CONNECT_TIMEOUT):
-                await opened.close()
-        except TimeoutError:  # stop: a connection is still in use by a task that ignores its cancellation
-            _log.warning("postgres pool did not close in time, terminating its connections")
-            opened.terminate()
+        await _close(opened)
 
 
 async def check(database: Executor) -> None:
     """A readiness check: one trivial statement. Raises what asyncpg raises."""
     await database.fetchval("SELECT 1", timeout=_CONNECT_TIMEOUT)
+
+
+async def _close(opened: Pool) -> None:
+    try:
+        async with asyncio.timeout(_CLOSE_TIMEOUT):
+            await opened.close()  # when it fails or is cut off, asyncpg terminates the connections itself
+    except (TimeoutError, OSError, RuntimeError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        # Stop: the server went first (RuntimeError: uvloop's closed transport), or a task kept its connection.
+        _log.warning("postgres pool was not closed in order", reason=str(error) or "timed out")
 
 
 async def _open(

@@ -6,7 +6,7 @@ Used by `chassis.settings` alone. Not done here: reading the environment.
 import enum
 import types
 import typing
-from typing import Annotated, Final, Literal, cast
+from typing import Annotated, Any, Final, Literal, cast
 
 import msgspec
 from msgspec import Meta
@@ -21,6 +21,8 @@ class SettingField(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     annotation: object
+    target: object
+    """What the variable's text is converted to: the annotation, or for a secret a `str` with the same constraints."""
     default: object
     required: bool
     secret: bool
@@ -51,19 +53,27 @@ def setting_fields(settings: type[msgspec.Struct]) -> tuple[SettingField, ...]:
 
 def _field(info: msgspec.structs.FieldInfo, annotation: object) -> SettingField:
     metas = [meta for meta in _annotations(annotation) if isinstance(meta, Meta)]
+    secret = _mentions(annotation, Secret)
     default: object = info.default
     if info.default_factory is not msgspec.NODEFAULT:
         default = info.default_factory()  # pyright: ignore[reportCallIssue]  (NoDefault was excluded)
     return SettingField(
         name=info.name,
         annotation=annotation,
+        target=_constrained_text(metas) if secret else annotation,
         default=default,
         required=info.required,
-        secret=_mentions(annotation, Secret),
+        secret=secret,
         commas=_mentions(annotation, tuple),
         description=next((meta.description for meta in metas if meta.description), ""),
         examples=tuple(str(item) for meta in metas for item in (meta.examples or ())),
     )
+
+
+def _constrained_text(metas: list[Meta]) -> object:
+    """`Annotated[str, *metas]`: msgspec checks patterns and lengths on texts only, not on our own type."""
+    annotated: Any = Annotated
+    return annotated[(str, *metas)]
 
 
 def _annotations(annotation: object) -> tuple[object, ...]:

@@ -198,7 +198,7 @@ def _convert(field: SettingField, raw: str) -> object:
     """`raw` as the field's type. Raises ValueError; its text never holds the value of a secret."""
     value: object = [part.strip() for part in raw.split(",") if part.strip()] if field.commas else raw.strip()
     try:
-        return msgspec.convert(value, field.annotation, strict=False, dec_hook=_decode_hook)
+        converted: object = msgspec.convert(value, field.target, strict=False, dec_hook=_decode_hook)
     except msgspec.ValidationError as error:  # stop: becomes this variable's problem
         reason = str(error)
         if reason.startswith("Invalid enum value"):  # msgspec does not list what would be valid
@@ -206,11 +206,10 @@ def _convert(field: SettingField, raw: str) -> object:
         if field.secret:
             raise ValueError(f"{reason} (the value is not shown)") from None
         raise ValueError(f"{reason}, got {shown(raw)!r}") from None
+    return Secret(raw.strip()) if field.secret else converted
 
 
 def _decode_hook(target: type, value: object) -> object:
-    if target is Secret and isinstance(value, str):
-        return Secret(value)
     if target is Path and isinstance(value, str):
         return Path(value)
     raise NotImplementedError(f"a settings field cannot have the type {target}")

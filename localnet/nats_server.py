@@ -14,7 +14,7 @@ import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from localnet.child import Addresses, ChildSpec, minimal_environ
 from localnet.errors import StackError
@@ -39,7 +39,7 @@ class NatsOptions:
     data_dir: Path
     port: int = 0
     monitor_port: int = 0
-    sync_interval: Literal["always"] | str = "2m"
+    sync_interval: str = "2m"
     """How long JetStream may acknowledge before the disk has it; a NATS duration like `2m`, or `always`."""
     users: Sequence[NatsUser] = ()
     max_file_bytes: int = 16 * 1024**3
@@ -67,7 +67,7 @@ def nats_spec(options: NatsOptions) -> ChildSpec:
 
     async def prepare() -> None:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        await asyncio.to_thread(_stop_orphan, directory, configuration)
+        await asyncio.to_thread(_stop_orphan, directory)
         for flag, port in (("NATS", options.port), ("NATS monitoring", options.monitor_port)):
             if not port_is_free(port):
                 holder = port_holder(port) or "another process"
@@ -135,11 +135,18 @@ def _ready(ports_file: Path) -> Addresses | None:
         return None
 
 
-def _stop_orphan(directory: Path, configuration: Path) -> None:
-    """End a server that an earlier run left on this directory: two on one store would corrupt it."""
+def nats_orphan(data_dir: Path) -> int | None:
+    """Process id of a server that an earlier run left on this directory, if one still runs."""
+    directory = data_dir.absolute()
     try:
         pid = int((directory / "nats.pid").read_text())
     except (FileNotFoundError, ValueError):
-        return
-    if runs(pid, nats_binary().name, str(configuration)):
+        return None
+    return pid if runs(pid, nats_binary().name, str(directory / "nats.conf")) else None
+
+
+def _stop_orphan(directory: Path) -> None:
+    """End a server that an earlier run left here: two on one store would corrupt it."""
+    pid = nats_orphan(directory)
+    if pid is not None:
         terminate(pid, signal.SIGTERM, patience_seconds=15)

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
+import asyncpg
+
 from chassis.database import Connection, connect
 from localnet.child import Addresses, ChildSpec
 from localnet.errors import StackError
@@ -102,14 +104,17 @@ def postgres_spec(options: PostgresOptions) -> ChildSpec:
     arguments = [argument for name, value in settings.items() for argument in ("-c", f"{name}={value}")]
 
     async def prepare() -> None:
-        await asyncio.to_thread(_stop_orphan, cluster)
+        await asyncio.to_thread(_heal, directory)
         if options.tcp and not port_is_free(port):
             holder = port_holder(port) or "another process"
             raise StackError(f"Postgres: port {port} is taken by {holder}; stop it or choose another port")
         await asyncio.to_thread(_prepare_directory, directory, binaries)
 
     async def started(addresses: Addresses) -> None:
-        await _provision(addresses, options)
+        try:
+            await _provision(addresses, options)
+        except (asyncpg.PostgresError, OSError) as error:
+            raise StackError(f"postgres runs, but its roles and database cannot be made: {error}") from error
 
     return ChildSpec(
         name="postgres",
@@ -191,18 +196,24 @@ def _is_ready(cluster: Path, pid: int) -> bool:
     return len(lines) >= 8 and lines[0].strip() == str(pid) and lines[7].strip() == "ready"
 
 
-def _stop_orphan(cluster: Path) -> None:
-    """Heal what an earlier run left: end a server that still runs, drop a pid file whose id is another process now."""
-    pid_file = cluster / "postmaster.pid"
+def postgres_orphan(data_dir: Path) -> int | None:
+    """Process id of a server that an earlier run left on this directory, if one still runs."""
+    cluster = data_dir.absolute() / "cluster"
     try:
-        pid = abs(int(pid_file.read_text().split("\n", 1)[0]))
+        pid = abs(int((cluster / "postmaster.pid").read_text().split("\n", 1)[0]))
     except (FileNotFoundError, ValueError):
-        return
-    if runs(pid, "postgres", str(cluster)):
+        return None
+    return pid if runs(pid, "postgres", str(cluster)) else None
+
+
+def _heal(directory: Path) -> None:
+    """End a server that an earlier run left here; drop a pid file whose id belongs to another process by now."""
+    pid = postgres_orphan(directory)
+    if pid is not None:
         terminate(pid, signal.SIGINT, patience_seconds=20)
-    # A living process of this id that is not our server would make Postgres refuse to start.
-    if not runs(pid, "postgres", str(cluster)):
-        pid_file.unlink(missing_ok=True)
+    if postgres_orphan(directory) is None:
+        # A living process of this id that is not our server would make Postgres refuse to start.
+        (directory / "cluster" / "postmaster.pid").unlink(missing_ok=True)
 
 
 async def _provision(addresses: Addresses, options: PostgresOptions) -> None:

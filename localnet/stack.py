@@ -20,6 +20,7 @@ from typing import Final, Literal, Self, get_args
 
 from localnet.child import ChildSpec
 from localnet.errors import StackError
+from localnet.leftovers import end_leftovers
 from localnet.linux import free_port, free_port_pair, port_holder, port_is_free
 from localnet.lock import DirectoryLock
 from localnet.secret_files import SecretFiles, read_secret
@@ -48,14 +49,20 @@ class StackPorts:
 
     def chosen(self) -> Self:
         """With free ports in the place of zeros, so that a restarted child is found where it was."""
-        return type(self)(
-            api=self.api or free_port(),
-            rpc=self.rpc or free_port_pair(),
-            nats=self.nats or free_port(),
-            nats_monitor=self.nats_monitor or free_port(),
-            postgres=self.postgres or free_port(),
-            ipfs=self.ipfs or free_port(),
-        )
+        while True:
+            chosen = type(self)(
+                api=self.api or free_port(),
+                rpc=self.rpc or free_port_pair(),
+                nats=self.nats or free_port(),
+                nats_monitor=self.nats_monitor or free_port(),
+                postgres=self.postgres or free_port(),
+                ipfs=self.ipfs or free_port(),
+            )
+            ports = list(chosen.by_flag().values())
+            if len(set(ports)) == len(ports):
+                return chosen
+            if 0 not in (self.api, self.rpc, self.nats, self.nats_monitor, self.postgres, self.ipfs):
+                raise StackError(f"one port is given twice: {', '.join(map(str, sorted(ports)))}")
 
     def by_flag(self) -> dict[str, int]:
         """Every port that has to be free, by the command line's flag for it."""
@@ -114,6 +121,8 @@ class Stack:
     async def _start(self) -> None:
         with ExitStack() as resources:
             resources.enter_context(DirectoryLock(self.data_dir, "mintstream stack"))
+            if ended := await asyncio.to_thread(end_leftovers, self.data_dir):
+                self._report(f"ended what an earlier run had left: {', '.join(ended)}")
             external = self.settings.external_rpc_url
             # Beside an external cluster `rpc` is a port that nobody uses: the external one may well have the default.
             ports = (replace(self.settings.ports, rpc=0) if external else self.settings.ports).chosen()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from localnet.child import Addresses, ChildSpec, Ready, Started, minimal_environ, ports_file_ready
+from localnet.leftovers import MARK
 from localnet.nats_server import NatsOptions, nats_spec
 from localnet.postgres import PostgresOptions, PostgresRole, dsn, postgres_spec
 from localnet.secret_files import SecretFiles, read_secret
@@ -207,7 +208,9 @@ def _python(
         command=(sys.executable, "-m", module, *arguments),
         log_file=plan.log_file(name),
         ready=ready if probe is None else _probed(ready, probe),
-        environ=minimal_environ(**environ, **_exporter_environ(), PYTHONPATH=_python_path()),
+        environ=minimal_environ(
+            **environ, **_exporter_environ(), PYTHONPATH=_python_path(), **{MARK: str(plan.data_dir)}
+        ),
         prepare=prepare,
         started=started,
         stop_seconds=_STOP_SECONDS,

@@ -130,7 +130,10 @@ class Supervisor:
             failed.extend(errors.exceptions)
         if failed:
             raise failed[0]  # one sentence for the person: the first child's
-        self._watchers += [asyncio.create_task(self._watch(child), name=child.spec.name) for child in stage]
+        for child in stage:
+            watcher = asyncio.create_task(self._watch(child), name=child.spec.name)
+            watcher.add_done_callback(self._watcher_ended)
+            self._watchers.append(watcher)
 
     async def _first_start(self, child: Child) -> None:
         await child.start()
@@ -158,12 +161,18 @@ class Supervisor:
         name = child.spec.name
         try:
             await child.start()
-        except (StackError, OSError) as error:  # retry: the watcher counts it as a death
+        except Exception as error:  # retry: whatever it is, the watcher counts it as a death
             self._report(f"{name} could not be started: {error}")
             return
         self._restarts[name] += 1
         self._ready[name].set()
         self._report(f"{name} is back")
+
+    def _watcher_ended(self, watcher: asyncio.Task[None]) -> None:
+        """A watcher ends by giving up or by being cancelled; anything else would leave its child unwatched."""
+        error = None if watcher.cancelled() else watcher.exception()
+        if error is not None and not self._failure.done():
+            self._failure.set_result(StackError(f"{watcher.get_name()} is not watched any more: {error!r}"))
 
     def _give_up(self, child: Child, deaths: int, status: int) -> None:
         name = child.spec.name

@@ -1,6 +1,7 @@
 """A small service that tests/integration/test_lifecycle.py runs as a process; `python -m ... MODE`."""
 
 import asyncio
+import contextlib
 import signal
 import sys
 from collections.abc import AsyncGenerator
@@ -37,6 +38,12 @@ async def stubborn() -> None:
         say("cut off")
 
 
+async def immortal() -> None:
+    while True:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+
 async def failing() -> None:
     await asyncio.sleep(0.01)
     raise RuntimeError("no luck with postgres://user:hunter2@host/db")
@@ -56,6 +63,8 @@ async def service(life: Lifecycle) -> None:
         life.spawn("worker", failing())
     if mode == "stubborn":
         life.spawn("worker", stubborn())
+    if mode == "immortal":
+        life.spawn("worker", immortal())
     if mode == "broken":
         raise RuntimeError("cannot wire")
     if mode != "short":

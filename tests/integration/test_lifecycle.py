@@ -93,16 +93,37 @@ async def test_what_does_not_finish_in_time_is_cut_off_and_named(start: Start) -
     assert logs[-1]["reason"] == "not finished after 0.2 s: worker"
 
 
+async def test_signals_that_come_together_are_one(start: Start) -> None:
+    service = await start("polite")
+    await service.until("wired")
+    service.process.send_signal(signal.SIGTERM)
+    await service.until("finishing")
+    service.process.send_signal(signal.SIGTERM)
+    status, out, _ = await service.end()
+    assert (status, out[0]) == (0, "finished")
+
+
 async def test_a_second_signal_does_not_wait(start: Start) -> None:
     service = await start("stubborn", grace="600")
     await service.until("wired")
     service.process.send_signal(signal.SIGTERM)
     await service.until("finished")
+    await asyncio.sleep(1.1)
     service.process.send_signal(signal.SIGTERM)
     status, out, logs = await service.end()
     assert status == 1
     assert out[-2:] == ["close b", "close a"]
-    assert "second signal" in logs[-1]["reason"]
+    assert logs[-1]["reason"] == "second signal (SIGTERM), work in flight was cut off"
+
+
+async def test_a_task_that_cannot_be_ended_does_not_keep_the_process(start: Start) -> None:
+    service = await start("immortal", grace="0.1")
+    await service.until("wired")
+    service.process.send_signal(signal.SIGTERM)
+    status, out, logs = await service.end()
+    assert status == 1
+    assert out[-2:] == ["close b", "close a"]
+    assert logs[-1]["reason"] == "not finished after 0.1 s: worker"
 
 
 async def test_a_failing_task_stops_the_process_with_its_reason(start: Start) -> None:

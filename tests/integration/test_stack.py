@@ -44,7 +44,9 @@ def settings(directory: Path) -> StackSettings:
 
 
 def start_process(directory: Path) -> "subprocess.Popen[str]":
-    return subprocess.Popen([sys.executable, "-c", PROGRAM, str(directory)], stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(directory)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def wait_until_gone(pids: list[int]) -> None:
@@ -110,6 +112,26 @@ def test_a_stack_killed_without_warning_takes_its_children_along_and_starts_agai
     assert second.returncode == 0
 
 
+def test_what_an_earlier_run_left_is_ended_first(tmp_path: Path) -> None:
+    with start_process(tmp_path) as first:
+        assert first.stdout is not None
+        pids = json.loads(first.stdout.readline())["pids"]
+        for name in ("minter", "postgres"):  # a stopped process does not notice that its supervisor is gone
+            os.kill(pids[name], signal.SIGSTOP)
+        first.kill()
+    assert alive(pids["minter"])
+    assert alive(pids["postgres"])
+    with start_process(tmp_path) as second:
+        assert second.stdout is not None
+        assert json.loads(second.stdout.readline())["pids"].keys() == pids.keys()
+        assert not alive(pids["minter"])
+        assert not alive(pids["postgres"])
+        second.send_signal(signal.SIGTERM)
+        assert second.stdout.readline() in ("stopped\n", "")
+        assert second.stderr is not None
+        assert f"services.minter (pid {pids['minter']})" in second.stderr.read()
+
+
 def test_every_taken_port_is_told_with_the_flag_that_changes_it(tmp_path: Path) -> None:
     async def start(ports: StackPorts) -> None:
         async with Stack(StackSettings(data_dir=tmp_path, ports=ports)):
@@ -140,6 +162,12 @@ def test_every_taken_port_is_told_with_the_flag_that_changes_it(tmp_path: Path) 
         assert f"(pid {os.getpid()})" in line
         assert line.endswith(f"choose another one with {flag}")
     assert not (tmp_path / "logs").exists(), "nothing was started"
+
+
+async def test_a_port_given_twice_is_refused(tmp_path: Path) -> None:
+    ports = StackPorts(api=8899)
+    with pytest.raises(StackError, match="one port is given twice"):
+        await Stack(StackSettings(data_dir=tmp_path, ports=ports)).__aenter__()
 
 
 async def test_an_empty_secret_is_told(tmp_path: Path) -> None:

@@ -148,8 +148,16 @@ def test_a_secret_file_that_does_not_do(tmp_path: Path) -> None:
 
 
 class Picky(msgspec.Struct, frozen=True, kw_only=True):
-    pin: Annotated[Secret | int, Meta(description="A secret that can be wrong.")] = 0
+    node: Annotated[Secret | None, Meta(pattern="^https?://", max_length=30)] = None
     port: Annotated[int, Meta(ge=1)] = 1
+
+
+@pytest.mark.parametrize("wrong", ["hunter2", "https://node.example/?key=hunter2&much=longer"])
+def test_a_wrong_secret_is_not_shown(wrong: str) -> None:
+    with pytest.raises(SettingsError, match=r"NODE: Expected `str` .*\(the value is not shown\)") as caught:
+        load(Picky, {"NODE": wrong})
+    assert "hunter2" not in str(caught.value)
+    assert load(Picky, {"NODE": "http://h/hunter2"}).node == Secret("http://h/hunter2")
 
 
 def test_a_wrong_value_with_a_password_in_a_url_is_shown_without_it() -> None:
