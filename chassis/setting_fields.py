@@ -73,7 +73,7 @@ def _field(info: msgspec.structs.FieldInfo, annotation: object) -> SettingField:
 def _constrained_text(metas: list[Meta]) -> object:
     """`Annotated[str, *metas]`: msgspec checks patterns and lengths on texts only, not on our own type."""
     annotated: Any = Annotated
-    return annotated[(str, *metas)]
+    return annotated[(str, *metas)] if metas else str
 
 
 def _annotations(annotation: object) -> tuple[object, ...]:
