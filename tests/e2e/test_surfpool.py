@@ -1,7 +1,7 @@
 """The main job on a validator that is not ours: the whole pipeline against Surfpool, judged from its chain alone.
 
-Surfpool serves no DAS, so the judge reads the tree's transactions over plain JSON-RPC, decodes them, builds the tree from
-their leaves, and holds that against the accounts that Surfpool has.
+Surfpool serves no DAS, so the judge reads the tree's transactions over plain JSON-RPC, decodes them, builds the tree
+from their leaves, and holds that against the accounts that Surfpool has.
 """
 
 from collections.abc import AsyncGenerator
@@ -13,7 +13,7 @@ import pytest_asyncio
 from solders.pubkey import Pubkey
 
 from bubblegum import pda
-from bubblegum.decode import Minted, TreeCreated, Unknown, decode
+from bubblegum.decode import Change, Minted, TreeCreated, Unknown, decode
 from bubblegum.merkle import ConcurrentMerkleTree, TreeConfig, verify_proof
 from contracts.collection import CollectionCreated
 from contracts.mint import Finalized
@@ -23,13 +23,9 @@ from tests.integration.cluster.rpc_client import BareClient, RpcRefused
 from tests.support.exactly_once import check_attempts, check_causes, check_log, check_tables, pinned_items
 from tests.support.history import account_data, history, transaction
 from tests.support.stack import Asked, LiveStack, eventually, facts, live_stack, stack_settings
-from tests.support.surfpool import surfpool, surfpool_missing
+from tests.support.surfpool import NEEDS_SURFPOOL, surfpool
 
-pytestmark = [
-    pytest.mark.node,
-    pytest.mark.skipif(surfpool_missing() is not None, reason=str(surfpool_missing())),
-    pytest.mark.asyncio(loop_scope="module"),
-]
+pytestmark = [*NEEDS_SURFPOOL, pytest.mark.asyncio(loop_scope="module")]
 
 COUNT = 6
 VERSIONS = {"v1": 1, "v2": 2}
@@ -39,7 +35,7 @@ VERSIONS = {"v1": 1, "v2": 2}
 async def on_surfpool(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[LiveStack]:
     """A stack whose cluster is Surfpool."""
     directory = tmp_path_factory.mktemp("surfpool")
-    async with surfpool(directory / "cluster") as addresses:
+    async with surfpool(directory) as addresses:
         settings = replace(stack_settings(directory / "stack"), external_rpc_url=addresses.rpc)
         async with live_stack(settings) as live:
             assert "cluster" not in live.stack.names
@@ -102,7 +98,7 @@ async def minted_on_chain(node: BareClient, asked: Asked, version: int) -> list[
     """Every mint in the tree's history, each proven against the tree's account; the counts agree."""
     tree, collection = Pubkey.from_string(asked.tree), Pubkey.from_string(asked.collection["collectionAddress"])
     index = DasIndex()
-    changes = []
+    changes: list[Change] = []
     for executed in await history(node, asked.tree):
         index.apply(executed)
         changes += decode(executed)
