@@ -172,7 +172,7 @@ def _exit(text: str) -> NoReturn:
 
 def _raw_value(field: SettingField, environ: Mapping[str, str]) -> str | None:
     """The variable's text, or the contents of the file that `<NAME>_FILE` names; None when absent."""
-    direct = environ.get(field.variable) or None
+    direct = environ.get(field.variable, "").strip() or None
     if not field.secret:
         return direct
     path = environ.get(f"{field.variable}_FILE") or None
@@ -196,7 +196,7 @@ def _raw_value(field: SettingField, environ: Mapping[str, str]) -> str | None:
 
 def _convert(field: SettingField, raw: str) -> object:
     """`raw` as the field's type. Raises ValueError; its text never holds the value of a secret."""
-    value: object = [part.strip() for part in raw.split(",") if part.strip()] if field.commas else raw.strip()
+    value: object = [part.strip() for part in raw.split(",") if part.strip()] if field.commas else raw
     try:
         converted: object = msgspec.convert(value, field.target, strict=False, dec_hook=_decode_hook)
     except msgspec.ValidationError as error:  # stop: becomes this variable's problem
@@ -206,7 +206,7 @@ def _convert(field: SettingField, raw: str) -> object:
         if field.secret:
             raise ValueError(f"{reason} (the value is not shown)") from None
         raise ValueError(f"{reason}, got {shown(raw)!r}") from None
-    return Secret(raw.strip()) if field.secret else converted
+    return Secret(raw) if field.secret else converted
 
 
 def _decode_hook(target: type, value: object) -> object:

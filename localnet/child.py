@@ -141,7 +141,9 @@ class Child:
                     start_new_session=True,  # Ctrl-C goes to the supervisor, which stops children in order
                 )
             except (OSError, subprocess.SubprocessError) as error:
-                raise StackError(f"{self.spec.name} cannot be started ({self.spec.command[0]}): {error}") from error
+                raise StackError(
+                    f"{self.spec.name} cannot be started ({self.spec.command[0]}): {error}\n{self.log_tail()}"
+                ) from error
 
     async def _until_ready(self, process: subprocess.Popen[bytes]) -> Addresses:
         deadline = time.monotonic() + self.spec.ready_seconds

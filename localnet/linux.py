@@ -65,12 +65,16 @@ def acceptable_user(stop_signal: signal.Signals) -> PreExec:
     nobody = pwd.getpwnam("nobody") if change == "nobody" else None
 
     def pre_exec() -> None:
-        if change == "namespace":
-            enter()
-        elif nobody is not None:
-            os.setgroups([])
-            os.setgid(nobody.pw_gid)
-            os.setuid(nobody.pw_uid)
+        try:
+            if change == "namespace":
+                enter()
+            elif nobody is not None:
+                os.setgroups([])
+                os.setgid(nobody.pw_gid)
+                os.setuid(nobody.pw_uid)
+        except Exception as error:  # stop: subprocess tells only that something failed; stderr is the child's log
+            os.write(2, f"cannot change the user ({change}): {error!r}\n".encode())
+            raise
         leash()  # last: changing credentials clears the death signal
 
     return pre_exec
@@ -93,6 +97,11 @@ def _namespace_entry() -> PreExec:
     """Run in the child: move to a new user namespace in which our uid and gid go by those of another user."""
     uid, gid = os.geteuid(), os.getegid()
     alias = next((user.pw_uid for user in sorted(pwd.getpwall(), key=lambda user: user.pw_uid) if user.pw_uid), 1)
+    maps = (
+        ("/proc/self/setgroups", b"deny"),
+        ("/proc/self/uid_map", f"{alias} {uid} 1".encode()),
+        ("/proc/self/gid_map", f"{alias} {gid} 1".encode()),
+    )
 
     def enter() -> None:
         if _libc is None:
@@ -100,8 +109,10 @@ def _namespace_entry() -> PreExec:
         if _libc.unshare(_CLONE_NEWUSER) != 0:
             raise OSError(ctypes.get_errno(), "unshare(CLONE_NEWUSER)")
         # https://man7.org/linux/man-pages/man7/user_namespaces.7.html: setgroups is denied before gid_map is written
-        for name, text in (("setgroups", "deny"), ("uid_map", f"{alias} {uid} 1"), ("gid_map", f"{alias} {gid} 1")):
-            Path(f"/proc/self/{name}").write_text(text)
+        for path, text in maps:
+            descriptor = os.open(path, os.O_WRONLY)
+            os.write(descriptor, text)
+            os.close(descriptor)
 
     return enter
 

@@ -19,6 +19,7 @@ from typing import Final
 from urllib.parse import quote
 
 import asyncpg
+import psutil
 
 from chassis.database import Connection, connect
 from localnet.child import Addresses, ChildSpec
@@ -45,6 +46,7 @@ _SETTINGS: Final = {
     "jit": "off",  # our statements are short; compiling them costs more than running them
     "log_line_prefix": "%m [%p] %a ",
 }
+_HELPERS_SECONDS: Final = 10.0
 # For tests: a crash of the machine may lose everything, a crash of the server nothing.
 _FAST_SETTINGS: Final = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_wal_size": "4GB"}
 _HBA: Final = f"""\
@@ -208,12 +210,29 @@ def postgres_orphan(data_dir: Path) -> int | None:
 
 def _heal(directory: Path) -> None:
     """End a server that an earlier run left here; drop a pid file whose id belongs to another process by now."""
+    cluster = directory / "cluster"
+    if not (cluster / "postmaster.pid").exists():
+        return  # there was none, or it ended in order
     pid = postgres_orphan(directory)
     if pid is not None:
         terminate(pid, signal.SIGINT, patience_seconds=20)
+    # Its helpers notice its death within moments; until then they hold the shared memory, and no server may start.
+    psutil.wait_procs(_processes_in(cluster), timeout=_HELPERS_SECONDS)
     if postgres_orphan(directory) is None:
         # A living process of this id that is not our server would make Postgres refuse to start.
-        (directory / "cluster" / "postmaster.pid").unlink(missing_ok=True)
+        (cluster / "postmaster.pid").unlink(missing_ok=True)
+
+
+def _processes_in(cluster: Path) -> list[psutil.Process]:
+    """All processes that work in the data directory, as every process of a server does."""
+    found: list[psutil.Process] = []
+    for process in psutil.process_iter():
+        try:
+            if process.cwd() == str(cluster):
+                found.append(process)
+        except (psutil.Error, OSError):  # stop: not ours, or gone
+            continue
+    return found
 
 
 async def _provision(addresses: Addresses, options: PostgresOptions) -> None:

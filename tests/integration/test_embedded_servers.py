@@ -156,6 +156,14 @@ async def test_postgres_keeps_its_data_and_takes_new_passwords(tmp_path: Path) -
         await connection.close()
 
 
+async def test_postgres_starts_again_at_once_after_a_kill(tmp_path: Path) -> None:
+    child = Child(postgres_spec(PostgresOptions(data_dir=tmp_path, fast=True)))
+    for _ in range(8):  # its helper processes outlive it for a moment and hold the shared memory
+        await child.start()
+        child.kill()
+        await child.wait()
+
+
 async def test_postgres_compares_texts_by_bytes_and_knows_unicode(database: Database) -> None:
     connection = await connect(database.dsn)
     assert await connection.fetchval("SELECT 'B' < 'a'"), "the C collation"

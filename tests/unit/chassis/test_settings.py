@@ -81,6 +81,7 @@ def test_false(text: str) -> None:
 
 def test_an_empty_variable_is_an_absent_one() -> None:
     assert problems({"RPC_URL": "", "API_KEY": "x"}).keys() == {"RPC_URL"}
+    assert problems({"RPC_URL": "http://node", "API_KEY": "  "}).keys() == {"API_KEY"}
     assert load(Example, GOOD | {"RETRIES": "", "NOTE": ""}) == load(Example, GOOD)
 
 

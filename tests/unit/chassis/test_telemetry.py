@@ -109,7 +109,7 @@ def test_console_lines_are_no_json(stderr: Written) -> None:
     telemetry.get_logger("x").info("hello", api_key="hunter2")
     assert "hello" in stderr()
     assert "hunter2" not in stderr()
-    with pytest.raises(ValueError, match="Extra data|Expecting value"):
+    with pytest.raises(ValueError, match=r"Extra data|Expecting value"):
         json.loads(stderr())
 
 
