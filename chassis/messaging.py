@@ -1,6 +1,6 @@
 # nats-py is annotated in part only: its option dictionaries and header types are unknown to the checker.
 # pyright: reportUnknownMemberType=false
-"""The event log on NATS JetStream; with `chassis.messaging_pull`, the only importer of nats.
+"""The event log on NATS JetStream; with its two siblings `messaging_*`, the only importer of nats.
 
 `Log` implements the protocols of `chassis.log`. Streams, consumers and buckets come from `contracts.streams`.
 What is not done here: what becomes of a message (`chassis.delivery` decides), and what a message says (`contracts`).
@@ -27,6 +27,7 @@ from chassis.clock import Clock, SystemClock
 from chassis.delivery import BurialCap, backoff
 from chassis.log import Handler, LogUnavailable, Message, RawMessage, SequenceConflict
 from chassis.logs import get_logger
+from chassis.messaging_publish import BatchPublisher
 from chassis.messaging_pull import ConsumerLoop, StreamReader
 from chassis.settings import ServiceSettings
 from contracts import registry
@@ -80,6 +81,7 @@ class Log:
         self._jetstream: JetStreamContext = client.jetstream(timeout=connection.timeout)
         self._slots = asyncio.Semaphore(MAX_PENDING_PUBLISHES)
         self._draining = asyncio.Event()
+        self._publishers: dict[str, BatchPublisher] = {}
 
     @classmethod
     async def connect(cls, connection: Connection, clock: Clock | None = None) -> Self:
@@ -129,6 +131,8 @@ class Log:
 
     async def close(self) -> None:
         """Flush and close the connection. Consumers must have been drained before."""
+        for publisher in self._publishers.values():
+            await publisher.close()
         if not self._client.is_closed:
             await self._client.close()
 
@@ -226,7 +230,7 @@ class Log:
         reason = "never tried"
         for attempt in range(1, PUBLISH_ATTEMPTS + 1):
             try:
-                ack = await self._jetstream.publish(subject, payload, stream=stream, headers=dict(headers))
+                return await self._publisher(stream).publish(subject, payload, headers)
             except nats.js.errors.APIError as error:
                 if error.err_code == WRONG_LAST_SEQUENCE and expected is not None:
                     return await self._conflict(event, subject, expected)
@@ -235,12 +239,15 @@ class Log:
             except (TimeoutError, nats.errors.Error) as error:
                 # No answer: stored or not, we cannot tell. The same event id makes the retry safe.
                 reason = type(error).__name__
-            else:
-                return ack.seq
             if attempt < PUBLISH_ATTEMPTS:
                 _logger.warning("publish not acknowledged, retrying", subject=subject, reason=reason, attempt=attempt)
                 await self._clock.sleep(backoff(attempt) / 4)
         raise LogUnavailable(f"{subject} was not acknowledged: {reason}")
+
+    def _publisher(self, stream: str) -> BatchPublisher:
+        if stream not in self._publishers:
+            self._publishers[stream] = BatchPublisher(self._client, self._jetstream, stream, self._connection.timeout)
+        return self._publishers[stream]
 
     async def _conflict(self, event: Event[Fact], subject: str, expected: int) -> int:
         """Tell our own earlier try, stored but not acknowledged to us, from somebody else's message."""

@@ -69,11 +69,12 @@ class MemoryLog:
         )
         headers = {"Nats-Msg-Id": str(event.id)}
         messages = self.streams[stream.name]
-        messages.append(RawMessage(subject, len(messages) + 1, now, registry.encode(event), headers))
+        sequence = len(messages) + 1
+        messages.append(RawMessage(subject, sequence, now, registry.encode(event), headers))
         self._grown.set()
         self._grown = asyncio.Event()
         await asyncio.sleep(0)
-        return len(messages)
+        return sequence
 
     async def publish_once(self, fact: Fact, *, cause: Event[Fact] | None) -> bool:
         """See `chassis.log.EventLog.publish_once`."""

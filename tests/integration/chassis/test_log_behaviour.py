@@ -83,6 +83,34 @@ async def test_once_is_once_even_for_many_at_the_same_moment(log: AnyLog) -> Non
     assert await log.last_sequence(MINT) == 1
 
 
+async def test_among_many_at_the_same_moment_only_those_in_conflict_are_refused(log: AnyLog) -> None:
+    for number in range(1, 200, 7):
+        await log.publish(completed(number), cause=None)
+    taken = set(range(1, 200, 7))
+    stored = await asyncio.gather(*(log.publish_once(completed(number), cause=None) for number in range(1, 200)))
+    assert {number for number, new in enumerate(stored, 1) if not new} == taken
+    assert await log.last_sequence(MINT) == 199
+
+
+async def test_everyone_at_the_same_moment_is_told_the_sequence_of_his_own_message(log: AnyLog) -> None:
+    sequences = await asyncio.gather(*(log.publish(completed(number), cause=None) for number in range(1, 100)))
+    for number, sequence in enumerate(sequences, 1):
+        found = await log.last(Completed, operation=UUID(int=number))
+        assert found is not None
+        assert found.sequence == sequence
+
+
+async def test_two_facts_under_one_fence_at_the_same_moment_are_one(log: AnyLog) -> None:
+    fence = transaction_fence(SIGNED.operation, SIGNED.chunk, SIGNED.tx)
+    failed = Failed(operation=SIGNED.operation, chunk=SIGNED.chunk, tx=SIGNED.tx, failure=FAILURE)
+    outcomes = await asyncio.gather(
+        *(log.publish(fact, cause=None, expected_sequence=0, fence=fence) for fact in (SIGNED, failed, SIGNED)),
+        return_exceptions=True,
+    )
+    assert sum(isinstance(outcome, SequenceConflict) for outcome in outcomes) == 2
+    assert await log.last_sequence(MINT) == 1
+
+
 async def test_a_second_attempt_must_know_the_first(log: AnyLog) -> None:
     first = await log.publish(SIGNED, cause=None, expected_sequence=0)
     with pytest.raises(SequenceConflict):

@@ -1,15 +1,18 @@
+# pyright: reportUnknownMemberType=false
 """The event log on a nats-server that is killed, and consumers that die: what only the real one can show."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import nats
 import pytest
 
-from chassis.log import Message
-from chassis.messaging import Connection, Log
+from chassis.log import Message, RawMessage
+from chassis.messaging import WRONG_LAST_SEQUENCE, Connection, Log
 from contracts.fact import Producer
 from contracts.mint import Completed
 from contracts.streams import MINT, Consumer
@@ -89,3 +92,37 @@ async def test_publishing_and_reading_go_on_after_a_killed_server(server: Child,
             assert await waiting == 2
             assert (await anext(reader)).sequence == 2
             assert await log.last(Completed, operation=UUID(int=1)) is not None
+
+
+async def test_publishes_of_one_moment_are_one_batch(server: Child) -> None:
+    """One atomic batch, one fsync: the server says of every stored message which batch it came in."""
+    async with Log.session(connection(server)) as log:
+        await log.declare(consumers=(CONSUMER,))
+        await asyncio.gather(*(log.publish(completed(number), cause=None) for number in range(1, 51)))
+        messages = [message async for message in first(log, 50)]
+        assert len({message.headers["Nats-Batch-Id"] for message in messages}) == 1
+
+
+async def test_a_batch_is_judged_when_it_is_committed(server: Child) -> None:
+    """What is stored between a batch's first message and its commit counts: the server's promise that we build on."""
+    client = await nats.connect(server.addresses["nats"])
+    async with Log.session(connection(server)) as log:
+        await log.declare(consumers=(CONSUMER,))
+        subject, expected = completed(1).subject(), {"Nats-Expected-Last-Subject-Sequence": "0"}
+        batch = {"Nats-Batch-Id": "b", **expected}
+        await client.publish(subject, b"{}", headers={**batch, "Nats-Batch-Sequence": "1"})
+        await client.flush()
+        await log.publish(completed(1), cause=None, expected_sequence=0)
+        other = completed(2).subject()
+        answer = await client.request(
+            other, b"{}", headers={**batch, "Nats-Batch-Sequence": "2", "Nats-Batch-Commit": "1"}
+        )
+        assert json.loads(answer.data)["error"]["err_code"] == WRONG_LAST_SEQUENCE
+        assert await log.last_sequence(MINT) == 1
+    await client.close()
+
+
+async def first(log: Log, count: int) -> AsyncIterator[RawMessage]:
+    messages = log.read(MINT, after=0)
+    for _ in range(count):
+        yield await anext(messages)
