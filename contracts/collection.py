@@ -63,6 +63,8 @@ class CollectionPinned(Fact, frozen=True, kw_only=True):
     collection: UUID
     uri: str
     image_uri: str | None = None
+    retrieved_from: str | None = None
+    """The IPFS gateway through which the content was fetched and verified after pinning; None: not checked."""
 
 
 class CollectionSigned(Fact, frozen=True, kw_only=True):

@@ -142,6 +142,8 @@ class Pinned(Fact, frozen=True, kw_only=True):
     items: tuple[PinnedItem, ...]
     not_before: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     """The chunk is not minted earlier: the request's time and `delay_between_batches_ms` for every chunk before it."""
+    retrieved_from: str | None = None
+    """The IPFS gateway through which the content was fetched and verified after pinning; None: not checked."""
 
 
 class ItemFailure(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from contracts import collection, dead, mint
+from contracts import collection, content, dead, mint, upload
 from contracts.fact import Event, Fact
-from contracts.streams import COLLECTION, DEAD, MINT, Stream
+from contracts.streams import COLLECTION, CONTENT, DEAD, MINT, Stream
 
 PUBLISHERS: Mapping[type[Fact], tuple[str, ...]] = {
     mint.Requested: ("gateway",),
@@ -27,13 +27,26 @@ PUBLISHERS: Mapping[type[Fact], tuple[str, ...]] = {
     collection.CollectionCreated: ("minter",),
     collection.CollectionFailed: ("ipfs", "minter"),
     collection.CollectionCounted: ("indexer",),
+    upload.UploadRequested: ("gateway",),
+    upload.UploadPinned: ("ipfs",),
+    upload.UploadFailed: ("ipfs",),
+    content.AuditStarted: ("ipfs",),
+    content.AuditEnded: ("ipfs",),
+    content.Vanished: ("ipfs",),
+    content.Restored: ("ipfs",),
     dead.DeadLetter: ("ipfs", "minter"),
 }
 """Every fact, and the services that may say it."""
 
 FACTS: tuple[type[Fact], ...] = tuple(PUBLISHERS)
 
-_STREAM_BY_NOUN: dict[str, Stream] = {"mint": MINT, "collection": COLLECTION, "dead": DEAD}
+_STREAM_BY_NOUN: dict[str, Stream] = {
+    "mint": MINT,
+    "collection": COLLECTION,
+    "upload": CONTENT,
+    "content": CONTENT,
+    "dead": DEAD,
+}
 _BY_TYPE: dict[str, type[Fact]] = {fact.type(): fact for fact in FACTS}
 _DECODERS: dict[str, msgspec.json.Decoder[Event[Any]]] = {
     fact.type(): msgspec.json.Decoder(Event[fact]) for fact in FACTS

@@ -7,6 +7,7 @@ import msgspec
 
 from contracts.collection import CollectionPinned, CollectionRequested
 from contracts.mint import Confirmed, Pinned, Requested
+from contracts.upload import UploadRequested
 
 DAY = 86_400.0
 HOUR = 3_600.0
@@ -57,13 +58,18 @@ COLLECTION = Stream(
     subjects=("collection.>",),
     description="Every command and fact of every collection.",
 )
+CONTENT = Stream(
+    name="CONTENT",
+    subjects=("upload.>", "content.>"),
+    description="Every command and fact of files uploaded by themselves, and of the audits of what was pinned.",
+)
 DEAD = Stream(
     name="DEAD",
     subjects=("dead.>",),
     description="Messages that a consumer gave up on, with the reason.",
     max_message_bytes=2_097_152,
 )
-STREAMS: tuple[Stream, ...] = (MINT, COLLECTION, DEAD)
+STREAMS: tuple[Stream, ...] = (MINT, COLLECTION, CONTENT, DEAD)
 
 UPLOADS = Bucket(
     name="UPLOADS",
@@ -86,6 +92,13 @@ IPFS_COLLECTION = Consumer(
     filters=(CollectionRequested.pattern(),),
     description="ipfs pins the metadata of every requested collection.",
     max_ack_pending=16,
+)
+IPFS_UPLOAD = Consumer(
+    name="ipfs-upload",
+    stream="CONTENT",
+    filters=(UploadRequested.pattern(),),
+    description="ipfs pins every file that is uploaded by itself.",
+    max_ack_pending=64,
 )
 MINTER_MINT = Consumer(
     name="minter-mint",
@@ -110,6 +123,7 @@ MINTER_COLLECTION = Consumer(
 CONSUMERS: tuple[Consumer, ...] = (
     IPFS_MINT,
     IPFS_COLLECTION,
+    IPFS_UPLOAD,
     MINTER_MINT,
     MINTER_FINALITY,
     MINTER_COLLECTION,

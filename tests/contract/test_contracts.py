@@ -3,6 +3,7 @@
 import json
 import subprocess
 from pathlib import Path
+from typing import Any, cast
 
 import jsonschema
 import pytest
@@ -27,6 +28,26 @@ def test_golden_bytes_are_written_and_read(sample: Fact) -> None:
     recorded = golden(sample).read_bytes().rstrip(b"\n")
     assert registry.decode(sample.subject(), recorded) == event(sample)
     assert registry.encode(event(sample)) == recorded
+
+
+@pytest.mark.parametrize("earlier", sorted((GOLDEN / "earlier").glob("*.json")), ids=lambda path: path.stem)
+def test_bytes_written_before_a_field_was_added_are_read(earlier: Path) -> None:
+    sample = next(each for each in SAMPLES if earlier.stem.startswith(each.type()))
+    read = registry.decode(sample.subject(), earlier.read_bytes())
+    assert holds(json.loads(registry.encode(read)), json.loads(earlier.read_bytes()))
+
+
+def holds(newer: Any, older: Any) -> bool:
+    """Return whether everything that the older JSON says is in the newer."""
+    match newer, older:
+        case dict(), dict():
+            said = cast("dict[str, Any]", older)
+            return all(key in newer and holds(newer[key], value) for key, value in said.items())
+        case list(), list():
+            pairs = zip(cast("list[Any]", newer), cast("list[Any]", older), strict=True)
+            return all(holds(one, other) for one, other in pairs)
+        case _:
+            return newer == older
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda fact: fact.type())

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from uuid import UUID
 
-from contracts import collection, dead, mint
+from contracts import collection, content, dead, mint, upload
 from contracts.fact import Event, F, Fact, Producer
 
 OPERATION = UUID("0199d1a0-0000-7000-8000-000000000001")
@@ -19,6 +19,7 @@ BLOCKHASH = "LbUiWL3xVV8hTFYBVdbTNrpDo41NKS6o3LHHuDzjfcY"
 SIGNATURE = "2" * 88
 EARLIER_SIGNATURE = "3" * 88
 DIGEST = "ab" * 32
+CID = "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku"
 
 FIRST = mint.Attempt(number=1, signature=EARLIER_SIGNATURE, blockhash=BLOCKHASH, last_valid_block_height=150)
 SECOND = mint.Attempt(number=2, signature=SIGNATURE, blockhash=BLOCKHASH, last_valid_block_height=310)
@@ -130,6 +131,17 @@ SAMPLES: tuple[Fact, ...] = (
     collection.CollectionCounted(
         collection=COLLECTION, minted=8, capacity=16384, has_valid_tree=True, supports_das=True, slot=300
     ),
+    upload.UploadRequested(sha256=DIGEST, cid=CID, content_type="image/png", size=1234, filename="köln 🌇.png"),
+    upload.UploadPinned(
+        sha256=DIGEST, cid=CID, uri=f"ipfs://{CID}", size=1234, retrieved_from="https://gateway.example.com"
+    ),
+    upload.UploadFailed(
+        sha256=DIGEST, code=mint.FailureCode.CONTENT_MISMATCH, reason="Another CID.", cure="Correct CID_PROFILE."
+    ),
+    content.AuditStarted(audit=20447),
+    content.AuditEnded(audit=20447, checked=1000, vanished=2, restored=1),
+    content.Vanished(cid=CID, audit=20447, providers=("kubo", "pinata")),
+    content.Restored(cid=CID, audit=20447, providers=("pinata",), source="kubo"),
     dead.DeadLetter(
         stream="MINT",
         consumer="minter-mint",
