@@ -2,11 +2,13 @@
 //
 //   node tests/js/surfpool.mjs PORTS_FILE [SLOT_MS]
 //
-// The programs of programs/manifest.json are loaded at their real addresses. When everything is there, PORTS_FILE is
-// written: {"rpc": URL, "ws": URL, "pid": process id}. It ends on SIGTERM and SIGINT, and by itself soon after the
-// process that started it has gone. Status 2: wrong usage; 3: the optional npm package is not installed.
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+// The programs of programs/manifest.json are loaded at their real addresses: the deployed ones where they were fetched,
+// else the local stand-ins. When everything is there, PORTS_FILE is written: {"rpc": URL, "ws": URL, "pid": process id}.
+// It ends on SIGTERM and SIGINT, and by itself soon after the process that started it has gone. Status 2: wrong usage;
+// 3: the optional npm package is not installed.
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
 
 // The wrapper package is not published; the platform package holds the native module alone.
 const NATIVE = '@solana/surfpool-linux-x64-gnu/surfpool-sdk.linux-x64-gnu.node';
@@ -37,7 +39,10 @@ for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => process.exi
 const surfnet = Surfnet.startWithConfig({ offline: true, blockProductionMode: 'clock', slotTimeMs });
 const manifest = JSON.parse(readFileSync(new URL('manifest.json', PROGRAMS), 'utf8'));
 for (const [name, { address }] of Object.entries(manifest)) {
-  surfnet.deploy({ programId: address, soPath: new URL(`bin/${name}.so`, PROGRAMS).pathname });
+  const [deployed, standIn] = ['deployed', 'bin'].map((folder) =>
+    fileURLToPath(new URL(`${folder}/${name}.so`, PROGRAMS))
+  );
+  surfnet.deploy({ programId: address, soPath: existsSync(deployed) ? deployed : standIn });
 }
 
 // Written beside and moved, so that no reader finds half a file.
