@@ -1,12 +1,12 @@
-"""The bytes of one dag-pb node that holds a part of a UnixFS file. Used by the importer and the exporter.
+"""The bytes of one dag-pb node: a part of a UnixFS file, or a directory. Used by `importer`, `exporter`, `directory`.
 
 Encoding is canonical (links before data, fields in order), so that a node has one CID. Decoding expects nothing good of
-its input: every length is checked and anything that is not a file raises `DagError`.
+its input: every length is checked and anything unexpected raises `DagError`.
 
 Shapes, from the DAG-PB and UnixFS specifications (protobuf field numbers in brackets):
 `PBNode{ repeated PBLink Links[2]; bytes Data[1] }`, `PBLink{ bytes Hash[1]; string Name[2]; uint64 Tsize[3] }`,
 `Data{ Type[1]; bytes Data[2]; uint64 filesize[3]; repeated uint64 blocksizes[4] }`.
-Not done here: directories, fan-out, mode and mtime (their fields are skipped or refused).
+Not done here: fan-out, mode and mtime (their fields are skipped or refused).
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,9 @@ from unixfs.cid import Cid, CidError
 from unixfs.multibase import decode_varint, encode_varint
 
 _TYPE_RAW = 0
+_TYPE_DIRECTORY = 1
 _TYPE_FILE = 2
+_TYPE_HAMT_SHARD = 5
 _VARINT = 0
 _FIXED64 = 1
 _LENGTH_DELIMITED = 2
@@ -24,13 +26,22 @@ _FIXED32 = 5
 
 
 class DagError(ValueError):
-    """The block is not a node of a UnixFS file. Fatal: the same bytes fail again."""
+    """The block is not the UnixFS node that was expected. Fatal: the same bytes fail again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
     """A link to a child: its CID, and the bytes of the whole sub-graph under it (blocks included)."""
 
+    cid: Cid
+    tsize: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A directory's link to a child by name; `tsize` as in `Link`."""
+
+    name: str
     cid: Cid
     tsize: int
 
@@ -50,51 +61,93 @@ class FileNode:
 
 def encode_leaf(data: bytes) -> bytes:
     """Encode a dag-pb leaf that carries file bytes (used where raw leaves are off)."""
-    return _field(1, _unixfs(data, len(data), ()))
+    return encode_field(1, _unixfs(data, len(data), ()))
 
 
 def encode_parent(links: Sequence[Link], block_sizes: Sequence[int]) -> bytes:
     """Encode an inner node over `links`; `block_sizes` are the file bytes under each of them."""
     encoded_links = b"".join(
-        _field(2, _field(1, bytes(link.cid)) + _field(2, b"") + b"\x18" + encode_varint(link.tsize)) for link in links
+        encode_field(2, encode_field(1, bytes(link.cid)) + encode_field(2, b"") + b"\x18" + encode_varint(link.tsize))
+        for link in links
     )
-    return encoded_links + _field(1, _unixfs(b"", sum(block_sizes), block_sizes))
+    return encoded_links + encode_field(1, _unixfs(b"", sum(block_sizes), block_sizes))
 
 
 def decode_file_node(block: bytes) -> FileNode:
     """Decode a node of a UnixFS file. Raises DagError."""
     try:
-        links: list[Link] = []
-        payload: bytes | None = None
-        for number, value in _fields(block):
-            if number == 2 and isinstance(value, bytes):
-                links.append(_decode_link(value))
-            elif number == 1 and isinstance(value, bytes) and payload is None:
-                payload = value
-            else:
-                raise DagError(f"dag-pb node has an unexpected field {number}")
-        if payload is None:
-            raise DagError("dag-pb node has no data, so it is no UnixFS node")
-        return _decode_unixfs(payload, tuple(links))
+        payload, links = _split(block)
+        return _decode_unixfs(payload, tuple(_decode_link(link) for link in links))
     except DagError:
         raise  # fatal, already named
     except (CidError, ValueError) as error:  # fatal: cut short or malformed
         raise DagError(str(error)) from error
 
 
+def encode_directory(entries: Sequence[Entry]) -> bytes:
+    """Encode a directory node; entries are sorted by the bytes of their names, as the DAG-PB specification asks."""
+    ordered = sorted(entries, key=lambda entry: entry.name.encode())
+    links = b"".join(
+        encode_field(
+            2,
+            encode_field(1, bytes(entry.cid))
+            + encode_field(2, entry.name.encode())
+            + b"\x18"
+            + encode_varint(entry.tsize),
+        )
+        for entry in ordered
+    )
+    return links + encode_field(1, bytes((0x08, _TYPE_DIRECTORY)))
+
+
+def decode_directory(block: bytes) -> tuple[Entry, ...] | None:
+    """Decode a directory node; None when the node is a file's. Raises DagError, for sharded directories too."""
+    try:
+        payload, links = _split(block)
+        kind = next((value for number, value in decode_fields(payload) if number == 1), None)
+        if kind in (_TYPE_FILE, _TYPE_RAW):
+            return None
+        if kind == _TYPE_HAMT_SHARD:
+            raise DagError("sharded directories are not read here")
+        if kind != _TYPE_DIRECTORY:
+            raise DagError(f"UnixFS node of type {kind!r} is neither file nor directory")
+        return tuple(_decode_entry(link) for link in links)
+    except DagError:
+        raise  # fatal, already named
+    except (CidError, ValueError) as error:  # fatal: cut short, malformed, or a name that is not UTF-8
+        raise DagError(str(error)) from error
+
+
+def _split(block: bytes) -> tuple[bytes, list[bytes]]:
+    """Return a node's data and its encoded links. Raises DagError and ValueError."""
+    links: list[bytes] = []
+    payload: bytes | None = None
+    for number, value in decode_fields(block):
+        if number == 2 and isinstance(value, bytes):
+            links.append(value)
+        elif number == 1 and isinstance(value, bytes) and payload is None:
+            payload = value
+        else:
+            raise DagError(f"dag-pb node has an unexpected field {number}")
+    if payload is None:
+        raise DagError("dag-pb node has no data, so it is no UnixFS node")
+    return payload, links
+
+
 def _unixfs(data: bytes, size: int, block_sizes: Sequence[int]) -> bytes:
     encoded = bytes((0x08, _TYPE_FILE))
     if data:
-        encoded += _field(2, data)
+        encoded += encode_field(2, data)
     encoded += b"\x18" + encode_varint(size)
     return encoded + b"".join(b"\x20" + encode_varint(block_size) for block_size in block_sizes)
 
 
-def _field(number: int, value: bytes) -> bytes:
+def encode_field(number: int, value: bytes) -> bytes:
+    """Return a length-delimited protobuf field."""
     return encode_varint(number << 3 | _LENGTH_DELIMITED) + encode_varint(len(value)) + value
 
 
-def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
+def decode_fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
     """Yield protobuf fields: integers for varints, bytes for everything else. Raises ValueError."""
     offset = 0
     while offset < len(data):
@@ -117,18 +170,26 @@ def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
 
 
 def _decode_link(data: bytes) -> Link:
+    entry = _decode_entry(data)
+    return Link(entry.cid, entry.tsize)
+
+
+def _decode_entry(data: bytes) -> Entry:
     cid: Cid | None = None
+    name = b""
     tsize = 0
-    for number, value in _fields(data):
+    for number, value in decode_fields(data):
         if number == 1 and isinstance(value, bytes):
             cid = Cid.from_bytes(value)
+        elif number == 2 and isinstance(value, bytes):
+            name = value
         elif number == 3 and isinstance(value, int):
             tsize = value
-        elif number != 2:
+        else:
             raise DagError(f"dag-pb link has an unexpected field {number}")
     if cid is None:
         raise DagError("dag-pb link has no hash")
-    return Link(cid, tsize)
+    return Entry(name.decode(), cid, tsize)
 
 
 def _decode_unixfs(payload: bytes, links: tuple[Link, ...]) -> FileNode:
@@ -136,7 +197,7 @@ def _decode_unixfs(payload: bytes, links: tuple[Link, ...]) -> FileNode:
     data = b""
     size: int | None = None
     block_sizes: list[int] = []
-    for number, value in _fields(payload):
+    for number, value in decode_fields(payload):
         if number == 1 and isinstance(value, int):
             kind = value
         elif number == 2 and isinstance(value, bytes):

@@ -13,11 +13,12 @@ from urllib.parse import unquote
 from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
 
-from unixfs import Importer, ImportProfile, RootFile
+from unixfs import Cid, Entry, Importer, ImportProfile, RootFile, import_directory
 from unixfs.importer import BlockSink
 
-MAX_PARTS = 64
+MAX_PARTS = 4_096
 MAX_HEADER_BYTES = 8_192
+MAX_PATH_CHARACTERS = 1_024
 
 
 class BadUpload(Exception):
@@ -29,11 +30,16 @@ class UploadTooLarge(BadUpload):
 
 
 @dataclass(frozen=True, slots=True)
-class AddedFile:
-    """One imported file part; `name` is the client's file name, empty if it gave none."""
+class Added:
+    """One imported file or directory; `name` is the client's path of it, empty if it gave none.
+
+    `dag_size` is the bytes of all its blocks.
+    """
 
     name: str
-    root: RootFile
+    cid: Cid
+    dag_size: int
+    directory: bool = False
 
 
 class MultipartImport:
@@ -46,7 +52,7 @@ class MultipartImport:
         sink: BlockSink | None,
         *,
         max_file_bytes: int,
-        on_file: Callable[[AddedFile], None],
+        on_file: Callable[[Added], None],
     ) -> None:
         self._profile = profile
         self._sink = sink
@@ -108,9 +114,9 @@ class MultipartImport:
         self._header_value.clear()
 
     def _headers_end(self) -> None:
-        if self._headers.get_content_type() in ("application/x-directory", "application/symlink"):
-            raise BadUpload("this endpoint adds files only, no directories and no symbolic links")
-        self._importer = Importer(self._profile, self._sink)
+        if self._headers.get_content_type() == "application/symlink":
+            raise BadUpload("this endpoint adds files and directories, no symbolic links")
+        self._importer = Importer(self._profile, None if self._is_directory() else self._sink)
 
     def _part_data(self, data: bytes, start: int, end: int) -> None:
         assert self._importer is not None, "the parser ends the headers before the data"
@@ -121,9 +127,17 @@ class MultipartImport:
 
     def _part_ends(self) -> None:
         assert self._importer is not None, "the parser ends the headers before the part"
-        root = self._importer.finish()
+        root: RootFile = self._importer.finish()
         self._importer = None
-        self._on_file(AddedFile(self._file_name(), root))
+        if self._is_directory():
+            if self._size or not self._file_name():
+                raise BadUpload("a directory part has a name and no content")
+            self._on_file(Added(self._file_name(), root.cid, 0, directory=True))
+        else:
+            self._on_file(Added(self._file_name(), root.cid, root.dag_size))
+
+    def _is_directory(self) -> bool:
+        return self._headers.get_content_type() == "application/x-directory"
 
     def _body_ends(self) -> None:
         self._closed = True
@@ -133,5 +147,37 @@ class MultipartImport:
         parameters = self._headers.get_params(header="content-disposition", failobj=[])
         for name, value in parameters or []:
             if name.lower() == "filename":
-                return unquote(value)[:255]
+                return unquote(value)[:MAX_PATH_CHARACTERS]
         return ""
+
+
+def join_directories(parts: list[Added], profile: ImportProfile, sink: BlockSink | None) -> list[Added]:
+    """Return what the parts add, in Kubo's order: files as they came, each directory after what is in it.
+
+    Directories are those that a part names and those that the paths of files imply. Raises BadUpload for paths that
+    cannot be, ValueError for what `unixfs.import_directory` refuses.
+    """
+    folders: dict[str, list[Added]] = {}
+    files = [part for part in parts if not part.directory]
+    for part in parts:
+        folder = part.name if part.directory else part.name.rpartition("/")[0]
+        while folder and folder not in folders:
+            folders[folder] = []
+            folder = folder.rpartition("/")[0]
+    names = {part.name for part in files}
+    added: list[Added] = []
+    for part in files:
+        added.append(part)
+        if "/" in part.name:
+            folders[part.name.rpartition("/")[0]].append(part)
+    for path in sorted(folders, key=lambda each: (-each.count("/"), each)):
+        if path in names:
+            raise BadUpload(f"{path[:80]!r} is a file and a directory")
+        entries = [Entry(part.name.rpartition("/")[2], part.cid, part.dag_size) for part in folders[path]]
+        root = import_directory(entries, profile, sink)
+        folder = Added(path, root.cid, root.dag_size, directory=True)
+        added.append(folder)
+        parent = path.rpartition("/")[0]
+        if parent:
+            folders[parent].append(folder)
+    return added

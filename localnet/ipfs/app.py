@@ -44,6 +44,7 @@ def create_app(
     commands: dict[str, Callable[[Request], Awaitable[Response]]] = {
         "add": rpc.add,
         "pin/add": rpc.pin_add,
+        "pin/rm": rpc.pin_rm,
         "pin/ls": rpc.pin_ls,
         "block/get": rpc.block_get,
         "block/stat": rpc.block_stat,

@@ -1,21 +1,23 @@
-"""`GET` and `HEAD` of `/ipfs/<cid>`: files out of the store, for browsers, wallets and tests.
+"""`GET` and `HEAD` of `/ipfs/<cid>` and `/ipfs/<cid>/<path>`: files out of the store, for browsers, wallets and tests.
 
 Behaves as the path gateway specification of ipfs/specs asks for what is here: immutable caching, the CID as ETag,
 `X-Ipfs-Path`, one byte range. A text that is no CID is 400, an unknown one 404. Content is other people's: types are
-told by `sniff`, nothing is guessed by the browser and nothing runs. Not done here: directories, other formats.
+told by `sniff`, nothing is guessed by the browser and nothing runs. A directory itself is answered as a list of its
+names; a path that could climb out of it is 400. Not done here: `index.html`, other formats.
 """
 
 import asyncio
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from localnet.ipfs.sniff import HEAD_BYTES, JSON_MAX_BYTES, ContentType, sniff
 from localnet.ipfs.store import BlockCorrupt, BlockMissing, BlockStore
-from unixfs import Cid, CidError, FileReader
+from unixfs import Cid, CidError, Entry, FileReader, NotFoundInDirectory, PathRefused
 from unixfs.dagpb import DagError
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
@@ -50,31 +52,53 @@ class Gateway:
             cid = Cid.parse(text)
         except CidError as error:  # stop: the client's mistake
             return PlainTextResponse(f"invalid path: {error}\n", 400)
-        if rest:
-            return PlainTextResponse(f"no link named {rest[:80]!r} under {cid}: it is a file\n", 404)
         try:
-            reader, content_type = await asyncio.to_thread(self._open, cid)
-        except BlockMissing as error:  # stop: nothing here will fetch it
+            found = await asyncio.to_thread(self._open, cid, rest)
+        except PathRefused as error:  # stop: the client's mistake
+            return PlainTextResponse(f"invalid path: {error}\n", 400)
+        except (BlockMissing, NotFoundInDirectory) as error:  # stop: nothing here will fetch it
             return PlainTextResponse(f"{error}\n", 404)
         except DagError as error:  # stop: a CID of something else than a file
             return PlainTextResponse(f"{cid} is no file: {error}\n", 415)
         except BlockCorrupt as error:  # stop: damaged on disk, never served
             return PlainTextResponse(f"{error}\n", 500)
-        return _respond(request, cid, reader, content_type)
+        return _list(request, cid, found) if isinstance(found, tuple) else _respond(request, path, found)
 
-    def _open(self, cid: Cid) -> tuple[FileReader, ContentType]:
-        reader = self._store.open_file(cid)
+    def _open(self, root: Cid, path: str) -> "Opened | tuple[Entry, ...]":
+        found = self._store.find(root, path.removesuffix("/"))
+        if isinstance(found, tuple):
+            return found
+        if path.endswith("/"):
+            raise NotFoundInDirectory(f"{found} is a file, not a directory")
+        reader = self._store.open_file(found)
         whole = reader.size <= JSON_MAX_BYTES
         head = b"".join(reader.read(0, min(reader.size, JSON_MAX_BYTES if whole else HEAD_BYTES)))
-        return reader, sniff(head, whole=whole)
+        return Opened(found, reader, sniff(head, whole=whole))
 
 
-def _respond(request: Request, cid: Cid, reader: FileReader, content_type: ContentType) -> Response:
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A file that is ready to be served."""
+
+    cid: Cid
+    reader: FileReader
+    content_type: ContentType
+
+
+def _list(request: Request, cid: Cid, entries: tuple[Entry, ...]) -> Response:
+    """Answer with a directory's names, one a line. Made here, so it is not immutable content."""
+    headers = {"X-Ipfs-Path": f"/ipfs/{quote(request.path_params['path'])}", "Cache-Control": "no-cache"}
+    body = "".join(f"{entry.name}\n" for entry in entries) or f"{cid} is empty\n"
+    return PlainTextResponse(body, headers=headers)
+
+
+def _respond(request: Request, path: str, found: Opened) -> Response:
+    cid, reader, content_type = found.cid, found.reader, found.content_type
     etag = f'"{cid}"'
     headers = {
         "ETag": etag,
         "Cache-Control": CACHE_CONTROL,
-        "X-Ipfs-Path": f"/ipfs/{cid}",
+        "X-Ipfs-Path": f"/ipfs/{quote(path)}",
         "Accept-Ranges": "bytes",
     }
     if _names(request.headers.get("if-none-match", ""), etag):

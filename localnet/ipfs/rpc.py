@@ -1,4 +1,4 @@
-"""The part of Kubo's RPC API that Mintstream speaks: add, pin/add, pin/ls, block/get, block/stat, version.
+"""The part of Kubo's RPC API that Mintstream speaks: add, pin/add, pin/rm, pin/ls, block/get, block/stat, version.
 
 Shapes, names and the error body `{"Message", "Code", "Type"}` are those of the Kubo RPC reference (`/api/v0`), so that
 one adapter serves both. As in Kubo, errors of a command are status 500 and errors in the arguments 400, every
@@ -17,7 +17,7 @@ from starlette.datastructures import QueryParams
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from localnet.ipfs.adding import AddedFile, BadUpload, MultipartImport, UploadTooLarge
+from localnet.ipfs.adding import Added, BadUpload, MultipartImport, UploadTooLarge, join_directories
 from localnet.ipfs.store import BlockCorrupt, BlockMissing, BlockStore
 from unixfs import Cid, CidError, ImportProfile
 from unixfs.dagpb import DagError
@@ -42,7 +42,7 @@ class Rpc:
         self._max_file_bytes = max_file_bytes
 
     async def add(self, request: Request) -> Response:
-        """Import every file part of the body; answer one JSON line for each, once its blocks are on the disk."""
+        """Import the parts; answer a JSON line for each file and directory once the disk has the blocks of all."""
         try:
             profile = import_profile(request.query_params)
             pin = boolean(request.query_params, "pin", default=True)
@@ -50,32 +50,42 @@ class Rpc:
             boundary = multipart_boundary(request.headers.get("content-type", ""))
         except BadArgument as error:  # stop: the client's mistake
             return failure(400, str(error), code=1)
-        added: list[AddedFile] = []
+        parts: list[Added] = []
+        sink = None if only_hash else self._store.put
         upload = MultipartImport(
             boundary,
             profile,
-            None if only_hash else self._store.put,
+            sink,
             max_file_bytes=self._max_file_bytes,
-            on_file=added.append,
+            on_file=parts.append,
         )
         try:
             await feed(request, upload.update)
             upload.finish()
+            added = await asyncio.to_thread(join_directories, parts, profile, sink)
             if pin and not only_hash:
-                for file in added:
-                    await asyncio.to_thread(self._store.pin, file.root.cid)
+                for each in added:
+                    if "/" not in each.name:  # what is in a directory is kept by the directory's pin
+                        await asyncio.to_thread(self._store.pin, each.cid)
         except UploadTooLarge as error:  # stop: the client's mistake
             return failure(413, str(error))
-        except BadUpload as error:  # stop: the client's mistake
+        except (
+            BadUpload,
+            ValueError,
+        ) as error:  # stop: the client's mistake; ValueError speaks of names in directories
             return failure(400, str(error), code=1)
         except ClientDisconnect:  # stop: nobody reads the answer; unpinned blocks stay, the next add finds them
             return Response(status_code=400)
-        lines = [json.dumps(self._added_line(file), separators=(",", ":")) for file in added]
+        lines = [json.dumps(self._added_line(each), separators=(",", ":")) for each in added]
         return Response("\n".join(lines) + "\n", media_type="application/json")
 
     async def pin_add(self, request: Request) -> Response:
         """Pin a graph that is stored here already."""
         return await self._with_cid(request, self._pin_add)
+
+    async def pin_rm(self, request: Request) -> Response:
+        """Unpin; the blocks stay."""
+        return await self._with_cid(request, self._pin_rm)
 
     async def pin_ls(self, request: Request) -> Response:
         """Tell whether one CID is pinned (`arg`), or list all pins."""
@@ -109,6 +119,11 @@ class Rpc:
         self._store.pin_present(cid)
         return JSONResponse({"Pins": [str(cid)]})
 
+    def _pin_rm(self, cid: Cid) -> Response:
+        if not self._store.unpin(cid):
+            return failure(500, "not pinned or pinned indirectly")
+        return JSONResponse({"Pins": [str(cid)]})
+
     def _pin_ls(self, cid: Cid) -> Response:
         if not self._store.is_pinned(cid):
             return failure(500, f"path '{cid}' is not pinned")
@@ -125,9 +140,9 @@ class Rpc:
             return failure(500, str(error))
 
     @staticmethod
-    def _added_line(file: AddedFile) -> dict[str, str]:
-        cid = str(file.root.cid)
-        return {"Name": file.name or cid, "Hash": cid, "Size": str(file.root.dag_size)}
+    def _added_line(added: Added) -> dict[str, str]:
+        cid = str(added.cid)
+        return {"Name": added.name or cid, "Hash": cid, "Size": str(added.dag_size)}
 
 
 def failure(status: int, message: str, *, code: int = 0) -> Response:

@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from unixfs import Cid, CidError, FileReader
+from unixfs import Cid, CidError, Entry, FileReader, graph_cids, resolve
 from unixfs.multibase import encode_base32
 
 
@@ -93,6 +93,13 @@ class BlockStore:
         """Return a reader of the UnixFS file under `cid`. Raises BlockMissing, BlockCorrupt and DagError."""
         return FileReader(cid, self.get)
 
+    def find(self, root: Cid, path: str) -> Cid | tuple[Entry, ...]:
+        """Follow a path from `root` to a file's CID or a directory's entries.
+
+        Raises BlockMissing, BlockCorrupt, and what `unixfs.resolve` raises.
+        """
+        return resolve(root, path, self.get)
+
     def pin(self, cid: Cid) -> None:
         """Pin a graph whose every block has been put."""
         path = self._pin_path(cid)
@@ -104,9 +111,19 @@ class BlockStore:
 
     def pin_present(self, cid: Cid) -> None:
         """Pin a graph that should be here already. Raises BlockMissing, BlockCorrupt and DagError if it is not."""
-        for member in self.open_file(cid).cids(cid):
+        for member in graph_cids(cid, self.get):
             self.get(member)
         self.pin(cid)
+
+    def unpin(self, cid: Cid) -> bool:
+        """Forget a pin and return whether there was one; the blocks stay, as they do in Kubo until it collects."""
+        path = self._pin_path(cid)
+        try:
+            path.unlink()
+        except FileNotFoundError:  # stop: what is not pinned need not be unpinned
+            return False
+        _sync_folder(path.parent)
+        return True
 
     def is_pinned(self, cid: Cid) -> bool:
         """Tell whether `cid` itself is pinned."""

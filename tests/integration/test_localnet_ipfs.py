@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from tests.support.pinning import PinningEndpoint, pinning_endpoint
+from tests.support.trees import import_tree
 from unixfs import V0, V1, Cid, Codec, ImportProfile, import_bytes
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 2_000
@@ -128,7 +129,7 @@ async def raw_get(endpoint: PinningEndpoint, target: str) -> int:
         ("/ipfs/../../etc/passwd", 400),
         ("/ipfs/..%2f..%2fetc%2fpasswd", 400),
         ("/ipfs/%00", 400),
-        ("/ipfs/{known}/../../etc/passwd", 404),
+        ("/ipfs/{known}/../../etc/passwd", 400),
         ("/ipfs/{known}/x", 404),
         ("/ipfs/{unknown}", 404),
         ("/ipfs/{foreign}", 415),
@@ -182,6 +183,50 @@ async def test_options_that_would_change_the_cid_are_refused(http: httpx.AsyncCl
     response = await http.post("/api/v0/add", params=query, files={"file": b"x"})
     assert response.status_code == 400
     assert response.json()["Type"] == "error"
+
+
+def folder_upload(*files: tuple[str, bytes]) -> list[tuple[str, tuple[str, bytes, str]]]:
+    """Return the parts of a directory's upload, in the form that Kubo's documentation gives."""
+    parts = [(f"metadata%2F{name}", data, "application/octet-stream") for name, data in files]
+    return [("file", part) for part in (("metadata", b"", "application/x-directory"), *parts)]
+
+
+async def test_a_directory_is_added_and_served_by_path(http: httpx.AsyncClient) -> None:
+    files = (("1.json", b'{"name":"One"}'), ("0.json", b'{"name":"Zero"}'))
+    answer = await http.post("/api/v0/add", params=V1_QUERY, files=folder_upload(*files))
+    lines = [json.loads(line) for line in answer.text.splitlines()]
+    root = str(import_tree(dict(files), V1).cid)
+    assert [line["Name"] for line in lines] == ["metadata/1.json", "metadata/0.json", "metadata"]
+    assert lines[-1]["Hash"] == root
+    assert (await http.post("/api/v0/pin/ls")).json() == {"Keys": {root: {"Type": "recursive"}}}
+    found = await http.get(f"/ipfs/{root}/0.json")
+    assert (found.status_code, found.content) == (200, b'{"name":"Zero"}')
+    assert found.headers["content-type"] == "application/json"
+    assert found.headers["x-ipfs-path"] == f"/ipfs/{root}/0.json"
+    assert found.headers["etag"] == f'"{import_bytes(files[1][1]).cid}"'
+    listed = await http.get(f"/ipfs/{root}/")
+    assert (listed.text, listed.headers["cache-control"]) == ("0.json\n1.json\n", "no-cache")
+    assert (await http.get(f"/ipfs/{root}/2.json")).status_code == 404
+    assert (await http.get(f"/ipfs/{root}/0.json/x")).status_code == 404
+    assert (await http.post("/api/v0/pin/add", params={"arg": root})).json() == {"Pins": [root]}
+    assert (await http.post("/api/v0/pin/rm", params={"arg": root})).json() == {"Pins": [root]}
+    assert (await http.post("/api/v0/pin/rm", params={"arg": root})).status_code == 500
+
+
+@pytest.mark.parametrize("target", ["/ipfs/{root}/..%2f..%2fetc", "/ipfs/{root}/%2e%2e/x", "/ipfs/{root}//0.json"])
+async def test_a_path_under_a_directory_does_not_climb(
+    endpoint: PinningEndpoint, http: httpx.AsyncClient, target: str
+) -> None:
+    await http.post("/api/v0/add", params=V1_QUERY, files=folder_upload(("0.json", b"{}")))
+    root = import_tree({"0.json": b"{}"}, V1).cid
+    assert await raw_get(endpoint, target.format(root=root)) == 400
+
+
+@pytest.mark.parametrize("names", [("a", "a"), ("..%2Fa",), ("..",), ("a", "a%2Fb")])
+async def test_directories_that_cannot_be_are_refused(http: httpx.AsyncClient, names: tuple[str, ...]) -> None:
+    answer = await http.post("/api/v0/add", params=V1_QUERY, files=folder_upload(*((name, b"x") for name in names)))
+    assert answer.status_code == 400
+    assert (await http.post("/api/v0/pin/ls")).json() == {"Keys": {}}
 
 
 async def test_uploads_that_are_none(http: httpx.AsyncClient, endpoint: PinningEndpoint) -> None:
