@@ -1,7 +1,9 @@
 """The facts of one collection: asked for, its metadata pinned, its transactions signed, made, counted.
 
-`requested` (gateway) -> `pinned` (ipfs) -> `signed` (minter, one an attempt) -> `created` or `failed` (minter);
-`counted` (indexer) whenever the chain's own counts are seen to have moved.
+`requested` (gateway) -> `pinned` (ipfs) -> `signed` (minter, one an attempt) -> `table_created` and `tree_added`
+(minter, one a tree) -> `created` or `failed` (minter). A collection that is nearly full gets further trees later.
+`counted` (indexer) whenever the chain's own counts are seen to have moved, or when `sync_requested` (gateway) asks for
+them. `updated` (gateway) changes the flags of a created collection; the newest one holds.
 """
 
 from enum import StrEnum
@@ -12,6 +14,9 @@ import msgspec
 
 from contracts.fact import Address, Count, Fact, Index, Lamports, Signature, Slot
 from contracts.mint import Attempt, Image
+
+MAX_TREES = 16
+"""Most trees that one collection has: bounds what one question about its capacity costs."""
 
 
 class Standard(StrEnum):
@@ -46,6 +51,8 @@ class CollectionRequested(Fact, frozen=True, kw_only=True):
     symbol: str
     standard: Standard = Standard.V2
     tree: TreeShape = TreeShape()
+    trees: Annotated[int, msgspec.Meta(ge=1, le=MAX_TREES)] = 1
+    """How many trees of this shape the collection begins with."""
     description: str = ""
     image: Image | None = None
     external_url: str | None = None
@@ -79,6 +86,35 @@ class CollectionSigned(Fact, frozen=True, kw_only=True):
     """The signed wire transaction in base64."""
     fee_payer: Address
     earlier: tuple[Attempt, ...] = ()
+
+
+class CollectionTableCreated(Fact, frozen=True, kw_only=True):
+    """An address lookup table is on chain that holds what every mint into one tree of the collection names."""
+
+    SUBJECT: ClassVar[str] = "collection.table_created.v1.{collection}.{number}"
+
+    collection: UUID
+    number: Index
+    """Which of the collection's trees it is for."""
+    tree_address: Address
+    table_address: Address
+    addresses: tuple[Address, ...]
+    """What the table holds, in its order."""
+    signature: Signature
+    slot: Slot
+
+
+class CollectionTreeAdded(Fact, frozen=True, kw_only=True):
+    """The collection has another tree on chain. Tree 0 is the one in `created`; the others are numbered from 1."""
+
+    SUBJECT: ClassVar[str] = "collection.tree_added.v1.{collection}.{number}"
+
+    collection: UUID
+    number: Annotated[int, msgspec.Meta(ge=1)]
+    tree_address: Address
+    tree: TreeShape
+    signature: Signature
+    slot: Slot
 
 
 class CollectionCreated(Fact, frozen=True, kw_only=True):
@@ -120,15 +156,36 @@ class CollectionFailed(Fact, frozen=True, kw_only=True):
 
 
 class CollectionCounted(Fact, frozen=True, kw_only=True):
-    """What the chain itself says of the collection at one slot; published only when it differs from the last."""
+    """What the chain itself says of the collection at one slot.
+
+    Published only when it differs from the last, or once for a `sync_requested` that is newer than the last.
+    """
 
     SUBJECT: ClassVar[str] = "collection.counted.v1.{collection}"
 
     collection: UUID
     minted: Count
-    """TreeConfig.num_minted."""
+    """TreeConfig.num_minted, over all trees."""
     capacity: Count
-    """TreeConfig.total_mint_capacity."""
+    """TreeConfig.total_mint_capacity, over all trees."""
     has_valid_tree: bool
     supports_das: bool
     slot: Slot
+
+
+class CollectionUpdated(Fact, frozen=True, kw_only=True):
+    """A caller set the flags of a created collection; each message holds all of them."""
+
+    SUBJECT: ClassVar[str] = "collection.updated.v1.{collection}"
+
+    collection: UUID
+    is_public: bool
+    allow_minting: bool
+
+
+class CollectionSyncRequested(Fact, frozen=True, kw_only=True):
+    """A caller wants the chain's own counts of a created collection now; the next `counted` answers."""
+
+    SUBJECT: ClassVar[str] = "collection.sync_requested.v1.{collection}"
+
+    collection: UUID

@@ -1,7 +1,9 @@
 """The facts of one mint operation, in the order in which a reader of the log meets them.
 
-`requested` (gateway) -> `pinned` or `pin_failed` (ipfs, one a chunk) -> `signed` (minter, one a transaction attempt)
--> `confirmed` -> `finalized`, or `failed` -> `completed` (indexer, once every item is settled).
+`requested` (gateway) -> `pinned` or `pin_failed` (ipfs, one a chunk) -> `planned` (minter, one a chunk) -> `signed`
+(minter, one a transaction attempt) -> `confirmed` -> `finalized`, or `failed` -> `completed` (indexer, once every item
+is settled). `cancelled` (gateway) may come at any time: what is not pinned yet ends as `pin_failed`, what is not signed
+yet as `failed`, both with the code `cancelled`; what is signed is followed to its end.
 
 An operation mints *items*: the request's NFTs with their copies expanded, numbered from 0 in request order. A *chunk*
 is `batch_size` consecutive items. A *tx* is one transaction's place within its chunk.
@@ -34,6 +36,7 @@ class FailureCode(StrEnum):
     TREE_AUTHORITY_MISSING = "tree_authority_missing"
     COLLECTION_AUTHORITY_MISSING = "collection_authority_missing"
     PROGRAM_REFUSED = "program_refused"
+    CANCELLED = "cancelled"
 
 
 class Attribute(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -94,6 +97,8 @@ class Requested(Fact, frozen=True, kw_only=True):
     delay_between_batches_ms: Count = 0
     request_sha256: Hash32 | None = None
     """Digest of the request's meaning, by which a repeated idempotency key is told from a misused one."""
+    retry_of: UUID | None = None
+    """The operation whose failed items this one mints anew; its id is derived from that one's."""
 
     @property
     def total(self) -> int:
@@ -117,6 +122,14 @@ class Requested(Fact, frozen=True, kw_only=True):
         """Return the items cut into chunks of `batch_size`, in order."""
         items = list(self.items())
         return [items[start : start + self.batch_size] for start in range(0, len(items), self.batch_size)]
+
+
+class Cancelled(Fact, frozen=True, kw_only=True):
+    """A caller wants no more items of the operation minted. Said once; what was signed before may still land."""
+
+    SUBJECT: ClassVar[str] = "mint.cancelled.v1.{operation}"
+
+    operation: UUID
 
 
 class PinnedItem(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -167,6 +180,33 @@ class PinFailed(Fact, frozen=True, kw_only=True):
     failures: Annotated[tuple[ItemFailure, ...], msgspec.Meta(min_length=1)]
 
 
+class PlannedTransaction(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Items of a chunk that one transaction mints, in this order, into `tree`."""
+
+    tx: Index
+    tree: Address
+    items: Annotated[tuple[Index, ...], msgspec.Meta(min_length=1)]
+    lookup_table: Address | None = None
+    """The address lookup table that the transaction needs to fit into its bytes."""
+    doubtful: bool = False
+    """Simulated for itself before it is signed: its tree is nearly full, or one of its items may be refused."""
+
+
+class Planned(Fact, frozen=True, kw_only=True):
+    """How a chunk's pinned items are packed into transactions: said once, before any of them is signed.
+
+    Published under the chunk's fence, so that there is one plan however many minters there are and however they are
+    set: whoever comes later follows it.
+    """
+
+    SUBJECT: ClassVar[str] = "mint.planned.v1.{operation}.{chunk}"
+
+    operation: UUID
+    chunk: Index
+    collection: UUID
+    transactions: tuple[PlannedTransaction, ...]
+
+
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What identifies one signed transaction and bounds the time in which it can land."""
 
@@ -174,6 +214,11 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     signature: Signature
     blockhash: Address
     last_valid_block_height: Count
+
+
+def chunk_fence(operation: UUID, chunk: int) -> str:
+    """Return the pattern of every fact about a chunk as a whole: pinned, pin_failed, planned."""
+    return f"mint.*.v1.{operation}.{chunk}"
 
 
 def transaction_fence(operation: UUID, chunk: int, tx: int) -> str:
@@ -269,3 +314,4 @@ class Completed(Fact, frozen=True, kw_only=True):
     minted: Count
     failed: Count
     cancelled: Count = 0
+    """Items that ended with the code `cancelled`; not among `failed`."""

@@ -6,7 +6,7 @@ The one list that the services, the embedded stack and the Kubernetes resources 
 import msgspec
 
 from contracts.collection import CollectionPinned, CollectionRequested
-from contracts.mint import Confirmed, Pinned, Requested
+from contracts.mint import Cancelled, Confirmed, Pinned, Requested
 from contracts.upload import UploadRequested
 
 DAY = 86_400.0
@@ -106,6 +106,13 @@ MINTER_MINT = Consumer(
     filters=(Pinned.pattern(),),
     description="minter lands the transactions of every pinned chunk.",
 )
+MINTER_CANCELLED = Consumer(
+    name="minter-cancelled",
+    stream="MINT",
+    filters=(Cancelled.pattern(),),
+    description="minter ends what it has not signed of every cancelled operation.",
+    max_ack_pending=16,
+)
 MINTER_FINALITY = Consumer(
     name="minter-finality",
     stream="MINT",
@@ -125,6 +132,7 @@ CONSUMERS: tuple[Consumer, ...] = (
     IPFS_COLLECTION,
     IPFS_UPLOAD,
     MINTER_MINT,
+    MINTER_CANCELLED,
     MINTER_FINALITY,
     MINTER_COLLECTION,
 )

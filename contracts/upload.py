@@ -1,7 +1,7 @@
 """The facts of one file uploaded by itself (`POST /api/upload/ipfs`); the same bytes are one upload.
 
 `requested` (gateway) -> `pinned` or `failed` (ipfs). The gateway stores the bytes in UPLOADS, computes their CID, and
-says `requested` under `upload_fence` when nothing or `failed` was said last; otherwise it answers from what is there.
+says `requested` under `upload_fence` when nothing or `failed` was said last; otherwise it answers from what is there. `pinned` without a `requested` tells of a mint's image.
 """
 
 from typing import Annotated, ClassVar
@@ -35,7 +35,7 @@ class UploadRequested(Fact, frozen=True, kw_only=True):
 
 
 class UploadPinned(Fact, frozen=True, kw_only=True):
-    """The file is on IPFS under the CID that was asked for."""
+    """These very bytes are on IPFS. Said too of the images of mints, so that their bytes need not be kept or sent again."""
 
     SUBJECT: ClassVar[str] = "upload.pinned.v1.{sha256}"
 
@@ -44,6 +44,7 @@ class UploadPinned(Fact, frozen=True, kw_only=True):
     uri: str
     """`ipfs://` URI of the file."""
     size: Count
+    content_type: str = "application/octet-stream"
     retrieved_from: str | None = None
     """The IPFS gateway through which the content was fetched and verified after pinning; None: not checked."""
 

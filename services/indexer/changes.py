@@ -62,6 +62,14 @@ class MintItem:
 
 
 @dataclass(frozen=True, slots=True)
+class CancelOperation:
+    """A caller wants no more items of the operation minted; the items tell themselves how they end."""
+
+    operation: UUID
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class FailItem:
     """The item can never be minted by its operation. `sequence` is the message's own, in MINT."""
 
@@ -151,6 +159,17 @@ class CreateCollection:
 
 
 @dataclass(frozen=True, slots=True)
+class AddTree:
+    """The collection has another tree on chain, its number `number` from 1; `capacity` in leaves."""
+
+    collection: UUID
+    number: int
+    tree_address: str
+    capacity: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class FailCollection:
     """The collection can never be made as it was asked for."""
 
@@ -173,9 +192,35 @@ class CountCollection:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class FlagCollection:
+    """The collection's flags, as a caller set them."""
+
+    collection: UUID
+    is_public: bool
+    allow_minting: bool
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SyncCollection:
+    """A caller wants the collection counted now."""
+
+    collection: UUID
+    at: datetime
+
+
 ItemChange = PinItem | MintItem | FailItem
-OperationChange = OpenOperation | StartOperation | FinalizeItems | CloseOperation | ItemChange
+OperationChange = OpenOperation | StartOperation | CancelOperation | FinalizeItems | CloseOperation | ItemChange
 CollectionChange = (
-    OpenCollection | PinCollection | TouchCollection | CreateCollection | FailCollection | CountCollection
+    OpenCollection
+    | PinCollection
+    | TouchCollection
+    | CreateCollection
+    | AddTree
+    | FailCollection
+    | CountCollection
+    | FlagCollection
+    | SyncCollection
 )
 RowChange = OperationChange | CollectionChange

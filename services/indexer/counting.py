@@ -1,6 +1,7 @@
 """Publishes `collection.counted`: what the chain itself says of each collection, when it has changed.
 
-One task beside the projectors: after a collection was created, after an operation has ended, and on a slow schedule.
+One task beside the projectors: after a collection was created, after an operation has ended, when a caller asks for it
+(`collection.sync_requested`, which is always answered by a count), and on a slow schedule.
 The numbers reach Postgres only through the log, so a replay gives them too. Two counters cannot overwrite each other: a
 count is published by compare-and-set on the last one, and one that was read from an older slot is dropped.
 """
@@ -13,7 +14,8 @@ from uuid import UUID
 from chassis.clock import Clock
 from chassis.log import EventLog, LogUnavailable, Message, SequenceConflict
 from chassis.telemetry import get_logger
-from contracts.collection import CollectionCounted, CollectionCreated
+from contracts.collection import CollectionCounted, CollectionCreated, CollectionSyncRequested
+from contracts.fact import Event, Fact
 from contracts.registry import UndecodableMessage
 from services.indexer.pauses import pause_after
 from services.indexer.ports import (
@@ -24,9 +26,9 @@ from services.indexer.ports import (
     CreatedCollections,
     StoreUnavailable,
 )
-from services.indexer.trees import TreeCount, config_address, count_tree
+from services.indexer.trees import TreeCount, config_address, count_tree, sum_counts
 
-BATCH: Final = 10
+BATCH: Final = 3
 """Collections whose accounts are asked for at once: a tree account with a deep canopy can be a megabyte."""
 _NO_ID: Final = UUID(int=0)
 
@@ -57,6 +59,7 @@ class Counter:
         self._interval = interval
         self._pause = pause
         self._wanted: set[UUID] = set()
+        self._asked: set[UUID] = set()
         self._all_wanted = False
         self._due = asyncio.Event()
 
@@ -65,6 +68,12 @@ class Counter:
         self._wanted.update(collections)
         if self._wanted:
             self._due.set()
+
+    def sync(self, collections: Iterable[UUID]) -> None:
+        """A caller waits for the counts of these collections, also when they have not moved."""
+        asked = frozenset(collections)
+        self._asked |= asked
+        self.wake(asked)
 
     async def run(self) -> None:
         """Count until cancelled."""
@@ -115,11 +124,14 @@ class Counter:
         try:
             last = await self._log.last(CollectionCounted, collection=collection.id)
             cause = await self._log.last(CollectionCreated, collection=collection.id)
+            asked = await self._unanswered(collection.id, last)
         except UndecodableMessage as error:  # stop: nothing can be compared with it; an operator has to look
             _log.error("a count on the log cannot be read", collection=str(collection.id), reason=str(error))
             return
         if max(last.data.slot if last else 0, cause.data.slot if cause else 0) > slot:
-            return  # the node that answered is behind what is already known
+            if asked is None:
+                return  # the node that answered is behind what is already known
+            raise ChainUnavailable(f"the node is at slot {slot}, behind the last count of {collection.id}")
         known = last.data if last else None
         fact = CollectionCounted(
             collection=collection.id,
@@ -129,9 +141,19 @@ class Counter:
             supports_das=await self._supports_das(collection, known),
             slot=slot,
         )
-        if known is not None and _same(fact, known):
-            return
-        await self._say(fact, last, cause)
+        if known is None or asked is not None or not _same(fact, known):
+            reason = asked or cause
+            await self._say(fact, last, reason.event if reason else None)
+        self._asked.discard(collection.id)
+
+    async def _unanswered(
+        self, collection: UUID, last: Message[CollectionCounted] | None
+    ) -> Message[CollectionSyncRequested] | None:
+        """Return the newest request for a count, if the last count is older."""
+        if collection not in self._asked:
+            return None
+        asked = await self._log.last(CollectionSyncRequested, collection=collection)
+        return asked if asked and asked.sequence > (last.sequence if last else 0) else None
 
     async def _supports_das(self, collection: CreatedCollection, known: CollectionCounted | None) -> bool:
         try:
@@ -145,11 +167,11 @@ class Counter:
         self,
         fact: CollectionCounted,
         last: Message[CollectionCounted] | None,
-        cause: Message[CollectionCreated] | None,
+        cause: Event[Fact] | None,
     ) -> None:
         expected = last.sequence if last else 0
         try:
-            await self._log.publish(fact, cause=cause.event if cause else None, expected_sequence=expected)
+            await self._log.publish(fact, cause=cause, expected_sequence=expected)
         except SequenceConflict:  # stop: another counter has just said it
             return
         _log.info(
@@ -166,18 +188,23 @@ class Counter:
 def _addresses(collections: Sequence[CreatedCollection]) -> list[str]:
     addresses: list[str] = []
     for collection in collections:
-        config = config_address(collection.tree_address)
-        if config is not None:
-            addresses += (config, collection.tree_address)
+        for tree in collection.trees:
+            config = config_address(tree)
+            if config is not None:
+                addresses += (config, tree)
     return addresses
 
 
 def _count(collection: CreatedCollection, accounts: Accounts) -> TreeCount:
-    config = config_address(collection.tree_address)
+    return sum_counts([_count_tree(collection.standard, tree, accounts) for tree in collection.trees])
+
+
+def _count_tree(standard: str, tree: str, accounts: Accounts) -> TreeCount:
+    config = config_address(tree)
     if config is None:
         return TreeCount(None, None, valid=False)
     found = accounts.by_address
-    return count_tree(collection.standard, found.get(config), found.get(collection.tree_address))
+    return count_tree(standard, found.get(config), found.get(tree))
 
 
 def _same(one: CollectionCounted, other: CollectionCounted) -> bool:

@@ -36,6 +36,8 @@ class Committed:
     to_count: frozenset[UUID] = frozenset()
     """Collections whose numbers on chain have moved."""
     parked: Sequence[Entry] = ()
+    to_sync: frozenset[UUID] = frozenset()
+    """Collections that a caller wants counted."""
 
 
 class Store(Protocol):
@@ -78,13 +80,19 @@ class SettledOperations(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CreatedCollection:
-    """A collection on chain. `capacity` is the last known one, in leaves."""
+    """A collection on chain. `capacity` is the last known one, in leaves; `more_trees` follow on the first one."""
 
     id: UUID
     standard: str
     tree_address: str
     collection_address: str
     capacity: int
+    more_trees: tuple[str, ...] = ()
+
+    @property
+    def trees(self) -> tuple[str, ...]:
+        """The addresses of all its trees, the first one first."""
+        return (self.tree_address, *self.more_trees)
 
 
 class CreatedCollections(Protocol):

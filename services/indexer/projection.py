@@ -15,12 +15,15 @@ import msgspec
 from contracts import collection, mint
 from contracts.fact import Event, Fact
 from services.indexer.changes import (
+    AddTree,
+    CancelOperation,
     CloseOperation,
     CountCollection,
     CreateCollection,
     FailCollection,
     FailItem,
     FinalizeItems,
+    FlagCollection,
     MintItem,
     OpenCollection,
     OpenOperation,
@@ -28,6 +31,7 @@ from services.indexer.changes import (
     PinItem,
     RowChange,
     StartOperation,
+    SyncCollection,
     TouchCollection,
 )
 
@@ -42,8 +46,10 @@ _CID = re.compile(r"ipfs://([A-Za-z0-9]+)(?:[/?#].*)?", re.DOTALL)
 
 MintFact = (
     mint.Requested
+    | mint.Cancelled
     | mint.Pinned
     | mint.PinFailed
+    | mint.Planned
     | mint.Signed
     | mint.Confirmed
     | mint.Finalized
@@ -54,9 +60,13 @@ CollectionFact = (
     collection.CollectionRequested
     | collection.CollectionPinned
     | collection.CollectionSigned
+    | collection.CollectionTableCreated
+    | collection.CollectionTreeAdded
     | collection.CollectionCreated
     | collection.CollectionFailed
     | collection.CollectionCounted
+    | collection.CollectionUpdated
+    | collection.CollectionSyncRequested
 )
 
 
@@ -82,12 +92,14 @@ def _project_mint(fact: MintFact, sequence: int, at: datetime) -> list[RowChange
     match fact:
         case mint.Requested():
             return [_opened(fact, at)]
+        case mint.Cancelled():
+            return [CancelOperation(fact.operation, at)]
         case mint.Pinned():
             return [StartOperation(fact.operation, at), *(_pinned(fact, item, at) for item in fact.items)]
         case mint.PinFailed():
             failed = [item for failure in fact.failures for item in _failed(fact, failure, sequence, at)]
             return [StartOperation(fact.operation, at), *failed]
-        case mint.Signed():
+        case mint.Planned() | mint.Signed():
             return [StartOperation(fact.operation, at)]
         case mint.Confirmed():
             minted = (_minted(fact, leaf, sequence, at) for leaf in fact.leaves)
@@ -156,8 +168,10 @@ def _project_collection(fact: CollectionFact, at: datetime) -> list[RowChange]:
             return [_collection_opened(fact, at)]
         case collection.CollectionPinned():
             return [PinCollection(fact.collection, clean_text(fact.uri), _clean_optional(fact.image_uri), at)]
-        case collection.CollectionSigned():
+        case collection.CollectionSigned() | collection.CollectionTableCreated():
             return [TouchCollection(fact.collection, at)]
+        case collection.CollectionTreeAdded():
+            return [AddTree(fact.collection, fact.number, fact.tree_address, fact.tree.capacity, at)]
         case collection.CollectionCreated():
             return [_collection_created(fact, at)]
         case collection.CollectionFailed():
@@ -174,6 +188,10 @@ def _project_collection(fact: CollectionFact, at: datetime) -> list[RowChange]:
                     at=at,
                 )
             ]
+        case collection.CollectionUpdated():
+            return [FlagCollection(fact.collection, fact.is_public, fact.allow_minting, at)]
+        case collection.CollectionSyncRequested():
+            return [SyncCollection(fact.collection, at)]
         case _:
             assert_never(fact)
 
@@ -187,7 +205,7 @@ def _collection_opened(fact: collection.CollectionRequested, at: datetime) -> Op
         description=clean_text(fact.description),
         image_url=clean_text(fact.image.uri) if isinstance(fact.image, mint.ImageUri) else None,
         external_url=_clean_optional(fact.external_url),
-        capacity=fact.tree.capacity,
+        capacity=fact.tree.capacity * fact.trees,
         seller_fee_basis_points=fact.seller_fee_basis_points,
         is_public=fact.is_public,
         allow_minting=fact.allow_minting,

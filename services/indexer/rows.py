@@ -15,7 +15,10 @@ from datetime import datetime
 from typing import assert_never
 from uuid import UUID
 
+from contracts.mint import FailureCode
 from services.indexer.changes import (
+    AddTree,
+    CancelOperation,
     CloseOperation,
     CollectionChange,
     CountCollection,
@@ -23,6 +26,7 @@ from services.indexer.changes import (
     FailCollection,
     FailItem,
     FinalizeItems,
+    FlagCollection,
     ItemChange,
     MintItem,
     OpenCollection,
@@ -32,6 +36,7 @@ from services.indexer.changes import (
     PinItem,
     RowChange,
     StartOperation,
+    SyncCollection,
     TouchCollection,
 )
 from services.indexer.tables import Collection, Item, Operation
@@ -53,10 +58,14 @@ class Rows:
     changed_operations: set[UUID] = field(default_factory=set[UUID])
     changed_items: set[tuple[UUID, int]] = field(default_factory=set[tuple[UUID, int]])
     changed_collections: set[UUID] = field(default_factory=set[UUID])
+    new_trees: dict[tuple[UUID, int], AddTree] = field(default_factory=dict[tuple[UUID, int], AddTree])
+    """Trees that these changes tell of, by collection and number. A tree never changes."""
     newly_settled: set[UUID] = field(default_factory=set[UUID])
     """Operations whose last item was settled by these changes."""
     to_count: set[UUID] = field(default_factory=set[UUID])
     """Collections whose numbers on chain have moved by what these changes tell."""
+    to_sync: set[UUID] = field(default_factory=set[UUID])
+    """Collections that a caller wants counted."""
 
     def add_item(self, item: Item) -> None:
         """Take in a stored item."""
@@ -100,6 +109,8 @@ class Rows:
                 self._mint(change)
             case FailItem():
                 self._fail(change)
+            case CancelOperation():
+                self._operation(change)
             case FinalizeItems():
                 self._finalize(change)
             case CloseOperation():
@@ -135,10 +146,12 @@ class Rows:
         operation, item = self._operation(change), self._item(change)
         if item.status != "success":
             operation.completed_nfts += 1
-            operation.failed_nfts -= item.status == "failed"
+            cancelled = item.error_code == FailureCode.CANCELLED
+            operation.cancelled_nfts -= item.status == "failed" and cancelled
+            operation.failed_nfts -= item.status == "failed" and not cancelled
         if item.signature != change.signature:
             item.finalized_slot = None
-        item.status = "success"
+        item.status, item.settled_at = "success", change.at
         item.signature, item.asset_id = change.signature, change.asset_id
         item.leaf_index, item.nonce = change.leaf_index, change.nonce
         item.tree_address, item.slot = change.tree_address, change.slot
@@ -149,9 +162,12 @@ class Rows:
         operation, item = self._operation(change), self._item(change)
         if item.status != "pending":
             return
-        operation.failed_nfts += 1
-        operation.first_error = operation.first_error or change.reason
-        item.status = "failed"
+        if change.code == FailureCode.CANCELLED:
+            operation.cancelled_nfts += 1
+        else:
+            operation.failed_nfts += 1
+            operation.first_error = operation.first_error or change.reason
+        item.status, item.settled_at = "failed", change.at
         item.error_code, item.error_message = change.code, change.reason
         self._after_item(operation, change)
 
@@ -195,6 +211,10 @@ class Rows:
             case PinCollection():
                 row.stage = "pinned" if row.stage == "requested" else row.stage
                 row.uri, row.image_url = change.uri, change.image_url or row.image_url
+            case AddTree():
+                # The chain's count takes it in; until then the row's capacity is the earlier one.
+                self.new_trees.setdefault((change.collection, change.number), change)
+                self.to_count.add(change.collection)
             case FailCollection():
                 if row.stage != "created":
                     row.stage, row.error_code, row.error_message = "failed", change.code, change.reason
@@ -202,6 +222,10 @@ class Rows:
                 row.minted, row.capacity = change.minted, change.capacity
                 row.has_valid_tree, row.supports_das = change.has_valid_tree, change.supports_das
                 row.counted_slot = change.slot
+            case FlagCollection():
+                row.is_public, row.allow_minting = change.is_public, change.allow_minting
+            case SyncCollection():
+                self.to_sync.add(change.collection)
             case TouchCollection():
                 pass
             case _:

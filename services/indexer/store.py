@@ -44,7 +44,7 @@ _OPERATION_INSERT: Final = (
 _OPERATION_UPDATE: Final = ("id", *_OPERATION_INSERT[8:])
 _ITEM_UPDATE: Final = (
     "id", "updated_at", "status", "ipfs_uri", "ipfs_hash", "image_uri", "signature", "asset_id", "leaf_index", "nonce",
-    "tree_address", "slot", "finalized_slot", "error_code", "error_message",
+    "tree_address", "slot", "finalized_slot", "error_code", "error_message", "settled_at",
 )  # fmt: skip
 _ITEM_INSERT: Final = ("id", "operation_id", "item_index", "nft_name", "created_at", *_ITEM_UPDATE[1:])
 _COLLECTION: Final = (
@@ -83,6 +83,7 @@ class _Sql(msgspec.Struct, frozen=True):
     insert_items: str
     update_items: str
     put_collections: str
+    put_trees: str
     settled_operations: str
     created_collections: str
 
@@ -121,7 +122,7 @@ class PostgresStore:
                 if isinstance(error, ValueError):
                     raise Refused(str(error)) from error
                 raise
-        return Committed(frozenset(rows.newly_settled), frozenset(rows.to_count), parked)
+        return Committed(frozenset(rows.newly_settled), frozenset(rows.to_count), parked, frozenset(rows.to_sync))
 
     async def settled_operations(self, after: int, limit: int) -> list[SettledOperation]:
         """See `ports.SettledOperations.settled_operations`."""
@@ -148,7 +149,17 @@ class PostgresStore:
         ids = None if among is None else list(among)
         async with self._connection() as connection:
             found = await connection.fetch(self._sql.created_collections, after, limit, ids)
-        return [CreatedCollection(**row) for row in found]
+        return [
+            CreatedCollection(
+                id=row["id"],
+                standard=row["standard"],
+                tree_address=row["tree_address"],
+                collection_address=row["collection_address"],
+                capacity=row["capacity"],
+                more_trees=tuple(row["more_trees"]),
+            )
+            for row in found
+        ]
 
     @asynccontextmanager
     async def _connection(self) -> AsyncGenerator[Connection, None]:
@@ -202,6 +213,13 @@ class PostgresStore:
             if changed:
                 arrays = [[_value(row, column) for row in changed] for column in columns]
                 await connection.execute(statement, *arrays)
+        if rows.new_trees:
+            trees = _columns(
+                rows.new_trees.values(),
+                lambda tree: (tree.collection, tree.number, tree.tree_address, tree.capacity, tree.at),
+                5,
+            )
+            await connection.execute(self._sql.put_trees, *trees)
 
 
 def _split(rows: Iterable[T], new: Set[UUID], operation: str) -> tuple[list[T], list[T]]:

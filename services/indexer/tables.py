@@ -65,6 +65,7 @@ class Item:
     finalized_slot: int | None = None
     error_code: str | None = None
     error_message: str | None = None
+    settled_at: datetime | None = None
 
     @property
     def id(self) -> UUID:

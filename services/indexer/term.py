@@ -68,6 +68,7 @@ class Term:
         if committed.settled:
             self._closer.wake()
         self._counter.wake(committed.to_count)
+        self._counter.sync(committed.to_sync)
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -4,6 +4,7 @@ Used by the counter. A tree is valid when both its accounts are there, belong to
 standard, can be read, and agree with each other.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from solders.pubkey import Pubkey
@@ -41,6 +42,18 @@ def count_tree(standard: str, config: Account | None, tree: Account | None) -> T
         return TreeCount(None, None, valid=False)
     valid = parsed.num_minted <= parsed.total_mint_capacity and _holds(standard, tree, parsed)
     return TreeCount(parsed.num_minted, parsed.total_mint_capacity, valid)
+
+
+def sum_counts(counts: Sequence[TreeCount]) -> TreeCount:
+    """Return what the trees of one collection hold together.
+
+    Unknown when one of them cannot be read: a sum that leaves a tree out would count backwards.
+    """
+    minted = [count.minted for count in counts if count.minted is not None]
+    capacities = [count.capacity for count in counts if count.capacity is not None]
+    if len(minted) != len(counts) or len(capacities) != len(counts):
+        return TreeCount(None, None, valid=False)
+    return TreeCount(sum(minted), sum(capacities), all(count.valid for count in counts))
 
 
 def _config(account: Account | None) -> TreeConfig | None:

@@ -14,7 +14,7 @@ from chassis.images import ImageRefused
 from chassis.log import InvalidEvent
 from contracts.collection import CollectionFailed, CollectionPinned, CollectionRequested
 from contracts.fact import Event, Fact
-from contracts.mint import FailureCode, Item, ItemFailure, PinFailed, Pinned, PinnedItem, Requested
+from contracts.mint import FailureCode, Item, ItemFailure, PinFailed, Pinned, PinnedItem, Planned, Requested
 from services.ipfs.ports import ContentMismatch, PinRefused
 
 
@@ -50,10 +50,11 @@ COLLECTION_NOT_FOUND = Refusal(
     "Make the collection first, then send the mint again.",
 )
 
-
-def chunk_fence(operation: UUID, chunk: int) -> str:
-    """Return the pattern of every fact about a chunk as a whole: pinned and pin_failed."""
-    return f"mint.*.v1.{operation}.{chunk}"
+CANCELLED = Refusal(
+    FailureCode.CANCELLED,
+    "The operation was cancelled before this NFT was pinned.",
+    "Send the mint again if it is wanted after all.",
+)
 
 
 def collection_fence(collection: UUID) -> str:
@@ -75,7 +76,7 @@ class ChunkState:
         match newest:
             case None:
                 return cls()
-            case Pinned():
+            case Pinned() | Planned():
                 return cls(sequence, pinned=True)
             case PinFailed():
                 return cls(sequence, failures=newest.failures)

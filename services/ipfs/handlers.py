@@ -12,14 +12,14 @@ from chassis.delivery import backoff
 from chassis.log import EventLog, Message, RetryLater, SequenceConflict
 from contracts.collection import CollectionCreated, CollectionRequested
 from contracts.fact import Event
-from contracts.mint import Item, Requested
+from contracts.mint import Cancelled, Item, Requested, chunk_fence
 from contracts.streams import COLLECTION, MINT
 from services.ipfs.content import ContentPinner, Session, Sessions
 from services.ipfs.domain import (
+    CANCELLED,
     COLLECTION_NOT_FOUND,
     ChunkState,
     Outcome,
-    chunk_fence,
     collection_fence,
     conclude,
     conclude_collection,
@@ -84,6 +84,8 @@ class MintContent:
         self, request: Requested, items: Sequence[Item], collection: CollectionCreated | None, session: Session
     ) -> dict[int, Outcome]:
         positions = {item.nft for item in items}
+        if await self._log.last(Cancelled, operation=request.operation):
+            return dict.fromkeys(positions, CANCELLED)
         if collection is None:
             return dict.fromkeys(positions, COLLECTION_NOT_FOUND)
         return await self._pinner.place_nfts(request, sorted(positions), collection, session)

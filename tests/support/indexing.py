@@ -21,6 +21,7 @@ from contracts.collection import (
     CollectionFailed,
     CollectionPinned,
     CollectionRequested,
+    CollectionTreeAdded,
     Standard,
     TreeShape,
 )
@@ -224,6 +225,18 @@ def collection_failed(collection: UUID) -> CollectionFailed:
     return CollectionFailed(collection=collection, code="insufficient_funds", reason="the wallet is empty")
 
 
+def tree_added(collection: UUID, number: int) -> CollectionTreeAdded:
+    """Another tree of the collection on chain."""
+    return CollectionTreeAdded(
+        collection=collection,
+        number=number,
+        tree_address=address("tree", collection, number),
+        tree=TreeShape(max_depth=3, max_buffer_size=8),
+        signature=signature("tree", collection, number),
+        slot=55,
+    )
+
+
 def counted(collection: UUID, minted: int, capacity: int = 8, slot: int = 60) -> CollectionCounted:
     """The chain's numbers."""
     return CollectionCounted(
@@ -302,6 +315,8 @@ def collection_history(seed: int, collections: int = 4) -> History:
             history.say(collection_failed(collection))
         if random.random() < 0.8:
             history.say(collection_created(collection, allow_minting=random.random() < 0.8))
+        for number in range(1, random.randint(1, 3)):
+            history.say(tree_added(collection, number))
         for minted in range(random.randint(0, 3)):
             history.say(counted(collection, minted * 4, slot=60 + minted))
     return history

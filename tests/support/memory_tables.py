@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from chassis.log import RawMessage
+from services.indexer.changes import AddTree
 from services.indexer.entries import Entry, fold
 from services.indexer.keys import Keys
 from services.indexer.ports import Committed, CreatedCollection, Fenced, Refused, SettledOperation
@@ -23,6 +24,7 @@ class MemoryTables:
     operations: dict[UUID, Operation] = field(default_factory=dict[UUID, Operation])
     items: dict[tuple[UUID, int], Item] = field(default_factory=dict[tuple[UUID, int], Item])
     collections: dict[UUID, Collection] = field(default_factory=dict[UUID, Collection])
+    trees: dict[tuple[UUID, int], AddTree] = field(default_factory=dict[tuple[UUID, int], AddTree])
     log: dict[tuple[str, int], RawMessage] = field(default_factory=dict[tuple[str, int], RawMessage])
     parked: dict[tuple[str, int], str] = field(default_factory=dict[tuple[str, int], str])
     watermarks: dict[str, int] = field(default_factory=lambda: {"MINT": 0, "COLLECTION": 0})
@@ -46,10 +48,13 @@ class MemoryTables:
         self.operations |= {key: rows.operations[key] for key in rows.changed_operations}
         self.items |= {(key, index): rows.items[key][index] for key, index in rows.changed_items}
         self.collections |= {key: rows.collections[key] for key in rows.changed_collections}
+        self.trees = rows.new_trees | self.trees
         self.log |= {(stream, entry.raw.sequence): entry.raw for entry in entries}
         self.parked |= {(stream, entry.raw.sequence): entry.parked or "" for entry in parked}
         self.watermarks[stream] = entries[-1].raw.sequence
-        return Committed(frozenset(rows.newly_settled), frozenset(rows.to_count), parked)
+        return Committed(
+            frozenset(rows.newly_settled), frozenset(rows.to_count), parked, frozenset(rows.to_sync)
+        )
 
     def _load(self, keys: Keys) -> Rows:
         """Copies of exactly the rows that the keys name: what is not asked for is not there."""
@@ -84,7 +89,14 @@ class MemoryTables:
     ) -> list[CreatedCollection]:
         """See `ports.CreatedCollections.created_collections`."""
         found = [
-            CreatedCollection(row.id, row.standard, row.tree_address, row.collection_address, row.capacity)
+            CreatedCollection(
+                row.id,
+                row.standard,
+                row.tree_address,
+                row.collection_address,
+                row.capacity,
+                tuple(tree.tree_address for key, tree in sorted(self.trees.items()) if key[0] == row.id),
+            )
             for row in sorted(self.collections.values(), key=lambda row: row.id)
             if row.tree_address is not None
             and row.collection_address is not None

@@ -48,6 +48,7 @@ REQUESTED = mint.Requested(
     batch_size=2,
     delay_between_batches_ms=250,
     request_sha256=DIGEST,
+    retry_of=CAUSE_ID,
 )
 PINNED = mint.Pinned(
     operation=OPERATION,
@@ -59,6 +60,15 @@ PINNED = mint.Pinned(
         mint.PinnedItem(index=1, name="Köln #1", symbol="KLN", uri="ipfs://bafkreib", image_uri="ipfs://bafkreia"),
     ),
     not_before=TIME,
+)
+PLANNED = mint.Planned(
+    operation=OPERATION,
+    chunk=0,
+    collection=COLLECTION,
+    transactions=(
+        mint.PlannedTransaction(tx=0, tree=TREE, items=(0,), lookup_table=ASSET),
+        mint.PlannedTransaction(tx=1, tree=TREE, items=(1,), doubtful=True),
+    ),
 )
 SIGNED = mint.Signed(
     operation=OPERATION,
@@ -95,6 +105,7 @@ COLLECTION_REQUESTED = collection.CollectionRequested(
     external_url="https://example.com",
     seller_fee_basis_points=250,
     is_public=True,
+    trees=2,
 )
 COLLECTION_CREATED = collection.CollectionCreated(
     collection=COLLECTION,
@@ -115,7 +126,9 @@ COLLECTION_CREATED = collection.CollectionCreated(
 SAMPLES: tuple[Fact, ...] = (
     REQUESTED,
     PINNED,
+    mint.Cancelled(operation=OPERATION),
     mint.PinFailed(operation=OPERATION, chunk=1, failures=(FAILURE,)),
+    PLANNED,
     SIGNED,
     CONFIRMED,
     mint.Finalized(operation=OPERATION, chunk=0, tx=1, signature=SIGNATURE, slot=204),
@@ -126,14 +139,38 @@ SAMPLES: tuple[Fact, ...] = (
     collection.CollectionSigned(
         collection=COLLECTION, tx=0, attempt=FIRST, transaction="AQID", fee_payer=WALLET, earlier=()
     ),
+    collection.CollectionTableCreated(
+        collection=COLLECTION,
+        number=0,
+        tree_address=TREE,
+        table_address=ASSET,
+        addresses=(TREE, WALLET),
+        signature=SIGNATURE,
+        slot=101,
+    ),
+    collection.CollectionTreeAdded(
+        collection=COLLECTION,
+        number=1,
+        tree_address=TREE,
+        tree=collection.TreeShape(max_depth=14, max_buffer_size=64, canopy_depth=8),
+        signature=SIGNATURE,
+        slot=102,
+    ),
     COLLECTION_CREATED,
     collection.CollectionFailed(collection=COLLECTION, code="program_refused", reason="No.", cure="Ask again."),
     collection.CollectionCounted(
         collection=COLLECTION, minted=8, capacity=16384, has_valid_tree=True, supports_das=True, slot=300
     ),
+    collection.CollectionUpdated(collection=COLLECTION, is_public=True, allow_minting=False),
+    collection.CollectionSyncRequested(collection=COLLECTION),
     upload.UploadRequested(sha256=DIGEST, cid=CID, content_type="image/png", size=1234, filename="köln 🌇.png"),
     upload.UploadPinned(
-        sha256=DIGEST, cid=CID, uri=f"ipfs://{CID}", size=1234, retrieved_from="https://gateway.example.com"
+        sha256=DIGEST,
+        cid=CID,
+        uri=f"ipfs://{CID}",
+        size=1234,
+        content_type="image/png",
+        retrieved_from="https://gateway.example.com",
     ),
     upload.UploadFailed(
         sha256=DIGEST, code=mint.FailureCode.CONTENT_MISMATCH, reason="Another CID.", cure="Correct CID_PROFILE."

@@ -10,6 +10,7 @@ from tests.support.memory_tables import MemoryTables
 
 TABLES: Final = {
     "nft_collections": "id",
+    "collection_trees": "collection_id, number",
     "mint_operations": "id",
     "mint_results": "operation_id, item_index",
     "event_log": "stream, sequence",
@@ -35,6 +36,16 @@ def expected(tables: MemoryTables) -> Dump:
     collections = sorted(tables.collections.values(), key=lambda row: row.id)
     return {
         "nft_collections": [_columns(row) for row in collections],
+        "collection_trees": [
+            {
+                "collection_id": tree.collection,
+                "number": tree.number,
+                "tree_address": tree.tree_address,
+                "capacity": tree.capacity,
+                "added_at": tree.at,
+            }
+            for _, tree in sorted(tables.trees.items())
+        ],
         "mint_operations": [
             _columns(row) | {"transaction_id": str(row.id), "results": [], "created_at": row.start_time}
             for row in operations
@@ -50,7 +61,8 @@ def comparable(rows: Dump) -> Dump:
         row | {name: msgspec.json.decode(row[name]) for name in ("metadata", "results")}
         for row in rows["mint_operations"]
     ]
-    kept = {name: rows[name] for name in ("nft_collections", "mint_operations", "mint_results", "watermarks")}
+    names = ("nft_collections", "collection_trees", "mint_operations", "mint_results", "watermarks")
+    kept = {name: rows[name] for name in names}
     return kept | {"mint_operations": operations}
 
 

@@ -30,12 +30,12 @@ FROM mint_operations WHERE id = ANY($1::uuid[]);
 -- name: load_items
 -- Items by operation and index ($1, $2) or by operation and signature ($3, $4).
 SELECT operation_id, item_index, nft_name, created_at, updated_at, status, ipfs_uri, ipfs_hash, image_uri, signature,
-       asset_id, leaf_index, nonce, tree_address, slot, finalized_slot, error_code, error_message
+       asset_id, leaf_index, nonce, tree_address, slot, finalized_slot, error_code, error_message, settled_at
 FROM mint_results JOIN unnest($1::uuid[], $2::int[]) AS wanted (operation_id, item_index)
      USING (operation_id, item_index)
 UNION ALL
 SELECT operation_id, item_index, nft_name, created_at, updated_at, status, ipfs_uri, ipfs_hash, image_uri, signature,
-       asset_id, leaf_index, nonce, tree_address, slot, finalized_slot, error_code, error_message
+       asset_id, leaf_index, nonce, tree_address, slot, finalized_slot, error_code, error_message, settled_at
 FROM mint_results JOIN unnest($3::uuid[], $4::text[]) AS wanted (operation_id, signature)
      USING (operation_id, signature);
 
@@ -79,10 +79,10 @@ WHERE o.id = row.id;
 -- The items of new operations.
 INSERT INTO mint_results
       (id, operation_id, item_index, nft_name, created_at, updated_at, status, ipfs_uri, ipfs_hash, image_uri,
-       signature, asset_id, leaf_index, nonce, tree_address, slot, finalized_slot, error_code, error_message)
+       signature, asset_id, leaf_index, nonce, tree_address, slot, finalized_slot, error_code, error_message, settled_at)
 SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::text[],
                      $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::int[], $14::bigint[],
-                     $15::text[], $16::bigint[], $17::bigint[], $18::text[], $19::text[]);
+                     $15::text[], $16::bigint[], $17::bigint[], $18::text[], $19::text[], $20::timestamptz[]);
 
 -- name: update_items
 -- The columns of items that messages after the request change.
@@ -90,11 +90,12 @@ UPDATE mint_results AS r SET
        updated_at = row.updated_at, status = row.status, ipfs_uri = row.ipfs_uri, ipfs_hash = row.ipfs_hash,
        image_uri = row.image_uri, signature = row.signature, asset_id = row.asset_id, leaf_index = row.leaf_index,
        nonce = row.nonce, tree_address = row.tree_address, slot = row.slot, finalized_slot = row.finalized_slot,
-       error_code = row.error_code, error_message = row.error_message
+       error_code = row.error_code, error_message = row.error_message, settled_at = row.settled_at
 FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
-            $9::int[], $10::bigint[], $11::text[], $12::bigint[], $13::bigint[], $14::text[], $15::text[])
+            $9::int[], $10::bigint[], $11::text[], $12::bigint[], $13::bigint[], $14::text[], $15::text[],
+            $16::timestamptz[])
   AS row (id, updated_at, status, ipfs_uri, ipfs_hash, image_uri, signature, asset_id, leaf_index, nonce,
-          tree_address, slot, finalized_slot, error_code, error_message)
+          tree_address, slot, finalized_slot, error_code, error_message, settled_at)
 WHERE r.id = row.id;
 
 -- name: put_collections
@@ -117,6 +118,12 @@ ON CONFLICT (id) DO UPDATE SET
        minted = excluded.minted, has_valid_tree = excluded.has_valid_tree, supports_das = excluded.supports_das,
        counted_slot = excluded.counted_slot, error_code = excluded.error_code, error_message = excluded.error_message;
 
+-- name: put_trees
+-- Trees beside the first one of their collection; a tree that is known stays as it is.
+INSERT INTO collection_trees (collection_id, number, tree_address, capacity, added_at)
+SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[], $4::bigint[], $5::timestamptz[])
+ON CONFLICT (collection_id, number) DO NOTHING;
+
 -- name: settled_operations
 -- Operations that are settled and not ended, in the order in which they were settled, after sequence $1 of MINT, each
 -- with the message that settled it.
@@ -127,8 +134,10 @@ WHERE o.settled_sequence > $1 AND o.end_time IS NULL
 ORDER BY o.settled_sequence LIMIT $2;
 
 -- name: created_collections
--- Collections on chain after id $1 in the order of ids; only those in $3 unless it is NULL.
-SELECT id, standard, tree_address, collection_address, capacity
+-- Collections on chain after id $1 in the order of ids; only those in $3 unless it is NULL. `more_trees` are those beside
+-- the first one, by number.
+SELECT id, standard, tree_address, collection_address, capacity,
+       ARRAY(SELECT t.tree_address FROM collection_trees AS t WHERE t.collection_id = id ORDER BY t.number) AS more_trees
 FROM nft_collections
 WHERE stage = 'created' AND id > $1 AND ($3::uuid[] IS NULL OR id = ANY($3::uuid[]))
 ORDER BY id LIMIT $2;
