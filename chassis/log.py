@@ -7,7 +7,7 @@ them without a server, and one behavioural suite runs on both. No I/O here.
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, BinaryIO, Generic, Protocol, TypeVar
 
 from contracts.fact import Event, Fact
 from contracts.streams import Consumer, Stream
@@ -136,6 +136,18 @@ class UploadStore(Protocol):
 
     async def get(self, sha256: str) -> bytes | None:
         """Return the bytes, or None when they are not (or no longer) there."""
+        ...
+
+    async def copy(self, sha256: str, target: BinaryIO) -> int | None:
+        """Write the bytes into `target` as they arrive, without holding them whole; return how many there are.
+
+        None when they are not (or no longer) there. `target` is written from worker threads, one at a time. Raises
+        LogUnavailable, also at the end when the digest is another one: what was written is worthless then.
+        """
+        ...
+
+    async def delete(self, sha256: str) -> None:
+        """Remove the bytes; removing what is not there changes nothing."""
         ...
 
 

@@ -8,11 +8,10 @@ What is not done here: what becomes of a message (`chassis.delivery` decides), a
 
 import asyncio
 import base64
-import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Self, TypeVar, cast
 
 import nats
@@ -29,6 +28,7 @@ from chassis.log import Handler, LogUnavailable, Message, RawMessage, SequenceCo
 from chassis.logs import get_logger
 from chassis.messaging_publish import BatchPublisher
 from chassis.messaging_pull import ConsumerLoop, StreamReader
+from chassis.messaging_uploads import ObjectStoreUploads
 from chassis.settings import ServiceSettings
 from contracts import registry
 from contracts.dead import DeadLetter
@@ -351,55 +351,15 @@ class Log:
 
     # Uploads ---------------------------------------------------------------------------------------------------
 
-    async def uploads(self, bucket: Bucket) -> "ObjectStoreUploads":
+    async def uploads(self, bucket: Bucket) -> ObjectStoreUploads:
         """Return the object store `bucket`; raises LogUnavailable."""
         try:
-            return ObjectStoreUploads(await self._jetstream.object_store(bucket.name), bucket.ttl)
+            return ObjectStoreUploads(
+                await self._jetstream.object_store(bucket.name), bucket.ttl, self._connection.timeout
+            )
         except (TimeoutError, nats.errors.Error) as error:
             raise LogUnavailable(f"cannot open the object store {bucket.name}: {type(error).__name__}") from error
-
-
-class ObjectStoreUploads:
-    """Image bytes in a JetStream object store; implements `chassis.log.UploadStore`."""
-
-    def __init__(self, store: Any, ttl: float) -> None:
-        self._store = store
-        self._ttl = ttl
-
-    async def put(self, sha256: str, data: bytes) -> None:
-        """Keep `data` for at least half of the bucket's time to live.
-
-        Raises LogUnavailable, and ValueError for a wrong digest.
-        """
-        if hashlib.sha256(data).hexdigest() != sha256:
-            raise ValueError("the digest is not the data's")
-        try:
-            if not await self._is_fresh(sha256):
-                await self._store.put(sha256, data)
-        except (TimeoutError, nats.errors.Error) as error:
-            raise LogUnavailable(f"cannot store upload {sha256[:12]}: {type(error).__name__}") from error
-
-    async def _is_fresh(self, sha256: str) -> bool:
-        """Return whether the bytes are there and will be for a while: an old object is about to be removed."""
-        try:
-            info = await self._store.get_info(sha256)
-        except nats.js.errors.NotFoundError:
-            return False
-        age = datetime.now(UTC) - datetime.fromisoformat(info.mtime)
-        return age < timedelta(seconds=self._ttl / 2)
-
-    async def get(self, sha256: str) -> bytes | None:
-        """Return the bytes after checking their digest; None when absent; raises LogUnavailable."""
-        try:
-            found = await self._store.get(sha256)
-        except nats.js.errors.NotFoundError:
-            return None
-        except (TimeoutError, nats.errors.Error) as error:
-            raise LogUnavailable(f"cannot read upload {sha256[:12]}: {type(error).__name__}") from error
-        data = bytes(found.data)
-        if hashlib.sha256(data).hexdigest() != sha256:
-            raise LogUnavailable(f"upload {sha256[:12]} came back with other bytes")
-        return data
+        return ObjectStoreUploads(store, bucket.ttl, self._connection.timeout)
 
 
 def _consumer_config(consumer: Consumer) -> api.ConsumerConfig:

@@ -1,7 +1,8 @@
 """The facts of one file uploaded by itself (`POST /api/upload/ipfs`); the same bytes are one upload.
 
 `requested` (gateway) -> `pinned` or `failed` (ipfs). The gateway stores the bytes in UPLOADS, computes their CID, and
-says `requested` under `upload_fence` when nothing or `failed` was said last; otherwise it answers from what is there. `pinned` without a `requested` tells of a mint's image.
+says `requested` under `upload_fence` when nothing or `failed` was said last; otherwise it answers from what is there.
+`pinned` without a `requested` tells of a mint's image.
 """
 
 from typing import Annotated, ClassVar
@@ -35,7 +36,7 @@ class UploadRequested(Fact, frozen=True, kw_only=True):
 
 
 class UploadPinned(Fact, frozen=True, kw_only=True):
-    """These very bytes are on IPFS. Said too of the images of mints, so that their bytes need not be kept or sent again."""
+    """These very bytes are on IPFS. Said of the images of mints too, whose bytes need not be kept then."""
 
     SUBJECT: ClassVar[str] = "upload.pinned.v1.{sha256}"
 

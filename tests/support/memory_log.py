@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import uuid_utils.compat as uuid_utils
 
@@ -192,6 +192,15 @@ class MemoryUploads:
     async def get(self, sha256: str) -> bytes | None:
         """See `chassis.log.UploadStore.get`."""
         return self.objects.get(sha256)
+
+    async def copy(self, sha256: str, target: BinaryIO) -> int | None:
+        """See `chassis.log.UploadStore.copy`."""
+        data = self.objects.get(sha256)
+        return None if data is None else target.write(data)
+
+    async def delete(self, sha256: str) -> None:
+        """See `chassis.log.UploadStore.delete`."""
+        self.objects.pop(sha256, None)
 
 
 def matches(pattern: str, subject: str) -> bool:

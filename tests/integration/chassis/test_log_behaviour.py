@@ -190,6 +190,23 @@ async def test_uploads_are_kept_by_their_digest(log: AnyLog) -> None:
         await uploads.put("0" * 64, data)
 
 
+async def test_uploads_are_copied_piece_by_piece_and_deleted(log: AnyLog, tmp_path: Path) -> None:
+    uploads = MemoryUploads() if isinstance(log, MemoryLog) else await log.uploads(UPLOADS)
+    data = bytes(range(256)) * 2_000
+    digest = hashlib.sha256(data).hexdigest()
+    await uploads.put(digest, data)
+    with (tmp_path / "copy").open("w+b") as target:
+        assert await uploads.copy(digest, target) == len(data)
+        target.seek(0)
+        assert target.read() == data
+        await uploads.delete(digest)
+        await uploads.delete(digest)
+        assert await uploads.copy(digest, target) is None
+    assert await uploads.get(digest) is None
+    await uploads.put(digest, data)
+    assert await uploads.get(digest) == data
+
+
 def test_the_cap_halts_beyond_its_limit_and_forgets_with_time() -> None:
     cap = BurialCap(limit=2, window=10)
     assert [cap.record(now) for now in (0.0, 1.0, 2.0)] == [False, False, True]
