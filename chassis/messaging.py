@@ -354,9 +354,7 @@ class Log:
     async def uploads(self, bucket: Bucket) -> ObjectStoreUploads:
         """Return the object store `bucket`; raises LogUnavailable."""
         try:
-            return ObjectStoreUploads(
-                await self._jetstream.object_store(bucket.name), bucket.ttl, self._connection.timeout
-            )
+            store = await self._jetstream.object_store(bucket.name)
         except (TimeoutError, nats.errors.Error) as error:
             raise LogUnavailable(f"cannot open the object store {bucket.name}: {type(error).__name__}") from error
         return ObjectStoreUploads(store, bucket.ttl, self._connection.timeout)
