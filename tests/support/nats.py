@@ -30,7 +30,12 @@ class NatsAccounts:
             await self.close()
             self._servers += 1
             self._free = [NatsUser(f"test{i}", "test", f"TEST{i}") for i in range(ACCOUNTS)]
-            options = NatsOptions(data_dir=self._directory / str(self._servers), users=tuple(self._free))
+            options = NatsOptions(
+                data_dir=self._directory / str(self._servers),
+                users=tuple(self._free),
+                # Every account reserves a whole object store; nothing of the sort is ever written.
+                max_file_bytes=2**44,
+            )
             self._child = Child(nats_spec(options))
             await self._child.start()
         assert self._child is not None
