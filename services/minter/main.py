@@ -8,8 +8,9 @@ from chassis.messaging import Connection, Log
 from chassis.settings import load_or_exit
 from chassis.version import VERSION
 from contracts.fact import Producer
-from contracts.streams import MINTER_COLLECTION, MINTER_FINALITY, MINTER_MINT
+from contracts.streams import MINTER_CANCELLED, MINTER_COLLECTION, MINTER_FINALITY, MINTER_MINT
 from services.minter.adapters.solana_rpc import SolanaRpc
+from services.minter.cancelling import Cancelling
 from services.minter.founding import Founding
 from services.minter.lander import Lander
 from services.minter.minting import Minting
@@ -19,6 +20,7 @@ from services.minter.watcher import SignatureWatcher
 
 NAME = "minter"
 COLLECTION_CONCURRENCY = 4
+CANCELLED_CONCURRENCY = 4
 FINALITY_CONCURRENCY = 512
 
 
@@ -37,11 +39,13 @@ async def serve(life: Lifecycle, settings: MinterSettings, signer: Signer) -> No
         micro_lamports=settings.priority_fee_micro_lamports,
     )
     minting = Minting(log, chain, lander, watcher, signer.pubkey, life.clock)
+    cancelling = Cancelling(log)
     founding = Founding(log, chain, lander, signer)
     life.health.add("nats", log.ping)
     life.health.add("solana", chain.check)
     life.spawn("watcher", watcher.run(), background=True)
     life.spawn("mint", log.consume(MINTER_MINT, minting.on_pinned, concurrency=settings.minter_concurrency))
+    life.spawn("cancelled", log.consume(MINTER_CANCELLED, cancelling.on_cancelled, concurrency=CANCELLED_CONCURRENCY))
     life.spawn("finality", log.consume(MINTER_FINALITY, minting.on_confirmed, concurrency=FINALITY_CONCURRENCY))
     life.spawn("collections", log.consume(MINTER_COLLECTION, founding.on_pinned, concurrency=COLLECTION_CONCURRENCY))
     await life.draining.wait()

@@ -18,6 +18,7 @@ from contracts.collection import CollectionCreated
 from contracts.fact import Event, Fact
 from contracts.mint import (
     Attempt,
+    Cancelled,
     Confirmed,
     Failed,
     Finalized,
@@ -28,6 +29,7 @@ from contracts.mint import (
     transaction_fence,
 )
 from contracts.streams import MINT
+from services.minter.cancelling import end_unsigned
 from services.minter.lander import Lander, OnChain, Settled, SignedRecord, wire_bytes
 from services.minter.landing import Commitment, Landed, next_step
 from services.minter.plan import PlannedTransaction, mint_instructions, minted_leaves, transactions
@@ -171,7 +173,11 @@ class Minting:
     async def on_pinned(self, message: Message[Pinned]) -> None:
         """Land every transaction of the chunk; returns when each is confirmed or failed on the log."""
         pinned = message.data
-        if pinned.not_before is not None and (early := (pinned.not_before - self._clock.now()).total_seconds()) > 0:
+        cancelled = await self._log.last(Cancelled, operation=pinned.operation)
+        if cancelled is not None:
+            # What is signed already is followed to its end below; everything else ends here, without any delay.
+            await end_unsigned(self._log, cancelled.event, pinned)
+        elif pinned.not_before is not None and (early := (pinned.not_before - self._clock.now()).total_seconds()) > 0:
             raise RetryLater("the delay between batches has not passed", after=early)
         planned = list(transactions(pinned))
         collection = await self._collection(pinned.collection)

@@ -152,7 +152,7 @@ async def check_tables(
 
 def result_of(row: dict[str, Any]) -> dict[str, Any]:
     """What a row of mint_results says of its item."""
-    left_out = ("id", "operation_id", "created_at", "updated_at", "finalized_slot", "error_code")
+    left_out = ("id", "operation_id", "created_at", "updated_at", "finalized_slot", "error_code", "settled_at")
     return {name: value for name, value in row.items() if name not in left_out}
 
 

@@ -12,7 +12,7 @@ from bubblegum.merkle import TreeConfig
 from bubblegum.programs import BUBBLEGUM
 from chassis.clock import ManualClock
 from chassis.log import LogUnavailable
-from contracts.collection import CollectionCounted, CollectionCreated
+from contracts.collection import CollectionCounted, CollectionCreated, CollectionSyncRequested
 from contracts.streams import COLLECTION
 from services.indexer.counting import BATCH, Counter
 from services.indexer.entries import plan
@@ -204,3 +204,30 @@ async def test_what_was_woken_is_counted_alone_and_again_after_a_failure() -> No
 
 def test_the_model_config_is_laid_out_as_on_chain() -> None:
     assert ModelChain._config(5).data[72:88] == pack("<QQ", 8, 5)  # pyright: ignore[reportPrivateUsage]
+
+
+async def test_whoever_asks_for_a_count_is_answered_once_also_when_nothing_moved(world: World) -> None:
+    counter = world.counter()
+    await counter.count(None)
+    await world.log.publish(CollectionSyncRequested(collection=uid("cats")), cause=None)
+    counter.sync([uid("cats")])
+    await counter.count(frozenset([uid("cats")]))
+    assert world.counts() == [(0, 100), (0, 100)]
+    (asked,) = world.log.messages(CollectionSyncRequested)
+    assert world.log.messages(CollectionCounted)[-1].event.causation_id == asked.event.id
+    counter.sync([uid("cats")])  # as after a restart, when the log is read again
+    await counter.count(frozenset([uid("cats")]))
+    assert len(world.counts()) == 2
+
+
+async def test_a_node_that_is_behind_does_not_answer_whoever_asks(world: World) -> None:
+    counter = world.counter()
+    await counter.count(None)
+    await world.log.publish(CollectionSyncRequested(collection=uid("cats")), cause=None)
+    counter.sync([uid("cats")])
+    world.chain.slot -= 1
+    with pytest.raises(ChainUnavailable, match="behind"):
+        await counter.count(None)
+    world.chain.slot += 1
+    await counter.count(None)
+    assert len(world.counts()) == 2

@@ -8,8 +8,9 @@ import msgspec
 import pytest
 
 from contracts import registry
+from contracts.collection import CollectionUpdated
 from contracts.fact import Event, Fact
-from contracts.mint import MAX_ITEMS, FailureCode, ImageUri, Nft
+from contracts.mint import MAX_ITEMS, Cancelled, FailureCode, ImageUri, ItemFailure, Nft, PinFailed
 from services.indexer.changes import OpenOperation, PinItem
 from services.indexer.entries import Entry, plan
 from services.indexer.projection import Unprojectable, ipfs_hash, project
@@ -313,3 +314,34 @@ async def test_a_collection_that_failed_says_why_unless_it_was_made_after_all() 
 
 def test_every_code_of_a_failure_fits_its_column() -> None:
     assert max(len(code) for code in FailureCode) <= 64
+
+
+async def test_a_cancelled_item_is_no_failed_one() -> None:
+    cancelled = ItemFailure(items=(1, 2), code=FailureCode.CANCELLED, reason="It was cancelled.")
+    tables = await tables_of(
+        requested(OPERATION, 3),
+        Cancelled(operation=OPERATION),
+        confirmed(OPERATION, 0, 0, [0]),
+        PinFailed(operation=OPERATION, chunk=1, failures=(cancelled,)),
+    )
+    row = tables.operations[OPERATION]
+    assert (row.completed_nfts, row.failed_nfts, row.cancelled_nfts) == (1, 0, 2)
+    assert (row.settled, row.settled_sequence, row.error_message) == (3, 4, None)
+    assert (tables.items[OPERATION, 1].status, tables.items[OPERATION, 1].error_code) == ("failed", "cancelled")
+
+
+async def test_an_item_says_when_it_ended() -> None:
+    tables = await tables_of(requested(OPERATION, 2), confirmed(OPERATION, 0, 0, [0]), finalized(OPERATION, 0, 0))
+    assert [tables.items[OPERATION, index].settled_at for index in (0, 1)] == [START + timedelta(seconds=2), None]
+
+
+async def test_the_newest_flags_of_a_collection_hold() -> None:
+    created = collection_created(COLLECTION)
+    row = await collection_after(created, CollectionUpdated(collection=COLLECTION, is_public=True, allow_minting=False))
+    assert (row.is_public, row.allow_minting, row.status) == (True, False, "paused")
+    row = await collection_after(
+        created,
+        CollectionUpdated(collection=COLLECTION, is_public=True, allow_minting=False),
+        CollectionUpdated(collection=COLLECTION, is_public=False, allow_minting=True),
+    )
+    assert (row.is_public, row.allow_minting, row.status) == (False, True, "active")
