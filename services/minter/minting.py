@@ -232,7 +232,8 @@ class Minting:
         step = next_step(attempts, view, since_send=0.0)
         if isinstance(step, Landed) and step.state.commitment is Commitment.FINALIZED:
             await self._finalize(message, step)
-        elif isinstance(step, Landed) or view is None:
+        elif isinstance(step, Landed) or view is None or view.finalized_height is None:
+            # Without a head that fits, a look may have missed what is in a block: that proves no fork.
             raise RetryLater("not final yet", after=FINALITY_RETRY)
         else:
             _logger.error("confirmed transaction dropped by a fork", subject=message.subject)
