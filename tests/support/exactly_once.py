@@ -130,9 +130,10 @@ async def check_tables(
     confirmed = {leaf.item: fact for fact in facts(events, Confirmed) for leaf in fact.leaves}
     pinned = pinned_items(events)
     results = [row for row in rows["mint_results"] if row["operation_id"] == asked.operation]
-    assert [result_of(row) for row in results] == [
-        {
-            "item_index": index,
+    assert [row["item_index"] for row in results] == list(range(asked.count))
+    for row, name in zip(results, asked.names, strict=True):
+        index: int = row["item_index"]
+        expected = {
             "nft_name": name,
             "status": "success",
             "error_message": None,
@@ -146,14 +147,7 @@ async def check_tables(
             "ipfs_hash": pinned[index].uri.removeprefix("ipfs://"),
             "image_uri": pinned[index].image_uri,
         }
-        for index, name in enumerate(asked.names)
-    ]
-
-
-def result_of(row: dict[str, Any]) -> dict[str, Any]:
-    """What a row of mint_results says of its item."""
-    left_out = ("id", "operation_id", "created_at", "updated_at", "finalized_slot", "error_code", "settled_at")
-    return {name: value for name, value in row.items() if name not in left_out}
+        assert {column: row[column] for column in expected} == expected
 
 
 async def projected(live: LiveStack, sequence: int) -> bool:

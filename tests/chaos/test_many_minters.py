@@ -1,0 +1,99 @@
+"""Three minters on one log: killed, stopped for longer than their messages wait, and given each other's work."""
+
+import signal
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from contracts.mint import Completed, Confirmed, Signed
+from localnet.child import Child, ChildSpec, running
+from localnet.stack_specs import stack_stages
+from tests.support.exactly_once import check_exactly_once
+from tests.support.stack import Json, LiveStack, eventually
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+COUNT = 30
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def collection(live: LiveStack) -> Json:
+    return await live.collection()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def others(live: LiveStack, tmp_path: Path) -> AsyncGenerator[tuple[Child, Child]]:
+    """Two more minters beside the stack's own, pulling from the same consumers."""
+    async with AsyncExitStack() as resources:
+        first, second = [
+            await resources.enter_async_context(running(another_minter(live, tmp_path / str(number))))
+            for number in (2, 3)
+        ]
+        for child in (first, second):
+            await eventually(lambda child=child: ready(child), f"minter {child.pid} is ready")
+        yield first, second
+        for child in (first, second):
+            child.kill(signal.SIGCONT)
+
+
+def another_minter(live: LiveStack, directory: Path) -> ChildSpec:
+    """The stack's minter with a log and a ports file of its own."""
+    stages = stack_stages(replace(live.stack.plan, data_dir=directory))
+    return next(spec for stage in stages for spec in stage if spec.name == "minter")
+
+
+async def ready(child: Child) -> bool:
+    async with httpx.AsyncClient() as client:
+        return (await client.get(f"{child.addresses['probe']}/health/ready")).status_code == 200
+
+
+async def test_one_of_three_is_killed(live: LiveStack, collection: Json, others: tuple[Child, Child]) -> None:
+    asked = await live.ask(collection, COUNT, batch_size=2)
+    await live.first(Signed, asked)
+    others[0].kill()
+    await check_exactly_once(live, asked)
+
+
+async def test_two_of_three_are_killed(live: LiveStack, collection: Json, others: tuple[Child, Child]) -> None:
+    asked = await live.ask(collection, COUNT, batch_size=2)
+    await live.first(Signed, asked)
+    others[0].kill()
+    live.stack.kill("minter")
+    await check_exactly_once(live, asked)
+    await live.stack.wait("minter")
+
+
+async def test_a_stopped_minter_wakes_up_when_others_have_done_its_work(
+    live: LiveStack, collection: Json, others: tuple[Child, Child]
+) -> None:
+    asked = await live.ask(collection, COUNT, batch_size=2)
+    await live.first(Signed, asked)
+    # Stopped in the middle of whatever it does: its messages are delivered to the others after their ack wait, and
+    # when it goes on it still believes that the work is its own.
+    others[0].kill(signal.SIGSTOP)
+    await live.first(Completed, asked)
+    others[0].kill(signal.SIGCONT)
+    await eventually(lambda: ready(others[0]), "the stopped minter is itself again")
+    await check_exactly_once(live, asked)
+    again = await live.ask(collection, COUNT, batch_size=2)
+    await check_exactly_once(live, again)
+    await check_exactly_once(live, asked)
+
+
+async def test_a_minter_that_wakes_up_in_the_middle_of_the_others_work(
+    live: LiveStack, collection: Json, others: tuple[Child, Child]
+) -> None:
+    asked = await live.ask(collection, COUNT, batch_size=1)
+    await live.first(Signed, asked)
+    for child in others:
+        child.kill(signal.SIGSTOP)
+    await live.first_of(Confirmed, asked, 5)
+    others[0].kill(signal.SIGCONT)
+    await live.first_of(Confirmed, asked, 15)
+    others[1].kill(signal.SIGCONT)
+    await check_exactly_once(live, asked)
