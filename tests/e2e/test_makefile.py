@@ -14,6 +14,7 @@ pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is no
 
 def make(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     shutil.copy(ROOT / "Makefile", directory)
+    shutil.copytree(ROOT / "requirements", directory / "requirements")
     command = ["make", "--no-print-directory", *arguments]
     return subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
 
