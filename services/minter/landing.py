@@ -51,8 +51,8 @@ class ChainView:
     """What the chain is known to say of some signatures at one moment.
 
     `states` holds the signatures that were found; a signature that was asked for and is not in it was not found.
-    `finalized_height` is a finalized block height that was read *before* the signatures, from a bank not newer than
-    the one that answered for them; None when the two answers do not fit together. `searched` says whether the
+    `finalized_height` is a finalized block height that one node told *before* it answered for the signatures, from a
+    bank not newer than the one that it answered from; None when no node gave such a pair. `searched` says whether the
     signatures were looked for in the whole history or among recent ones only.
     """
 

@@ -9,13 +9,15 @@ from chassis.settings import load_or_exit
 from chassis.version import VERSION
 from contracts.fact import Producer
 from contracts.streams import MINTER_CANCELLED, MINTER_COLLECTION, MINTER_FINALITY, MINTER_MINT
-from services.minter.adapters.solana_rpc import SolanaRpc
+from services.minter.adapters.pool import RpcPool
 from services.minter.cancelling import Cancelling
 from services.minter.founding import Founding
+from services.minter.growing import Growth, TreeMaker
 from services.minter.lander import Lander
 from services.minter.minting import Minting
 from services.minter.settings import MinterSettings
 from services.minter.signer import KeyRefused, Signer
+from services.minter.trees import CollectionTrees
 from services.minter.watcher import SignatureWatcher
 
 NAME = "minter"
@@ -26,7 +28,7 @@ FINALITY_CONCURRENCY = 512
 
 async def serve(life: Lifecycle, settings: MinterSettings, signer: Signer) -> None:
     """Run the minter until it is told to drain."""
-    chain = await life.enter(SolanaRpc.connect(settings.rpc_url.reveal(), life.clock))
+    chain = await life.enter(RpcPool.connect([settings.rpc_url.reveal()], life.clock))
     log = await life.enter(Log.session(Connection.of(settings, Producer(name=NAME, version=VERSION)), life.clock))
     await log.declare()
     watcher = SignatureWatcher(chain, life.clock, settings.status_interval_ms / 1000)
@@ -38,11 +40,15 @@ async def serve(life: Lifecycle, settings: MinterSettings, signer: Signer) -> No
         max_in_flight=settings.minter_max_in_flight,
         micro_lamports=settings.priority_fee_micro_lamports,
     )
-    minting = Minting(log, chain, lander, watcher, signer.pubkey, life.clock)
+    trees = CollectionTrees(log, chain, life.clock)
+    maker = TreeMaker(log, chain, lander, signer, lookup_tables=settings.lookup_tables)
+    growth = Growth(maker, trees, settings.tree_successor_at)
+    minting = Minting(log, chain, lander, watcher, signer.pubkey, life.clock, trees, growth)
     cancelling = Cancelling(log)
-    founding = Founding(log, chain, lander, signer)
+    founding = Founding(log, chain, lander, signer, maker)
     life.health.add("nats", log.ping)
     life.health.add("solana", chain.check)
+    life.spawn("nodes", chain.run(), background=True)
     life.spawn("watcher", watcher.run(), background=True)
     life.spawn("mint", log.consume(MINTER_MINT, minting.on_pinned, concurrency=settings.minter_concurrency))
     life.spawn("cancelled", log.consume(MINTER_CANCELLED, cancelling.on_cancelled, concurrency=CANCELLED_CONCURRENCY))

@@ -33,10 +33,15 @@ class FinalizedHead:
 
 
 @dataclass(frozen=True, slots=True)
-class Statuses:
-    """Signatures that were found, as of a bank at `context_slot`."""
+class Look:
+    """What a look at signatures showed; a signature that was asked for and is not in `found` was not found.
 
-    context_slot: int
+    `head` is a finalized head that one node told before it answered for the signatures, from a bank not newer than the
+    one it answered from: with the history searched, it proves that what was not found is in no block up to there. None
+    when no node gave such a pair of answers, so that nothing is proven.
+    """
+
+    head: FinalizedHead | None
     found: Mapping[str, SignatureState]
 
 
@@ -72,11 +77,14 @@ class Chain(Protocol):
         ...
 
     async def finalized_head(self) -> FinalizedHead:
-        """Return slot and block height of one node's newest finalized block, from a single answer."""
+        """Return slot and block height of a recent finalized block. Says where to look, and proves nothing."""
         ...
 
-    async def statuses(self, signatures: Sequence[str], *, search_history: bool) -> Statuses:
-        """Look up at most 256 signatures, among recent ones or in the whole history."""
+    async def look(self, signatures: Sequence[str], *, search_history: bool) -> Look:
+        """Look up at most 256 signatures, among recent ones or in the whole history.
+
+        Where nodes contradict one another, having landed wins over an error, and either wins over unknown.
+        """
         ...
 
     async def transaction(self, signature: str) -> ConfirmedTransaction | None:
@@ -85,4 +93,19 @@ class Chain(Protocol):
 
     async def minimum_rent(self, size: int) -> int:
         """Return the lamports that make an account of `size` bytes exempt from rent."""
+        ...
+
+    async def accounts(self, addresses: Sequence[str]) -> Sequence[bytes | None]:
+        """Return the data of at most 100 accounts at `confirmed`, in order; None for one that is not there."""
+        ...
+
+
+class FeeMarket(Protocol):
+    """What others paid lately."""
+
+    async def recent_fees(self, addresses: Sequence[str]) -> Sequence[int]:
+        """Return what landing a transaction that writes to all these accounts cost, one number a recent block.
+
+        In micro-lamports a compute unit; at most 128 addresses. Raises ChainUnavailable.
+        """
         ...

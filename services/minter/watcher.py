@@ -13,12 +13,10 @@ from chassis.clock import Clock
 from chassis.logs import get_logger
 from contracts.mint import Attempt
 from services.minter.landing import ChainView, looks_expired
-from services.minter.ports import Chain, ChainUnavailable, FinalizedHead, Statuses
+from services.minter.ports import Chain, ChainUnavailable
 
 MAX_SIGNATURES: Final = 256
 """Most signatures of one getSignatureStatuses call (Solana RPC API)."""
-HEAD_MAX_AGE: Final = 1.0
-"""Seconds for which a finalized head is used again. An older head only delays a proof of expiry."""
 
 _logger = get_logger(__name__)
 
@@ -38,8 +36,6 @@ class SignatureWatcher:
         self._interval = interval
         self._waiting: list[_Request] = []
         self._wake = asyncio.Event()
-        self._head: FinalizedHead | None = None
-        self._head_read_at = float("-inf")
 
     async def view(self, attempts: Sequence[Attempt]) -> ChainView | None:
         """Return what the chain says of these attempts now; None when no node could tell."""
@@ -65,40 +61,32 @@ class SignatureWatcher:
 
     async def _answer(self, requests: Sequence[_Request]) -> None:
         try:
-            head = await self._finalized_head()
+            height = (await self._chain.finalized_head()).block_height
         except ChainUnavailable as error:
-            # Without the head no attempt can be proven expired; whether one landed can still be seen.
+            # Nothing seems expired then; whether something landed can still be seen.
             _logger.warning("finalized head not read", reason=str(error))
-            head = None
-        height = head.block_height if head else None
+            height = None
         recent = [r for r in requests if not any(looks_expired(attempt, height) for attempt in r.attempts)]
         expired = [r for r in requests if r not in recent]
         await asyncio.gather(
-            *(self._look(batch, head, search_history=False) for batch in batches(recent)),
-            *(self._look(batch, head, search_history=True) for batch in batches(expired)),
+            *(self._look(batch, search_history=False) for batch in batches(recent)),
+            *(self._look(batch, search_history=True) for batch in batches(expired)),
         )
 
-    async def _finalized_head(self) -> FinalizedHead:
-        now = self._clock.monotonic()
-        if self._head is None or now - self._head_read_at >= HEAD_MAX_AGE:
-            self._head = await self._chain.finalized_head()
-            self._head_read_at = now
-        return self._head
-
-    async def _look(self, requests: Sequence[_Request], head: FinalizedHead | None, *, search_history: bool) -> None:
+    async def _look(self, requests: Sequence[_Request], *, search_history: bool) -> None:
         signatures = [attempt.signature for request in requests for attempt in request.attempts]
         try:
-            statuses = await self._chain.statuses(signatures, search_history=search_history)
+            look = await self._chain.look(signatures, search_history=search_history)
         except ChainUnavailable as error:
             # Unknown is not failed: these requests are answered with None, and ask again.
             _logger.warning("signatures not read", count=len(signatures), reason=str(error))
             return
-        height = head.block_height if head and fits(head, statuses) else None
+        height = look.head.block_height if look.head else None
         for request in requests:
             if request.answer.done():
                 continue
             wanted = {attempt.signature for attempt in request.attempts}
-            states = {signature: state for signature, state in statuses.found.items() if signature in wanted}
+            states = {signature: state for signature, state in look.found.items() if signature in wanted}
             request.answer.set_result(ChainView(states, height, search_history))
 
 
@@ -107,14 +95,6 @@ def _release(requests: Sequence[_Request]) -> None:
     for request in requests:
         if not request.answer.done():
             request.answer.set_result(None)
-
-
-def fits(head: FinalizedHead, statuses: Statuses) -> bool:
-    """Return whether the bank that answered for the signatures is at least as new as the finalized head.
-
-    Otherwise a node behind the head would prove an attempt expired that it merely has not seen land.
-    """
-    return statuses.context_slot >= head.slot
 
 
 def batches(requests: Sequence[_Request]) -> list[list[_Request]]:

@@ -67,7 +67,7 @@ FOUNDING = [
     ("publish collection.signed", 2),
     ("send", 1),
     ("send", 2),
-    ("statuses", 1),
+    ("look", 1),
     ("transaction", 1),
     ("publish collection.created", 1),
 ]
@@ -80,7 +80,7 @@ MINTING = [
     ("publish mint.signed", 1),
     ("publish mint.signed", ITEMS),
     ("finalized_head", 1),
-    ("statuses", 1),
+    ("look", 1),
     ("send", 1),
     ("send", ITEMS),
     ("transaction", 1),

@@ -20,7 +20,7 @@ from chassis.log import EventLog, Message
 from chassis.messaging import Connection, Log
 from contracts.fact import Event, Fact, Producer
 from contracts.streams import MINTER_COLLECTION, MINTER_FINALITY, MINTER_MINT, Consumer, Stream
-from services.minter.adapters.solana_rpc import SolanaRpc
+from services.minter.adapters.pool import RpcPool
 from services.minter.founding import Founding
 from services.minter.lander import Lander
 from services.minter.minting import Minting
@@ -164,7 +164,7 @@ async def live(world: World, fuse: Fuse, until: Callable[[Log], Awaitable[bool]]
     It watches what was confirmed to its finality only when asked to.
     """
     async with (
-        SolanaRpc.connect(world.rpc_url, SystemClock()) as rpc,
+        RpcPool.connect([world.rpc_url], SystemClock()) as rpc,
         Log.session(world.log("minter")) as log,
     ):
         await log.declare(consumers=CONSUMERS, buckets=())

@@ -1,47 +1,73 @@
-"""The chain over Solana JSON-RPC, with solana-py's client; implements `services.minter.ports.Chain`.
+"""One Solana node over JSON-RPC, with solana-py's client. Used by `node`, which guards it, and through it by the pool.
 
-One node. Whatever goes wrong on the way becomes ChainUnavailable, with the method's name and never the endpoint,
-whose path may hold an API key.
+Whatever goes wrong becomes ChainUnavailable or one of its kinds here, with the method's name and never the endpoint,
+whose path may hold an API key. Not done here: trying again, other nodes, remembering answers.
 """
 
-import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final, Protocol, Self, TypeVar, cast
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Final, Generic, Protocol, Self, TypeVar, cast
 
+import httpx2
 from solana.exceptions import SolanaRpcException
 from solana.rpc.async_api import AsyncClient
-from solana.rpc.commitment import Confirmed, Finalized
+from solana.rpc.commitment import Confirmed, Finalized, Processed
 from solana.rpc.core import RPCException
 from solana.rpc.models import TxOpts
 from solders.errors import SerdeJSONError
+from solders.pubkey import Pubkey
+from solders.rpc import errors as rpc_errors
 from solders.signature import Signature
 from solders.transaction import VersionedTransaction
 
 from bubblegum.errors import DecodeError
 from bubblegum.transaction import from_rpc
-from chassis.clock import Clock
 from services.minter.landing import Commitment, SignatureState
-from services.minter.ports import (
-    ChainUnavailable,
-    ConfirmedTransaction,
-    FinalizedHead,
-    RecentBlockhash,
-    Simulation,
-    Statuses,
-)
+from services.minter.ports import ChainUnavailable, ConfirmedTransaction, FinalizedHead, RecentBlockhash, Simulation
 from services.minter.refusals import TransactionError
 
-BLOCKHASH_MAX_AGE: Final = 2.0
-"""Seconds for which a blockhash is shared; it lives for about a minute."""
-TIMEOUT: Final = 10.0
 MAX_CONNECTIONS: Final = 64
+MAX_RETRY_AFTER: Final = 120.0
+"""Most seconds for which a node's Retry-After is believed."""
+_TOO_MANY_REQUESTS: Final = 429
 _COMMITMENTS: Final[Mapping[str, Commitment]] = {
     "processed": Commitment.PROCESSED,
     "confirmed": Commitment.CONFIRMED,
     "finalized": Commitment.FINALIZED,
 }
+_ABOUT_THE_REQUEST: Final = (
+    rpc_errors.InvalidParamsMessage,
+    rpc_errors.InvalidRequestMessage,
+    rpc_errors.MethodNotFoundMessage,
+    rpc_errors.SendTransactionPreflightFailureMessage,
+    rpc_errors.TransactionPrecompileVerificationFailureMessage,
+)
+
+T = TypeVar("T")
+
+
+class RateLimited(ChainUnavailable):
+    """HTTP 429: the node works and will hear no more for `retry_after` seconds; None when it did not say."""
+
+    def __init__(self, text: str, retry_after: float | None) -> None:
+        super().__init__(text)
+        self.retry_after = retry_after
+
+
+class NodeRefused(ChainUnavailable):
+    """The node works, and says that something is wrong with the request itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[T]):
+    """A value, and the slot of the bank that it was read from."""
+
+    slot: int
+    value: T
 
 
 class _Response(Protocol):
@@ -52,41 +78,42 @@ R = TypeVar("R", bound=_Response)
 
 
 class SolanaRpc:
-    """One JSON-RPC node."""
+    """One JSON-RPC node. Every method raises ChainUnavailable, RateLimited or NodeRefused."""
 
-    def __init__(self, client: AsyncClient, clock: Clock) -> None:
+    def __init__(self, client: AsyncClient) -> None:
         self._client = client
-        self._clock = clock
-        self._blockhash: RecentBlockhash | None = None
-        self._blockhash_read_at = float("-inf")
-        self._blockhash_lock = asyncio.Lock()
-        self._rent: dict[int, int] = {}
 
     @classmethod
     @asynccontextmanager
-    async def connect(cls, url: str, clock: Clock) -> AsyncGenerator[Self]:
-        """Open a client for the node at `url`, closed on leaving. Nothing is asked of the node yet."""
-        client = AsyncClient(url, timeout=TIMEOUT, max_connections=MAX_CONNECTIONS, http2=False)
+    async def connect(cls, url: str, seconds: float) -> AsyncGenerator[Self]:
+        """Open a client for the node at `url`, closed on leaving; each call has `seconds`. Nothing is asked yet."""
+        client = AsyncClient(url, timeout=seconds, max_connections=MAX_CONNECTIONS, http2=False)
         try:
-            yield cls(client, clock)
+            yield cls(client)
         finally:
             await client.close()
 
-    async def recent_blockhash(self) -> RecentBlockhash:
-        """See `Chain.recent_blockhash`; shared for BLOCKHASH_MAX_AGE seconds."""
-        async with self._blockhash_lock:
-            now = self._clock.monotonic()
-            if self._blockhash is None or now - self._blockhash_read_at >= BLOCKHASH_MAX_AGE:
-                value = (await _answer("getLatestBlockhash", self._client.get_latest_blockhash(Confirmed))).value
-                self._blockhash = RecentBlockhash(value.blockhash, value.last_valid_block_height)
-                self._blockhash_read_at = now
-            return self._blockhash
+    async def genesis_hash(self) -> str:
+        """Which cluster this is."""
+        return str((await _answer("getGenesisHash", self._client.get_genesis_hash())).value)
 
-    async def simulate(self, transaction: VersionedTransaction) -> Simulation:
+    async def slot(self) -> int:
+        """The slot that the node processes now."""
+        return (await _answer("getSlot", self._client.get_slot(Processed))).value
+
+    async def recent_blockhash(self) -> Answer[RecentBlockhash]:
+        """The newest confirmed blockhash."""
+        answer = await _answer("getLatestBlockhash", self._client.get_latest_blockhash(Confirmed))
+        value = answer.value
+        return Answer(answer.context.slot, RecentBlockhash(value.blockhash, value.last_valid_block_height))
+
+    async def simulate(self, transaction: VersionedTransaction) -> Answer[Simulation]:
         """See `Chain.simulate`."""
         call = self._client.simulate_transaction(transaction, sig_verify=False, commitment=Confirmed)
-        value = _result(await _answer("simulateTransaction", call))["value"]
-        return Simulation(cast("TransactionError | None", value["err"]), int(value.get("unitsConsumed") or 0))
+        result = _result(await _answer("simulateTransaction", call))
+        value = result["value"]
+        simulation = Simulation(cast("TransactionError | None", value["err"]), int(value.get("unitsConsumed") or 0))
+        return Answer(int(result["context"]["slot"]), simulation)
 
     async def send(self, wire: bytes) -> None:
         """See `Chain.send`. The node's own retries are off: the lander sends again by its own rules."""
@@ -94,22 +121,23 @@ class SolanaRpc:
         await _answer("sendTransaction", self._client.send_raw_transaction(wire, options))
 
     async def finalized_head(self) -> FinalizedHead:
-        """See `Chain.finalized_head`: getEpochInfo tells slot and block height in one answer."""
+        """The newest finalized block: getEpochInfo tells slot and block height in one answer."""
         value = (await _answer("getEpochInfo", self._client.get_epoch_info(Finalized))).value
         return FinalizedHead(value.absolute_slot, value.block_height)
 
-    async def statuses(self, signatures: Sequence[str], *, search_history: bool) -> Statuses:
-        """See `Chain.statuses`."""
+    async def statuses(
+        self, signatures: Sequence[str], *, search_history: bool
+    ) -> Answer[Mapping[str, SignatureState]]:
+        """The signatures, at most 256, that the node finds among recent ones or in its whole history."""
         wanted = [Signature.from_string(signature) for signature in signatures]
         call = self._client.get_signature_statuses(wanted, search_transaction_history=search_history)
         result = _result(await _answer("getSignatureStatuses", call))
         values = cast("list[Mapping[str, Any] | None]", result["value"])
         if len(values) != len(signatures):
             raise ChainUnavailable(f"getSignatureStatuses told of {len(values)} signatures, not {len(signatures)}")
-        found = {
-            signature: _state(value) for signature, value in zip(signatures, values, strict=True) if value is not None
-        }
-        return Statuses(int(result["context"]["slot"]), found)
+        pairs = zip(signatures, values, strict=True)
+        found = {signature: _state(value) for signature, value in pairs if value is not None}
+        return Answer(int(result["context"]["slot"]), found)
 
     async def transaction(self, signature: str) -> ConfirmedTransaction | None:
         """See `Chain.transaction`."""
@@ -129,25 +157,63 @@ class SolanaRpc:
             raise ChainUnavailable(f"getTransaction told of {signature} incompletely: {error}") from error
 
     async def minimum_rent(self, size: int) -> int:
-        """See `Chain.minimum_rent`; a constant of the cluster, asked once a size."""
-        if size not in self._rent:
-            call = self._client.get_minimum_balance_for_rent_exemption(size, Confirmed)
-            self._rent[size] = (await _answer("getMinimumBalanceForRentExemption", call)).value
-        return self._rent[size]
+        """See `Chain.minimum_rent`."""
+        call = self._client.get_minimum_balance_for_rent_exemption(size, Confirmed)
+        return (await _answer("getMinimumBalanceForRentExemption", call)).value
 
-    async def check(self) -> None:
-        """Return when the node answers; for readiness."""
-        await self.finalized_head()
+    async def accounts(self, addresses: Sequence[str]) -> Answer[tuple[bytes | None, ...]]:
+        """The data of the accounts, see `Chain.accounts`."""
+        keys = [Pubkey.from_string(address) for address in addresses]
+        answer = await _answer("getMultipleAccounts", self._client.get_multiple_accounts(keys, Confirmed))
+        if len(answer.value) != len(addresses):
+            raise ChainUnavailable(f"getMultipleAccounts told of {len(answer.value)} accounts, not {len(addresses)}")
+        return Answer(answer.context.slot, tuple(None if each is None else bytes(each.data) for each in answer.value))
+
+    async def recent_fees(self, addresses: Sequence[str]) -> tuple[int, ...]:
+        """See `FeeMarket.recent_fees`."""
+        keys = [Pubkey.from_string(address) for address in addresses]
+        answer = await _answer("getRecentPrioritizationFees", self._client.get_recent_prioritization_fees(keys))
+        return tuple(each.prioritization_fee for each in answer.value)
+
+    async def balance(self, address: Pubkey) -> Answer[int]:
+        """The lamports of an account at `confirmed`."""
+        answer = await _answer("getBalance", self._client.get_balance(address, Confirmed))
+        return Answer(answer.context.slot, answer.value)
 
 
 async def _answer(method: str, call: Awaitable[R]) -> R:
     try:
         return await call
-    except (SolanaRpcException, RPCException, SerdeJSONError) as error:
-        # Transport, the node's own refusal, or no JSON-RPC at all: in each case nothing is known. The caller decides.
-        cause = error.__cause__ or error
-        text = str(error) if isinstance(error, RPCException) else type(cause).__name__
-        raise ChainUnavailable(f"{method}: {text}") from None
+    except RPCException as error:
+        # The node's own refusal: which kind says whether the node or the request is at fault. The caller decides.
+        kind = NodeRefused if isinstance(error.args[0], _ABOUT_THE_REQUEST) else ChainUnavailable
+        raise kind(f"{method}: {str(error)[:300]}") from None
+    except SolanaRpcException as error:
+        # Transport, or an HTTP status that says no: nothing is known. The caller decides.
+        cause = error.__cause__
+        if not isinstance(cause, httpx2.HTTPStatusError):
+            raise ChainUnavailable(f"{method}: {type(cause or error).__name__}") from None
+        response = cause.response
+        text = f"{method}: HTTP status {response.status_code}"
+        if response.status_code == _TOO_MANY_REQUESTS:
+            raise RateLimited(text, retry_after(response.headers.get("retry-after"), datetime.now(UTC))) from None
+        raise ChainUnavailable(text) from None
+    except SerdeJSONError:
+        # No JSON-RPC at all, a proxy's page for instance: nothing is known.
+        raise ChainUnavailable(f"{method}: no JSON-RPC answer") from None
+
+
+def retry_after(header: str | None, now: datetime) -> float | None:
+    """Return the seconds that a Retry-After header (RFC 9110, 10.2.3) asks for, bounded; None for no or a bad one."""
+    text = (header or "").strip()
+    if text.isdecimal() and text.isascii():
+        return min(float(text[:9]), MAX_RETRY_AFTER)
+    try:
+        until = parsedate_to_datetime(text)
+    except ValueError:  # stop: it says nothing; the node's budget has a default
+        return None
+    aware = until if until.tzinfo else until.replace(tzinfo=UTC)
+    return min(max((aware - now).total_seconds(), 0.0), MAX_RETRY_AFTER)
 
 
 def _result(response: _Response) -> Any:

@@ -14,9 +14,9 @@ from services.minter.ports import (
     ChainUnavailable,
     ConfirmedTransaction,
     FinalizedHead,
+    Look,
     RecentBlockhash,
     Simulation,
-    Statuses,
 )
 from services.minter.watcher import MAX_SIGNATURES, SignatureWatcher
 
@@ -28,10 +28,10 @@ class Node:
     """A chain that answers for signatures only, and counts what it is asked."""
 
     head: FinalizedHead = field(default_factory=lambda: FinalizedHead(slot=1000, block_height=900))
-    context_slot: int = 1040
+    proves: bool = True
     found: Mapping[str, SignatureState] = field(default_factory=dict[str, SignatureState])
     head_fails: bool = False
-    statuses_fail: bool = False
+    look_fails: bool = False
     asked: list[tuple[int, bool]] = field(default_factory=list[tuple[int, bool]])
 
     async def finalized_head(self) -> FinalizedHead:
@@ -39,11 +39,12 @@ class Node:
             raise ChainUnavailable("no head")
         return self.head
 
-    async def statuses(self, signatures: Sequence[str], *, search_history: bool) -> Statuses:
+    async def look(self, signatures: Sequence[str], *, search_history: bool) -> Look:
         self.asked.append((len(signatures), search_history))
-        if self.statuses_fail:
+        if self.look_fails:
             raise ChainUnavailable("no statuses")
-        return Statuses(self.context_slot, {key: self.found[key] for key in signatures if key in self.found})
+        head = None if self.head_fails or not self.proves else self.head
+        return Look(head, {key: self.found[key] for key in signatures if key in self.found})
 
     async def recent_blockhash(self) -> RecentBlockhash:
         raise NotImplementedError
@@ -113,8 +114,8 @@ async def test_the_history_is_searched_only_for_what_seems_expired() -> None:
     assert (expired.searched, expired.finalized_height) == (True, 900)
 
 
-async def test_an_answer_from_a_bank_behind_the_head_proves_no_expiry() -> None:
-    (view,) = await look(Node(context_slot=999), [attempt(1, last_valid=899)])
+async def test_a_look_without_a_head_of_its_own_proves_no_expiry_whatever_head_is_known() -> None:
+    (view,) = await look(Node(proves=False), [attempt(1, last_valid=899)])
     assert view is not None
     assert view.finalized_height is None
 
@@ -126,7 +127,7 @@ async def test_without_a_head_a_landing_is_still_seen() -> None:
 
 
 async def test_a_node_that_fails_is_no_answer() -> None:
-    assert await look(Node(statuses_fail=True), [attempt(1)]) == [None]
+    assert await look(Node(look_fails=True), [attempt(1)]) == [None]
 
 
 async def test_nobody_is_left_waiting_when_the_watcher_stops() -> None:
