@@ -1,27 +1,47 @@
 """Images and metadata onto IPFS: fetched, checked, named by their CID, pinned once. Used by `handlers`.
 
-The shell between the pure parts (`metadata`, `domain`, `chassis.images`, `unixfs`) and the ports. What can never
-succeed comes back as a `Refusal`; what may succeed later is raised, after everything else under way has finished, so
-that the next try has less to do.
+The shell between the pure parts (`metadata`, `domain`, `unixfs`), `pictures` and the ports. What can never succeed
+comes back as a `Refusal`; what may succeed later is raised, after everything else under way has finished, so that the
+next try has less to do.
 """
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
-from uuid import UUID
+from typing import Any, Final, Literal, TypeVar
 
 from chassis import telemetry
-from chassis.images import ImageRefused, inspect_image
+from chassis.images import ImageRefused
 from chassis.log import UploadStore
 from contracts.collection import CollectionCreated, CollectionRequested
 from contracts.mint import Image, ImageUri, Nft, Requested, UploadedImage
+from contracts.upload import UploadPinned, UploadRequested
 from services.ipfs import metadata
-from services.ipfs.domain import UPLOAD_MISSING, Outcome, Placed, Refusal, refuse_image, refuse_metadata
+from services.ipfs.bodies import InMemory, OnDisk, copied
+from services.ipfs.domain import (
+    UPLOAD_MISSING,
+    Outcome,
+    Placed,
+    Refusal,
+    invalid_metadata,
+    refuse_image,
+    refuse_metadata,
+)
 from services.ipfs.metadata import PlacedImage
-from services.ipfs.ports import Content, ContentMismatch, PinningService, PinRefused, PinUnavailable
-from unixfs import Cid, ImportProfile, import_bytes
+from services.ipfs.pictures import ImageRules, Picture, file_cid, picture
+from services.ipfs.ports import (
+    Content,
+    ContentMismatch,
+    Folder,
+    IpfsGateway,
+    Pinnable,
+    PinningService,
+    PinRefused,
+    PinUnavailable,
+)
+from services.ipfs.sessions import Session
+from services.ipfs.uploads import PinnedUploads
+from unixfs import Cid, Entry, ImportProfile, import_bytes, import_directory
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -29,49 +49,35 @@ V = TypeVar("V")
 DECODERS: Final = 2
 """Images that are decoded at once: each may take 160 MB for a moment (`chassis.images.MAX_IMAGE_PIXELS`)."""
 
-REMEMBERED_SESSIONS: Final = 256
-"""Operations whose pinned content is remembered between deliveries; forgetting one costs uploads, nothing else."""
+Layout = Literal["file", "chunk", "operation"]
+"""Metadata as files of their own, or in one directory for each chunk or each operation."""
 
 
-@dataclass(slots=True)
-class Session:
-    """What this process has pinned for one operation: never pinned twice, however often it is delivered."""
+@dataclass(frozen=True, slots=True)
+class Pinning:
+    """How content is pinned. `gateway`, when there is one, has to give back what was pinned before it counts."""
 
-    images: dict[str, PlacedImage] = field(default_factory=dict[str, PlacedImage])
-    """By the upload's SHA-256."""
-    pinned: set[Cid] = field(default_factory=set[Cid])
-
-
-class Sessions:
-    """The sessions of the latest operations."""
-
-    def __init__(self, limit: int = REMEMBERED_SESSIONS) -> None:
-        self._limit = limit
-        self._sessions: OrderedDict[UUID, Session] = OrderedDict()
-
-    def of(self, operation: UUID) -> Session:
-        """Return the operation's session, a new one if it is not remembered."""
-        session = self._sessions.setdefault(operation, Session())
-        self._sessions.move_to_end(operation)
-        if len(self._sessions) > self._limit:
-            self._sessions.popitem(last=False)
-        return session
+    service: PinningService
+    profile: ImportProfile
+    gateway: IpfsGateway | None = None
+    layout: Layout = "file"
+    rules: ImageRules = field(default_factory=ImageRules)
 
 
 class ContentPinner:
-    """Pins the content of NFTs and collections, at most `concurrency` files at once over all operations.
+    """Pins the content of NFTs and collections, at most `concurrency` files at once over all operations."""
 
-    Each of them is in memory whole: `concurrency` times the size limit of an image bounds the service's memory.
-    """
-
-    def __init__(
-        self, uploads: UploadStore, pinning: PinningService, profile: ImportProfile, *, concurrency: int
-    ) -> None:
+    def __init__(self, uploads: UploadStore, pinned: PinnedUploads, pinning: Pinning, *, concurrency: int) -> None:
         self._uploads = uploads
-        self._pinning = pinning
-        self._profile = profile
+        self._known = pinned
+        self._how = pinning
         self._slots = asyncio.Semaphore(concurrency)
         self._decoders = asyncio.Semaphore(DECODERS)
+
+    @property
+    def retrieved_from(self) -> str | None:
+        """The gateway that everything pinned here was had from, None when none is asked."""
+        return None if self._how.gateway is None else self._how.gateway.url
 
     async def place_nfts(
         self, request: Requested, positions: Iterable[int], collection: CollectionCreated, session: Session
@@ -80,22 +86,45 @@ class ContentPinner:
 
         Equal images and equal documents are pinned once. Raises PinUnavailable and LogUnavailable.
         """
-        nfts = {position: request.nfts[position] for position in positions}
+        wanted = set(positions)
+        if self._how.layout != "operation":
+            return await self._place(request, wanted, collection, session)
+        missing = set(range(len(request.nfts))) - session.outcomes.keys()
+        if missing:
+            # All or nothing: the directory's CID is that of all its files.
+            session.outcomes |= await self._place(request, set(range(len(request.nfts))), collection, session)
+        return {position: session.outcomes[position] for position in wanted}
+
+    async def _place(
+        self, request: Requested, positions: set[int], collection: CollectionCreated, session: Session
+    ) -> dict[int, Outcome]:
+        outcomes: dict[int, Outcome] = {}
+        nfts: dict[int, Nft] = {}
+        for position in sorted(positions):
+            nft = request.nfts[position]
+            unfit = metadata.why_unfit(nft.name, metadata.nft_symbol(nft, collection), "")
+            if unfit is None:
+                nfts[position] = nft
+            else:
+                outcomes[position] = invalid_metadata(unfit)
         uploads = {image.sha256: image for nft in nfts.values() if isinstance(image := nft.image, UploadedImage)}
         images = await settle({sha256: self._place_upload(image, session) for sha256, image in uploads.items()})
-        outcomes: dict[int, Outcome] = {}
-        documents: dict[int, bytes] = {}
         placed: dict[int, PlacedImage] = {}
+        documents: dict[int, bytes] = {}
         for position, nft in nfts.items():
             image = _placed_image(nft, images)
             if isinstance(image, Refusal):
                 outcomes[position] = image
-            else:
-                placed[position] = image
-                documents[position] = metadata.nft_metadata(nft, collection, image)
-        uris = await settle({text: self._pin_document(text, session) for text in set(documents.values())})
-        for position, text in documents.items():
-            uri, nft = uris[text], nfts[position]
+                continue
+            document = metadata.nft_metadata(nft, collection, image)
+            invalid = metadata.why_invalid(document)
+            if invalid is not None:
+                outcomes[position] = invalid_metadata(invalid)
+                continue
+            placed[position], documents[position] = image, document
+        uris = await self._pin_documents(documents, session)
+        for position, uri in uris.items():
+            nft = nfts[position]
             symbol = metadata.nft_symbol(nft, collection)
             outcomes[position] = (
                 uri if isinstance(uri, Refusal) else Placed(nft.name, symbol, uri, placed[position].uri)
@@ -106,16 +135,41 @@ class ContentPinner:
         self, request: CollectionRequested, session: Session
     ) -> tuple[Placed | Refusal, PlacedImage | None]:
         """Pin a collection's image and metadata; raises PinUnavailable and LogUnavailable."""
+        unfit = metadata.why_unfit(request.name, request.symbol, "")
+        if unfit is not None:
+            return invalid_metadata(unfit), None
         image: PlacedImage | None = None
         if request.image is not None:
             found = await self._place_image(request.image, session)
             if isinstance(found, Refusal):
                 return found, None
             image = found
-        uri = await self._pin_document(metadata.collection_metadata(request, image), session)
+        document = metadata.collection_metadata(request, image)
+        invalid = metadata.why_invalid(document)
+        if invalid is not None:
+            return invalid_metadata(invalid), image
+        uri = await self._pin_document(document, session)
         if isinstance(uri, Refusal):
             return uri, image
         return Placed(request.name, request.symbol, uri, image.uri if image else ""), image
+
+    async def place_upload(self, request: UploadRequested, session: Session) -> Refusal | None:
+        """Pin a file as it was uploaded, under the CID that its caller was told; return why it cannot be.
+
+        Raises PinUnavailable and LogUnavailable.
+        """
+        async with self._slots, copied(self._uploads, request.sha256) as upload:
+            if upload is None:
+                return UPLOAD_MISSING
+            cid = await asyncio.to_thread(file_cid, upload.path, self._how.profile)
+            if str(cid) != request.cid:
+                return refuse_image(ContentMismatch(cid, request.cid))
+            suffix = request.content_type.partition("/")[2].partition("+")[0]
+            try:
+                await self._pin(Content(upload, cid, f"{cid}.{suffix}", request.content_type), session)
+            except (PinRefused, ContentMismatch) as error:  # stop: the same bytes fail again
+                return refuse_image(error)
+        return None
 
     async def _place_image(self, image: Image, session: Session) -> PlacedImage | Refusal:
         return PlacedImage.at(image.uri) if isinstance(image, ImageUri) else await self._place_upload(image, session)
@@ -125,43 +179,89 @@ class ContentPinner:
         if known is not None:
             return known
         async with self._slots:
-            data = await self._uploads.get(image.sha256)
-            if data is None:
-                return UPLOAD_MISSING
-            try:
-                async with self._decoders:
-                    content = await asyncio.to_thread(image_content, data, self._profile)
-                await self._pin(content, session)
-            except (ImageRefused, PinRefused, ContentMismatch) as error:  # stop: the same bytes fail again
-                return refuse_image(error)
-        placed = PlacedImage(content.cid.uri, content.content_type)
-        session.images[image.sha256] = placed
+            told = await self._known.find(image.sha256)
+            if told is not None and self._how.rules.preview_pixels is None:
+                return PlacedImage(told.uri, told.content_type)
+            async with copied(self._uploads, image.sha256) as upload:
+                if upload is None:
+                    return UPLOAD_MISSING if told is None else PlacedImage(told.uri, told.content_type)
+                placed = await self._place_copy(image, upload, session)
+        if not isinstance(placed, Refusal):
+            session.images[image.sha256] = placed
         return placed
+
+    async def _place_copy(self, image: UploadedImage, upload: OnDisk, session: Session) -> PlacedImage | Refusal:
+        try:
+            async with self._decoders:
+                made = await asyncio.to_thread(picture, upload, self._how.rules, self._how.profile)
+            content_type = made.info.content_type
+            suffix = content_type.partition("/")[2].partition("+")[0]
+            await self._pin(Content(made.body, made.cid, f"{made.cid}.{suffix}", content_type), session)
+            preview = await self._pin_preview(made, session)
+        except (ImageRefused, PinRefused, ContentMismatch) as error:  # stop: the same bytes fail again
+            return refuse_image(error)
+        if made.as_uploaded and self._how.rules.preview_pixels is None:
+            # From here on the log knows what these bytes are called, so nobody needs the bytes themselves.
+            await self._known.tell(
+                UploadPinned(
+                    sha256=image.sha256,
+                    cid=str(made.cid),
+                    uri=made.cid.uri,
+                    size=upload.size,
+                    content_type=content_type,
+                    retrieved_from=self.retrieved_from,
+                )
+            )
+        return PlacedImage(made.cid.uri, content_type, preview)
+
+    async def _pin_preview(self, made: Picture, session: Session) -> str | None:
+        if made.preview is None:
+            return None
+        cid = import_bytes(made.preview, self._how.profile).cid
+        await self._pin(Content(InMemory(made.preview), cid, f"{cid}.webp", metadata.PREVIEW_TYPE), session)
+        return cid.uri
+
+    async def _pin_documents(self, documents: Mapping[int, bytes], session: Session) -> dict[int, str | Refusal]:
+        """Pin metadata by position, each as a file or all as one directory; return their URIs."""
+        if not documents:
+            return {}
+        if self._how.layout == "file":
+            uris = await settle({text: self._pin_document(text, session) for text in set(documents.values())})
+            return {position: uris[text] for position, text in documents.items()}
+        files = {f"{position}.json": text for position, text in documents.items()}
+        folder = Folder(files, self._folder_cid(files), "metadata", metadata.CONTENT_TYPE)
+        async with self._slots:
+            try:
+                await self._pin(folder, session)
+            except (PinRefused, ContentMismatch) as error:  # stop: the same bytes fail again
+                return dict.fromkeys(documents, refuse_metadata(error))
+        return {position: f"{folder.cid.uri}/{position}.json" for position in documents}
+
+    def _folder_cid(self, files: Mapping[str, bytes]) -> Cid:
+        entries: list[Entry] = []
+        for name, text in files.items():
+            root = import_bytes(text, self._how.profile)
+            entries.append(Entry(name, root.cid, root.dag_size))
+        return import_directory(entries, self._how.profile).cid
 
     async def _pin_document(self, text: bytes, session: Session) -> str | Refusal:
         """Pin a metadata document; return its URI."""
-        cid = import_bytes(text, self._profile).cid
+        cid = import_bytes(text, self._how.profile).cid
         async with self._slots:
             try:
-                await self._pin(Content(text, cid, f"{cid}.json", metadata.CONTENT_TYPE), session)
+                await self._pin(Content(InMemory(text), cid, f"{cid}.json", metadata.CONTENT_TYPE), session)
             except (PinRefused, ContentMismatch) as error:  # stop: the same bytes fail again
                 return refuse_metadata(error)
         return cid.uri
 
-    async def _pin(self, content: Content, session: Session) -> None:
+    async def _pin(self, content: Pinnable, session: Session) -> None:
         if content.cid in session.pinned:
             return
-        attributes = {"ipfs.cid": str(content.cid), "ipfs.size": len(content.data)}
-        with telemetry.span("ipfs pin", kind=telemetry.SpanKind.CLIENT, attributes=attributes):
-            await self._pinning.pin(content)
+        with telemetry.span("ipfs pin", kind=telemetry.SpanKind.CLIENT, attributes={"ipfs.cid": str(content.cid)}):
+            await self._how.service.pin(content)
+            if self._how.gateway is not None:
+                await self._how.gateway.confirm(content)
         session.pinned.add(content.cid)
-
-
-def image_content(data: bytes, profile: ImportProfile) -> Content:
-    """Check an image and compute its CID. Slow: for a worker thread. Raises ImageRefused."""
-    info = inspect_image(data)
-    cid = import_bytes(data, profile).cid
-    return Content(data, cid, f"{cid}.{info.content_type.removeprefix('image/')}", info.content_type)
 
 
 async def settle(jobs: Mapping[K, Coroutine[Any, Any, V]]) -> dict[K, V]:

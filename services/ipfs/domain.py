@@ -15,6 +15,7 @@ from chassis.log import InvalidEvent
 from contracts.collection import CollectionFailed, CollectionPinned, CollectionRequested
 from contracts.fact import Event, Fact
 from contracts.mint import FailureCode, Item, ItemFailure, PinFailed, Pinned, PinnedItem, Planned, Requested
+from contracts.upload import UploadFailed, UploadPinned, UploadRequested
 from services.ipfs.ports import ContentMismatch, PinRefused
 
 
@@ -99,7 +100,12 @@ def not_before(request: Requested, requested_at: datetime, chunk: int) -> dateti
 
 
 def conclude(
-    requested: Event[Requested], chunk: int, items: Sequence[Item], outcomes: Mapping[int, Outcome], state: ChunkState
+    requested: Event[Requested],
+    chunk: int,
+    items: Sequence[Item],
+    outcomes: Mapping[int, Outcome],
+    state: ChunkState,
+    retrieved_from: str | None = None,
 ) -> list[Fact]:
     """Return the facts to publish, in order, once every open item's NFT has an outcome.
 
@@ -130,18 +136,37 @@ def conclude(
                 recipient=request.recipient,
                 items=pinned,
                 not_before=not_before(request, requested.time, chunk),
+                retrieved_from=retrieved_from,
             )
         )
     return facts
 
 
-def conclude_collection(request: CollectionRequested, outcome: Placed | Refusal, image_uri: str | None) -> Fact:
+def conclude_collection(
+    request: CollectionRequested, outcome: Placed | Refusal, image_uri: str | None, retrieved_from: str | None = None
+) -> Fact:
     """Return the one fact that ends the ipfs service's part in a collection."""
     if isinstance(outcome, Refusal):
         return CollectionFailed(
             collection=request.collection, code=outcome.code.value, reason=outcome.reason, cure=outcome.cure
         )
-    return CollectionPinned(collection=request.collection, uri=outcome.uri, image_uri=image_uri)
+    return CollectionPinned(
+        collection=request.collection, uri=outcome.uri, image_uri=image_uri, retrieved_from=retrieved_from
+    )
+
+
+def conclude_upload(request: UploadRequested, outcome: Refusal | None, retrieved_from: str | None) -> Fact:
+    """Return the one fact that ends an upload; `outcome` is None when it is pinned under the CID that was told."""
+    if outcome is not None:
+        return UploadFailed(sha256=request.sha256, code=outcome.code, reason=outcome.reason, cure=outcome.cure)
+    return UploadPinned(
+        sha256=request.sha256,
+        cid=request.cid,
+        uri=f"ipfs://{request.cid}",
+        size=request.size,
+        content_type=request.content_type,
+        retrieved_from=retrieved_from,
+    )
 
 
 def refuse_image(error: ImageRefused | PinRefused | ContentMismatch) -> Refusal:
@@ -174,6 +199,15 @@ def refuse_metadata(error: PinRefused | ContentMismatch) -> Refusal:
             )
         case ContentMismatch():
             return _mismatch("metadata", error)
+
+
+def invalid_metadata(reason: str) -> Refusal:
+    """Return why a document is given up before anything of it is pinned."""
+    return Refusal(
+        FailureCode.METADATA_REFUSED,
+        f"The metadata cannot be minted: {reason}.",
+        "Correct the NFT's description and send the mint again.",
+    )
 
 
 def _mismatch(what: str, error: ContentMismatch) -> Refusal:

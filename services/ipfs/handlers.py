@@ -4,6 +4,7 @@ Redelivered at any line, the work starts at reading the chunk's newest fact and 
 by its bytes, pinning is idempotent, and every fact is published with the sequence that was read (see `domain`).
 """
 
+import random
 from collections.abc import Sequence
 from typing import Final
 
@@ -13,8 +14,9 @@ from chassis.log import EventLog, Message, RetryLater, SequenceConflict
 from contracts.collection import CollectionCreated, CollectionRequested
 from contracts.fact import Event
 from contracts.mint import Cancelled, Item, Requested, chunk_fence
-from contracts.streams import COLLECTION, MINT
-from services.ipfs.content import ContentPinner, Session, Sessions
+from contracts.streams import COLLECTION, CONTENT, MINT
+from contracts.upload import UploadPinned, UploadRequested, upload_fence
+from services.ipfs.content import ContentPinner
 from services.ipfs.domain import (
     CANCELLED,
     COLLECTION_NOT_FOUND,
@@ -23,13 +25,19 @@ from services.ipfs.domain import (
     collection_fence,
     conclude,
     conclude_collection,
+    conclude_upload,
 )
 from services.ipfs.ports import PinUnavailable
+from services.ipfs.sessions import Session, Sessions
+from services.ipfs.uploads import PinnedUploads
 
 MAX_CONFLICTS: Final = 4
 """Refused publishes of one chunk before it is left for a later delivery; two workers need one each."""
 
 CONFLICT_RETRY_SECONDS: Final = 1.0
+
+JITTER: Final = 0.25
+"""A delay is longer by up to this part of it, never shorter than what a pinning service asked for."""
 
 _log = telemetry.get_logger(__name__)
 
@@ -100,7 +108,7 @@ class MintContent:
     ) -> bool:
         """Publish the chunk's facts; return False when another worker has spoken meanwhile."""
         operation, sequence = cause.data.operation, state.sequence
-        for fact in conclude(cause, chunk, items, outcomes, state):
+        for fact in conclude(cause, chunk, items, outcomes, state, self._pinner.retrieved_from):
             try:
                 sequence = await self._log.publish(
                     fact,
@@ -133,7 +141,7 @@ class CollectionContent:
             outcome, image = await self._pinner.place_collection(request, self._sessions.of(request.collection))
         except PinUnavailable as error:  # retry: the content is good and waits in the object store
             raise retry_later(error, message.deliveries, collection=str(request.collection)) from error
-        fact = conclude_collection(request, outcome, image.uri if image else None)
+        fact = conclude_collection(request, outcome, image.uri if image else None, self._pinner.retrieved_from)
         try:
             await self._log.publish(fact, cause=message.event, expected_sequence=message.sequence, fence=fence)
         except SequenceConflict:  # stop: another worker has told it; what it said stands
@@ -141,9 +149,42 @@ class CollectionContent:
         _log.info(fact.type(), collection=str(request.collection))
 
 
+class UploadContent:
+    """Handles `upload.requested`."""
+
+    def __init__(self, log: EventLog, pinner: ContentPinner, sessions: Sessions, pinned: PinnedUploads) -> None:
+        self._log = log
+        self._pinner = pinner
+        self._sessions = sessions
+        self._pinned = pinned
+
+    async def on_requested(self, message: Message[UploadRequested]) -> None:
+        """Pin the file, unless anything was said of it since it was requested."""
+        request = message.data
+        fence = upload_fence(request.sha256)
+        newest = await self._log.last_matching(CONTENT, fence)
+        if newest is None or newest.sequence != message.sequence:
+            return
+        try:
+            refusal = await self._pinner.place_upload(request, self._sessions.of(request.sha256))
+        except PinUnavailable as error:  # retry: the content is good and waits in the object store
+            raise retry_later(error, message.deliveries, sha256=request.sha256) from error
+        fact = conclude_upload(request, refusal, self._pinner.retrieved_from)
+        if isinstance(fact, UploadPinned):
+            await self._pinned.tell(fact, message.event)
+        else:
+            try:
+                await self._log.publish(fact, cause=message.event, expected_sequence=message.sequence, fence=fence)
+            except SequenceConflict:  # stop: another worker has told it; what it said stands
+                return
+        _log.info(fact.type(), sha256=request.sha256)
+
+
 def retry_later(error: PinUnavailable, deliveries: int, **about: str) -> RetryLater:
     """Return the request to deliver again: when the service asks for it, or else after a growing delay."""
+    # Spread out, so that many messages that failed together do not come back together.
     after = error.after if error.after is not None else backoff(deliveries)
+    after *= 1 + JITTER * random.random()  # noqa: S311  (not a secret)
     tell = _log.error if error.operator else _log.warning
     tell("pinning unavailable", reason=error.reason, retry_seconds=after, **about)
     return RetryLater(error.reason, after)

@@ -8,11 +8,13 @@ from chassis.messaging import Connection, Log
 from chassis.settings import load_or_exit
 from chassis.version import VERSION
 from contracts.fact import Producer
-from contracts.streams import IPFS_COLLECTION, IPFS_MINT, UPLOADS
-from services.ipfs.adapters.provider import PROFILES, http_client, pinning_service
-from services.ipfs.content import ContentPinner, Sessions
-from services.ipfs.handlers import CollectionContent, MintContent
+from contracts.streams import IPFS_COLLECTION, IPFS_MINT, IPFS_UPLOAD, UPLOADS
+from services.ipfs.adapters.provider import PROFILES, http_client, image_rules, ipfs_gateway, pinning_service
+from services.ipfs.content import ContentPinner, Pinning
+from services.ipfs.handlers import CollectionContent, MintContent, UploadContent
+from services.ipfs.sessions import Sessions
 from services.ipfs.settings import IpfsSettings
+from services.ipfs.uploads import PinnedUploads
 
 NAME = "ipfs"
 COLLECTION_CONCURRENCY = 4
@@ -24,15 +26,20 @@ async def serve(life: Lifecycle, settings: IpfsSettings) -> None:
     pinning = pinning_service(settings, client, life.clock)
     log = await life.enter(Log.session(Connection.of(settings, Producer(name=NAME, version=VERSION)), life.clock))
     await log.declare()
-    pinner = ContentPinner(
-        await log.uploads(UPLOADS),
+    uploads = await log.uploads(UPLOADS)
+    pinned = PinnedUploads(log, uploads)
+    how = Pinning(
         pinning,
         PROFILES[settings.cid_profile],
-        concurrency=settings.pin_concurrency,
+        ipfs_gateway(settings, client, life.clock) if settings.retrieval_check else None,
+        settings.metadata_layout,
+        image_rules(settings),
     )
+    pinner = ContentPinner(uploads, pinned, how, concurrency=settings.pin_concurrency)
     sessions = Sessions()
     mints = MintContent(log, pinner, sessions)
     collections = CollectionContent(log, pinner, sessions)
+    files = UploadContent(log, pinner, sessions, pinned)
     life.health.add("nats", log.ping)
     life.health.add("pinning", pinning.check)
     life.spawn("mint", log.consume(IPFS_MINT, mints.on_requested, concurrency=settings.ipfs_concurrency))
@@ -40,6 +47,7 @@ async def serve(life: Lifecycle, settings: IpfsSettings) -> None:
         "collections",
         log.consume(IPFS_COLLECTION, collections.on_requested, concurrency=COLLECTION_CONCURRENCY),
     )
+    life.spawn("uploads", log.consume(IPFS_UPLOAD, files.on_requested, concurrency=settings.ipfs_concurrency))
     await life.draining.wait()
     log.drain()
 

@@ -2,16 +2,20 @@
 
 Pure. The field names and their order are those of the Metaplex JSON standard for non-fungibles; absent optional
 fields are left out; UTF-8 without escapes or white space. A change of the order or of what is left out changes the URI
-of everything minted afterwards, so golden bytes hold it in the tests. Not done here: limits of name and symbol (the
-chain's, which the gateway checks), and uploading.
+of everything minted afterwards, so golden bytes hold it in the tests. `why_invalid` and `why_unfit` are asked before
+anything is pinned. Not done here: uploading.
 """
 
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
+from bubblegum.types import MAX_BASIS_POINTS, MAX_CREATORS, MAX_NAME_BYTES, MAX_SYMBOL_BYTES, MAX_URI_BYTES
 from contracts.collection import CollectionCreated, CollectionRequested
+from contracts.fact import Address
 from contracts.mint import Nft
 
 _TYPE_BY_SUFFIX = {
@@ -25,6 +29,7 @@ _TYPE_BY_SUFFIX = {
 }
 
 CONTENT_TYPE = "application/json"
+PREVIEW_TYPE = "image/webp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,8 @@ class PlacedImage:
 
     uri: str
     content_type: str | None
+    preview_uri: str | None = None
+    """A smaller picture of it, always of type `PREVIEW_TYPE`."""
 
     @classmethod
     def at(cls, uri: str) -> "PlacedImage":
@@ -41,34 +48,38 @@ class PlacedImage:
         return cls(uri, _TYPE_BY_SUFFIX.get(PurePosixPath(path).suffix.lower()))
 
 
+Uri = Annotated[str, Meta(pattern=r"^(ipfs|ar|https?)://[^\s]+$", max_length=2048)]
+MediaType = Annotated[str, Meta(pattern=r"^[a-z]+/[a-z0-9.+-]+$")]
+
+
 class _Attribute(msgspec.Struct, frozen=True):
-    trait_type: str
+    trait_type: Annotated[str, Meta(min_length=1)]
     value: str
 
 
 class _File(msgspec.Struct, frozen=True):
-    uri: str
-    type: str
+    uri: Uri
+    type: MediaType
 
 
 class _Creator(msgspec.Struct, frozen=True):
-    address: str
-    share: int
+    address: Address
+    share: Annotated[int, Meta(ge=0, le=100)]
 
 
 class _Properties(msgspec.Struct, frozen=True, omit_defaults=True):
     files: tuple[_File, ...] = ()
-    category: str | None = None
-    creators: tuple[_Creator, ...] = ()
+    category: Literal["image", "video", "audio", "vr", "html"] | None = None
+    creators: Annotated[tuple[_Creator, ...], Meta(max_length=MAX_CREATORS)] = ()
 
 
 class _Metadata(msgspec.Struct, frozen=True, omit_defaults=True):
-    name: str
+    name: Annotated[str, Meta(min_length=1)]
     symbol: str
     description: str
-    seller_fee_basis_points: int | None = None
-    image: str | None = None
-    external_url: str | None = None
+    seller_fee_basis_points: Annotated[int, Meta(ge=0, le=MAX_BASIS_POINTS)] | None = None
+    image: Uri | None = None
+    external_url: Annotated[str, Meta(pattern=r"^https?://[^\s]+$", max_length=2048)] | None = None
     attributes: tuple[_Attribute, ...] = ()
     properties: _Properties | None = None
 
@@ -111,4 +122,31 @@ def collection_metadata(collection: CollectionRequested, image: PlacedImage | No
 
 def _properties(image: PlacedImage, creators: tuple[_Creator, ...]) -> _Properties:
     files = () if image.content_type is None else (_File(image.uri, image.content_type),)
-    return _Properties(files=files, category="image", creators=creators)
+    if image.preview_uri is not None:
+        files = (*files, _File(image.preview_uri, PREVIEW_TYPE))
+    category = "html" if image.content_type == "text/html" else "image"
+    return _Properties(files=files, category=category, creators=creators)
+
+
+def why_invalid(document: bytes) -> str | None:
+    """Return why a document does not satisfy the Metaplex JSON standard, None when it does.
+
+    The rules are the annotations of the classes above; `schemas/metaplex-nft.json` words the same for others.
+    """
+    try:
+        found = msgspec.json.decode(document, type=_Metadata)
+    except msgspec.ValidationError as error:  # stop: told to the caller; the same document fails again
+        return str(error)
+    shares = [creator.share for creator in found.properties.creators] if found.properties else []
+    if shares and sum(shares) != 100:
+        return "the creators' shares are not 100 together"
+    return None
+
+
+def why_unfit(name: str, symbol: str, uri: str) -> str | None:
+    """Return which of the leaf's texts is longer than Bubblegum takes (in bytes of UTF-8), None when all fit."""
+    limits = (("name", name, MAX_NAME_BYTES), ("symbol", symbol, MAX_SYMBOL_BYTES), ("URI", uri, MAX_URI_BYTES))
+    for what, text, limit in limits:
+        if len(text.encode()) > limit:
+            return f"the {what} has {len(text.encode())} bytes; a leaf takes at most {limit}"
+    return None

@@ -4,9 +4,11 @@ Used by `handlers`; implemented by `adapters`. Which error means what is decided
 ask whether trying again can help.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
+from services.ipfs.bodies import Body
 from unixfs import Cid
 
 
@@ -17,10 +19,24 @@ class Content:
     `name` is shown in the pinning service's own lists and never part of the CID.
     """
 
-    data: bytes = field(repr=False)
+    body: Body
     cid: Cid
     name: str
     content_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A directory of small files to pin, with the CID that was computed of it."""
+
+    files: Mapping[str, bytes] = field(repr=False)
+    cid: Cid
+    name: str
+    content_type: str
+    """Of every file."""
+
+
+Pinnable = Content | Folder
 
 
 class PinUnavailable(Exception):
@@ -60,13 +76,47 @@ class ContentMismatch(Exception):
 class PinningService(Protocol):
     """Keeps content on IPFS under its CID."""
 
-    async def pin(self, content: Content) -> None:
+    @property
+    def name(self) -> str:
+        """What settings, logs and facts call the service."""
+        ...
+
+    @property
+    def takes_bytes(self) -> bool:
+        """False for a service that is told a CID and fetches the content from where it is pinned already."""
+        ...
+
+    async def pin(self, content: Pinnable) -> None:
         """Return once the content is pinned under `content.cid`; pinning it again changes nothing.
 
         Raises PinUnavailable, PinRefused and ContentMismatch.
         """
         ...
 
+    async def has(self, cid: Cid) -> bool:
+        """Return whether the service says that it has `cid` pinned. Raises PinUnavailable."""
+        ...
+
     async def check(self) -> None:
         """Return when the service answers and takes our credentials; raises PinUnavailable. For readiness."""
+        ...
+
+
+class IpfsGateway(Protocol):
+    """Serves what is on IPFS to the world, and to us: whether pinned content can be had."""
+
+    @property
+    def url(self) -> str:
+        """Its base URL, as facts name it."""
+        ...
+
+    async def confirm(self, content: Pinnable) -> None:
+        """Return once the gateway has given the whole content and it is what its CID names; raises PinUnavailable."""
+        ...
+
+    async def fetch(self, cid: Cid, target: BinaryIO, max_bytes: int) -> int | None:
+        """Write a file's bytes into `target`, unverified; return how many, None when the gateway has none.
+
+        Raises PinUnavailable, also for a file beyond `max_bytes`.
+        """
         ...

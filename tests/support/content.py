@@ -3,15 +3,18 @@
 import asyncio
 import hashlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from uuid import UUID, uuid5
 
 from PIL import Image
 
 from contracts.collection import CollectionCreated, CollectionRequested, Standard, TreeShape
 from contracts.mint import Attribute, ImageUri, Nft, Requested, UploadedImage
-from services.ipfs.ports import Content
-from unixfs import Cid, import_bytes
+from services.ipfs.bodies import InMemory
+from services.ipfs.ports import Content, Folder, Pinnable
+from tests.support.trees import import_tree
+from unixfs import V1, Cid, import_bytes
 
 NAMESPACE = UUID("6f0f6d0e-3b0e-4f8e-9d9e-0c8f3f1f7a11")
 OPERATION = uuid5(NAMESPACE, "operation")
@@ -87,26 +90,65 @@ def collection_requested(image: bytes | None = None) -> CollectionRequested:
     )
 
 
+@dataclass(frozen=True)
+class Kept:
+    """A file as the pinning service in memory has it."""
+
+    data: bytes
+    cid: Cid
+    name: str
+    content_type: str
+
+
 class MemoryPinning:
     """Keeps contents in memory and checks their CIDs. `before` runs first and may raise."""
 
-    def __init__(self, before: Callable[[Content], None] | None = None) -> None:
-        self.contents: dict[Cid, Content] = {}
+    takes_bytes = True
+
+    def __init__(self, before: Callable[[Kept], None] | None = None, name: str = "memory") -> None:
+        self.name = name
+        self.contents: dict[Cid, Kept] = {}
+        self.folders: dict[Cid, Folder] = {}
         self.calls: list[Cid] = []
         self._before = before
 
-    async def pin(self, content: Content) -> None:
+    async def pin(self, content: Pinnable) -> None:
         """See `PinningService.pin`."""
         await asyncio.sleep(0)
         self.calls.append(content.cid)
+        if isinstance(content, Folder):
+            assert import_tree(content.files, V1).cid == content.cid
+            self.folders[content.cid] = content
+            return
+        data = b"".join([piece async for piece in content.body.pieces()])
+        assert len(data) == content.body.size
+        kept = Kept(data, content.cid, content.name, content.content_type)
         if self._before is not None:
-            self._before(content)
-        assert import_bytes(content.data).cid == content.cid
-        self.contents[content.cid] = content
+            self._before(kept)
+        assert import_bytes(data).cid == content.cid
+        self.contents[content.cid] = kept
+
+    async def has(self, cid: Cid) -> bool:
+        """See `PinningService.has`."""
+        return cid in self.contents or cid in self.folders
 
     async def check(self) -> None:
         """See `PinningService.check`."""
 
-    def at(self, uri: str) -> Content:
+    def at(self, uri: str) -> Kept:
         """Return the content that an `ipfs://` URI names; KeyError when it was never pinned."""
-        return self.contents[Cid.parse(uri.removeprefix("ipfs://"))]
+        cid, _, name = uri.removeprefix("ipfs://").partition("/")
+        if name:
+            folder = self.folders[Cid.parse(cid)]
+            return Kept(folder.files[name], folder.cid, name, folder.content_type)
+        return self.contents[Cid.parse(cid)]
+
+
+def content_of(data: bytes, cid: Cid | None = None, name: str = "name.png") -> Content:
+    """Return an image to pin, under the CID of the default profile unless told otherwise."""
+    return Content(InMemory(data), cid or import_bytes(data).cid, name, "image/png")
+
+
+def folder_of(files: Mapping[str, bytes], name: str = "metadata") -> Folder:
+    """Return a directory to pin."""
+    return Folder(files, import_tree(files, V1).cid, name, "application/json")

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from tests.support.trees import import_tree
 from unixfs import UNIXFS_V1_2025, V0, V1, import_bytes
 
 JWT = "header.payload.signature"
@@ -43,6 +44,7 @@ class Pinata:
             routes=[
                 Route("/v3/files", self._files, methods=["POST"]),
                 Route("/pinning/pinFileToIPFS", self._pin_file, methods=["POST"]),
+                Route("/data/pinList", self._pin_list, methods=["GET"]),
                 Route("/data/testAuthentication", self._authentication, methods=["GET"]),
             ]
         )
@@ -66,8 +68,7 @@ class Pinata:
     async def _pin_file(self, request: Request) -> Response:
         if request.url.hostname != "api.pinata.test":
             return _error(404, "not found")
-        keys = (request.headers.get("pinata_api_key"), request.headers.get("pinata_secret_api_key"))
-        if keys != (API_KEY, SECRET_KEY):
+        if not self._authenticated(request):
             return _error(401, "INVALID_API_KEYS")
         if self.failures:
             return self.failures.pop(0)
@@ -78,15 +79,30 @@ class Pinata:
             if set(options) != {"cidVersion"} or options["cidVersion"] not in (0, 1):
                 return _error(400, "pinataOptions")
             name = json.loads(str(form["pinataMetadata"]))["name"]
-            upload = await self._keep(form, f"v{options['cidVersion']}", name)
+            if len(form.getlist("file")) > 1:
+                upload = await self._keep_folder(form, f"v{options['cidVersion']}", name)
+            else:
+                upload = await self._keep(form, f"v{options['cidVersion']}", name)
         return JSONResponse(
             {"IpfsHash": upload.cid, "PinSize": len(upload.data), "Timestamp": "2026-01-01T00:00:00.000Z"}
         )
 
+    async def _pin_list(self, request: Request) -> Response:
+        if not self._authenticated(request):
+            return _error(401, "INVALID_CREDENTIALS")
+        if request.query_params.get("status") != "pinned":
+            return _error(400, "this would list what is not pinned")
+        wanted = request.query_params["hashContains"]
+        rows = [{"ipfs_pin_hash": upload.cid} for upload in self.uploads if wanted in upload.cid]
+        return JSONResponse({"count": len(rows), "rows": rows})
+
     async def _authentication(self, request: Request) -> Response:
-        bearer = request.headers.get("authorization") == f"Bearer {JWT}"
-        pair = request.headers.get("pinata_secret_api_key") == SECRET_KEY
-        return JSONResponse({"message": "ok"}) if bearer or pair else _error(401, "INVALID_CREDENTIALS")
+        return JSONResponse({"message": "ok"}) if self._authenticated(request) else _error(401, "INVALID_CREDENTIALS")
+
+    @staticmethod
+    def _authenticated(request: Request) -> bool:
+        keys = (request.headers.get("pinata_api_key"), request.headers.get("pinata_secret_api_key"))
+        return request.headers.get("authorization") == f"Bearer {JWT}" or keys == (API_KEY, SECRET_KEY)
 
     async def _keep(self, form: FormData, cid_version: str, name: str) -> Upload:
         file = form["file"]
@@ -94,6 +110,17 @@ class Pinata:
         data = await file.read()
         cid = str(import_bytes(data, PROFILES[cid_version]).cid)
         upload = Upload(cid, name, file.content_type or "", data)
+        self.uploads.append(upload)
+        return upload
+
+    async def _keep_folder(self, form: FormData, cid_version: str, name: str) -> Upload:
+        files: dict[str, bytes] = {}
+        for file in form.getlist("file"):
+            assert isinstance(file, UploadFile)
+            folder, _, path = (file.filename or "").partition("/")
+            assert folder == "metadata"
+            files[path] = await file.read()
+        upload = Upload(str(import_tree(files, PROFILES[cid_version]).cid), name, "", b"".join(files.values()))
         self.uploads.append(upload)
         return upload
 

@@ -7,6 +7,7 @@ they are retried: slowly where an operator has to act. Bodies of errors go to th
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
@@ -15,6 +16,7 @@ import httpx
 
 from chassis.clock import Clock
 from chassis.redaction import scrub
+from services.ipfs.adapters.multipart import Multipart
 from services.ipfs.ports import PinRefused, PinUnavailable
 
 MAX_ANSWER_BYTES: Final = 65_536
@@ -36,6 +38,15 @@ _PASSING_STATUSES: Final = frozenset({408, 425, 429})
 _SHOWN_BODY: Final = 200
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Status, headers and the whole body of one answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
 class Exchange:
     """Requests to one pinning service. `name` is how errors call it; the client is the caller's to close."""
 
@@ -51,26 +62,41 @@ class Exchange:
         *,
         headers: Mapping[str, str],
         params: Mapping[str, str] | None = None,
-        form: Mapping[str, str] | None = None,
-        file: tuple[str, bytes, str] | None = None,
+        form: Multipart | None = None,
+        json: bytes | None = None,
     ) -> bytes:
-        """Return the body of a successful answer; `file` is (name, bytes, content type) of the form's file.
+        """Return the body of a successful answer to a request with a form, a JSON document, or neither.
 
         Raises PinUnavailable and PinRefused.
         """
-        request = self._client.build_request(
-            method,
-            url,
-            headers=dict(headers),
-            params=params,
-            data=form,
-            files=None if file is None else {"file": file},
-        )
+        return self.held(await self.ask(method, url, headers=headers, params=params, form=form, json=json))
+
+    async def ask(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        params: Mapping[str, str] | None = None,
+        form: Multipart | None = None,
+        json: bytes | None = None,
+    ) -> "Answer":
+        """Return the answer whatever its status. Raises PinUnavailable."""
+        sent = dict(headers)
+        if form is not None:
+            sent |= form.headers
+        elif json is not None:
+            sent["Content-Type"] = "application/json"
+        content = json if form is None else form.pieces()
+        request = self._client.build_request(method, url, headers=sent, params=params, content=content)
         async with self._answer(request) as response:
-            body = await self._bounded(response)
-        if not response.is_success:
-            raise self.verdict(response.status_code, response.headers, body)
-        return body
+            return Answer(response.status_code, response.headers, await self._bounded(response))
+
+    def held(self, answer: "Answer") -> bytes:
+        """Return the body of a successful answer; raises PinUnavailable and PinRefused for another one."""
+        if not 200 <= answer.status < 300:
+            raise self.verdict(answer.status, answer.headers, answer.body)
+        return answer.body
 
     def verdict(self, status: int, headers: Mapping[str, str], body: bytes) -> PinUnavailable | PinRefused:
         """Return what an unsuccessful answer means."""

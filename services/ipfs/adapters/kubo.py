@@ -4,13 +4,17 @@ Every parameter that decides the CID is sent, whatever the node's own `Import.*`
 reference; a stream that breaks off answers 200 with its lines cut short, so a missing last line counts as not pinned.
 """
 
+from urllib.parse import quote
+
 import httpx
 import msgspec
 
 from chassis.clock import Clock
 from chassis.redaction import Secret
 from services.ipfs.adapters.http import Exchange
-from services.ipfs.ports import Content, ContentMismatch
+from services.ipfs.adapters.multipart import FilePart, Multipart
+from services.ipfs.bodies import InMemory
+from services.ipfs.ports import Content, ContentMismatch, Pinnable
 from unixfs import Cid, CidError, ImportProfile
 
 
@@ -22,6 +26,9 @@ class _Added(msgspec.Struct, frozen=True):
 
 class KuboPinning:
     """Implements `PinningService`. `profile` must be the one that the contents' CIDs were computed with."""
+
+    name = "kubo"
+    takes_bytes = True
 
     def __init__(
         self,
@@ -47,20 +54,22 @@ class KuboPinning:
             "progress": "false",
         }
 
-    async def pin(self, content: Content) -> None:
+    async def pin(self, content: Pinnable) -> None:
         """Add and pin the content; see `PinningService.pin`."""
+        parts = _parts(content)
         body = await self._exchange.send(
             "POST",
             f"{self._api}/add",
             headers=self._headers(),
             params=self._add_options,
-            file=(content.name, content.data, content.content_type),
+            form=Multipart({}, parts),
         )
         lines = body.splitlines()
-        if len(lines) != 1:
-            raise self._exchange.misunderstood(f"{len(lines)} lines instead of one")
+        if len(lines) != len(parts):
+            raise self._exchange.misunderstood(f"{len(lines)} lines instead of {len(parts)}")
         try:
-            answered = msgspec.json.decode(lines[0], type=_Added).hash
+            # Kubo tells a directory after everything that is in it.
+            answered = msgspec.json.decode(lines[-1], type=_Added).hash
             matches = Cid.parse(answered) == content.cid
         except msgspec.DecodeError as error:  # retry: cut short by a node that is going down
             raise self._exchange.misunderstood(str(error)) from error
@@ -69,9 +78,34 @@ class KuboPinning:
         if not matches:
             raise ContentMismatch(content.cid, answered)
 
+    async def has(self, cid: Cid) -> bool:
+        """Ask for the pin; see `PinningService.has`."""
+        answer = await self._exchange.ask(
+            "POST",
+            f"{self._api}/pin/ls",
+            headers=self._headers(),
+            params={"arg": str(cid), "type": "recursive"},
+        )
+        if answer.status == 500 and b"is not pinned" in answer.body:
+            return False
+        self._exchange.held(answer)
+        return True
+
     async def check(self) -> None:
         """Ask for the version; see `PinningService.check`."""
         await self._exchange.send("POST", f"{self._api}/version", headers=self._headers())
 
     def _headers(self) -> dict[str, str]:
         return {"Authorization": self._authorization.reveal()} if self._authorization else {}
+
+
+def _parts(content: Pinnable) -> list[FilePart]:
+    """Return the form's files; for a directory in the way of Kubo's reference: itself first, then paths under it."""
+    if isinstance(content, Content):
+        # A slash would make a directory of it.
+        return [FilePart(content.name.replace("/", "_"), content.content_type, content.body)]
+    inside = [
+        FilePart(quote(f"{content.name}/{name}", safe=""), content.content_type, InMemory(data))
+        for name, data in content.files.items()
+    ]
+    return [FilePart(quote(content.name, safe=""), "application/x-directory", InMemory(b"")), *inside]

@@ -3,7 +3,8 @@
 v3: multipart `POST /v3/files` on the uploads host with `network=public` (private is its default), `cid_version` and
 `name`; answers `{"data": {"cid": …}}`. Legacy: multipart `POST /pinning/pinFileToIPFS` with JSON texts in
 `pinataOptions` and `pinataMetadata`; answers `{"IpfsHash": …}`. Source: Pinata's API reference. The same content
-again is answered with the same CID. Not done here: resumable uploads (above 100 MB), groups, key-values, gateways.
+again is answered with the same CID. Directories go to the legacy API, which takes the JWT too: v3 has no form for them.
+Not done here: resumable uploads (above 100 MB), groups, key-values, gateways.
 """
 
 from dataclasses import dataclass
@@ -15,7 +16,9 @@ import msgspec
 from chassis.clock import Clock
 from chassis.redaction import Secret
 from services.ipfs.adapters.http import Exchange
-from services.ipfs.ports import Content, ContentMismatch
+from services.ipfs.adapters.multipart import FilePart, Multipart
+from services.ipfs.bodies import InMemory
+from services.ipfs.ports import ContentMismatch, Folder, Pinnable
 from unixfs import Cid, CidError
 
 UPLOADS_URL: Final = "https://uploads.pinata.cloud"
@@ -37,6 +40,17 @@ class KeyPair:
         return {"pinata_api_key": self.api_key.reveal(), "pinata_secret_api_key": self.secret_key.reveal()}
 
 
+@dataclass(frozen=True, slots=True)
+class Bearer:
+    """A JWT, which both APIs take."""
+
+    jwt: Secret
+
+    def headers(self) -> dict[str, str]:
+        """Return the header that carries it."""
+        return {"Authorization": f"Bearer {self.jwt.reveal()}"}
+
+
 class _File(msgspec.Struct, frozen=True):
     cid: str
 
@@ -53,8 +67,21 @@ class _PinnedFile(msgspec.Struct, frozen=True):
     ipfs_hash: str = msgspec.field(name="IpfsHash")
 
 
+class _PinRow(msgspec.Struct, frozen=True):
+    ipfs_pin_hash: str
+
+
+class _PinList(msgspec.Struct, frozen=True):
+    """The answer of `GET /data/pinList`."""
+
+    rows: list[_PinRow]
+
+
 class PinataPinning:
     """Implements `PinningService` with the v3 API. `cid_version` must name the profile of the contents' CIDs."""
+
+    name = "pinata"
+    takes_bytes = True
 
     def __init__(
         self,
@@ -67,19 +94,25 @@ class PinataPinning:
         api_url: str = API_URL,
     ) -> None:
         self._exchange = Exchange(client, "Pinata", clock)
-        self._jwt = jwt
+        self._jwt = Bearer(jwt)
         self._cid_version = cid_version
         self._files_url = f"{uploads_url.rstrip('/')}/v3/files"
-        self._check_url = f"{api_url.rstrip('/')}/data/testAuthentication"
+        legacy_version: Literal["v0", "v1"] = "v0" if cid_version == "v0" else "v1"
+        self._legacy = PinataLegacyPinning(client, self._jwt, legacy_version, clock, api_url=api_url)
 
-    async def pin(self, content: Content) -> None:
-        """Upload the content to public IPFS; see `PinningService.pin`."""
+    async def pin(self, content: Pinnable) -> None:
+        """Upload the content to public IPFS; see `PinningService.pin`. Directories take the legacy API's way."""
+        if isinstance(content, Folder):
+            await self._legacy.pin(content)
+            return
         body = await self._exchange.send(
             "POST",
             self._files_url,
-            headers=self._headers(),
-            form={"network": "public", "name": content.name, "cid_version": self._cid_version},
-            file=(content.name, content.data, content.content_type),
+            headers=self._jwt.headers(),
+            form=Multipart(
+                {"network": "public", "name": content.name, "cid_version": self._cid_version},
+                [FilePart(content.name, content.content_type, content.body)],
+            ),
         )
         try:
             answered = msgspec.json.decode(body, type=_Uploaded).data.cid
@@ -89,40 +122,44 @@ class PinataPinning:
 
     async def check(self) -> None:
         """Try the credentials; see `PinningService.check`."""
-        await self._exchange.send("GET", self._check_url, headers=self._headers())
+        await self._legacy.check()
 
-    def _headers(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self._jwt.reveal()}"}
+    async def has(self, cid: Cid) -> bool:
+        """Ask the legacy API's list, which knows the files of both; see `PinningService.has`."""
+        return await self._legacy.has(cid)
 
 
 class PinataLegacyPinning:
     """Implements `PinningService` with `pinFileToIPFS`, for accounts that have a key pair and no JWT."""
 
+    name = "pinata"
+    takes_bytes = True
+
     def __init__(
         self,
         client: httpx.AsyncClient,
-        keys: KeyPair,
+        credentials: "KeyPair | Bearer",
         cid_version: Literal["v0", "v1"],
         clock: Clock,
         *,
         api_url: str = API_URL,
     ) -> None:
         self._exchange = Exchange(client, "Pinata", clock)
-        self._keys = keys
+        self._credentials = credentials
         self._options = msgspec.json.encode({"cidVersion": int(cid_version[1])}).decode()
         self._api_url = api_url.rstrip("/")
 
-    async def pin(self, content: Content) -> None:
+    async def pin(self, content: Pinnable) -> None:
         """Upload the content; see `PinningService.pin`."""
+        fields = {
+            "pinataOptions": self._options,
+            "pinataMetadata": msgspec.json.encode({"name": content.name}).decode(),
+        }
         body = await self._exchange.send(
             "POST",
             f"{self._api_url}/pinning/pinFileToIPFS",
-            headers=self._keys.headers(),
-            form={
-                "pinataOptions": self._options,
-                "pinataMetadata": msgspec.json.encode({"name": content.name}).decode(),
-            },
-            file=(content.name, content.data, content.content_type),
+            headers=self._credentials.headers(),
+            form=Multipart(fields, _parts(content)),
         )
         try:
             answered = msgspec.json.decode(body, type=_PinnedFile).ipfs_hash
@@ -130,9 +167,34 @@ class PinataLegacyPinning:
             raise self._exchange.misunderstood(str(error)) from error
         _compare(content.cid, answered)
 
+    async def has(self, cid: Cid) -> bool:
+        """Look for the pin in the account's list; see `PinningService.has`."""
+        body = await self._exchange.send(
+            "GET",
+            f"{self._api_url}/data/pinList",
+            headers=self._credentials.headers(),
+            params={"hashContains": str(cid), "status": "pinned", "pageLimit": "1"},
+        )
+        try:
+            return any(row.ipfs_pin_hash == str(cid) for row in msgspec.json.decode(body, type=_PinList).rows)
+        except msgspec.DecodeError as error:  # retry: not an answer of Pinata's
+            raise self._exchange.misunderstood(str(error)) from error
+
     async def check(self) -> None:
         """Try the credentials; see `PinningService.check`."""
-        await self._exchange.send("GET", f"{self._api_url}/data/testAuthentication", headers=self._keys.headers())
+        await self._exchange.send(
+            "GET", f"{self._api_url}/data/testAuthentication", headers=self._credentials.headers()
+        )
+
+
+def _parts(content: Pinnable) -> list[FilePart]:
+    """Return the form's files; those of a directory are told by their common first path part."""
+    if isinstance(content, Folder):
+        return [
+            FilePart(f"{content.name}/{name}", content.content_type, InMemory(data))
+            for name, data in content.files.items()
+        ]
+    return [FilePart(content.name, content.content_type, content.body)]
 
 
 def _compare(expected: Cid, answered: str) -> None:

@@ -1,4 +1,4 @@
-"""Which pinning service the settings ask for. Used by `main` alone."""
+"""Which pinning services the settings ask for. Used by `main` alone."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -7,10 +7,15 @@ from typing import Final
 import httpx
 
 from chassis.clock import Clock
+from chassis.images import ImageLimits
+from services.ipfs.adapters.gateway import HttpGateway
 from services.ipfs.adapters.kubo import KuboPinning
 from services.ipfs.adapters.pinata import KeyPair, PinataLegacyPinning, PinataPinning
-from services.ipfs.ports import PinningService
-from services.ipfs.settings import IpfsSettings
+from services.ipfs.adapters.pinning_api import PinningApi
+from services.ipfs.pictures import ImageRules
+from services.ipfs.ports import IpfsGateway, PinningService
+from services.ipfs.quorum import Guarded, Quorum
+from services.ipfs.settings import IpfsSettings, Provider
 from unixfs import UNIXFS_V1_2025, V0, V1, ImportProfile
 
 PROFILES: Final[dict[str, ImportProfile]] = {"v1": V1, "v0": V0, "unixfs-v1-2025": UNIXFS_V1_2025}
@@ -23,17 +28,48 @@ CONNECT_SECONDS: Final = 10.0
 async def http_client(settings: IpfsSettings) -> AsyncGenerator[httpx.AsyncClient]:
     """Open the client for the provider: as many connections as pins at once, no redirects."""
     timeout = httpx.Timeout(settings.pin_timeout_seconds, connect=CONNECT_SECONDS)
-    limits = httpx.Limits(max_connections=settings.pin_concurrency + 1)
+    limits = httpx.Limits(max_connections=(settings.pin_concurrency + 1) * len(settings.pinning_provider))
     async with httpx.AsyncClient(timeout=timeout, limits=limits, follow_redirects=False) as client:
         yield client
 
 
 def pinning_service(settings: IpfsSettings, client: httpx.AsyncClient, clock: Clock) -> PinningService:
-    """Return the adapter that the settings, which have checked themselves, ask for."""
-    profile = PROFILES[settings.cid_profile]
-    if settings.pinning_provider == "kubo":
-        assert settings.kubo_url is not None, "the settings have checked it"
-        return KuboPinning(client, settings.kubo_url, profile, clock, settings.kubo_authorization)
+    """Return the adapters that the settings, which have checked themselves, ask for, as one service."""
+    return Quorum(guarded_services(settings, client, clock), settings.quorum)
+
+
+def guarded_services(settings: IpfsSettings, client: httpx.AsyncClient, clock: Clock) -> list[Guarded]:
+    """Return each adapter that the settings ask for behind its circuit."""
+    failures, pause = settings.circuit_failures, settings.circuit_seconds
+    return [
+        Guarded(adapter(name, settings, client, clock), clock, failures=failures, pause=pause)
+        for name in settings.pinning_provider
+    ]
+
+
+def adapter(name: Provider, settings: IpfsSettings, client: httpx.AsyncClient, clock: Clock) -> PinningService:
+    """Return the adapter of one provider."""
+    match name:
+        case "kubo":
+            assert settings.kubo_url is not None, "the settings have checked it"
+            profile = PROFILES[settings.cid_profile]
+            return KuboPinning(client, settings.kubo_url, profile, clock, settings.kubo_authorization)
+        case "pinata":
+            return _pinata(settings, client, clock)
+        case "pinning-api":
+            assert settings.pinning_service_url is not None, "the settings have checked it"
+            assert settings.pinning_service_token is not None, "the settings have checked it"
+            return PinningApi(
+                client,
+                settings.pinning_service_url,
+                settings.pinning_service_token,
+                clock,
+                origins=settings.pinning_service_origins,
+                patience=settings.pin_timeout_seconds,
+            )
+
+
+def _pinata(settings: IpfsSettings, client: httpx.AsyncClient, clock: Clock) -> PinningService:
     if settings.pinata_jwt is not None:
         return PinataPinning(
             client,
@@ -48,3 +84,16 @@ def pinning_service(settings: IpfsSettings, client: httpx.AsyncClient, clock: Cl
     assert settings.cid_profile != "unixfs-v1-2025", "the settings have checked it"
     keys = KeyPair(settings.pinata_api_key, settings.pinata_secret_key)
     return PinataLegacyPinning(client, keys, settings.cid_profile, clock, api_url=settings.pinata_api_url)
+
+
+def ipfs_gateway(settings: IpfsSettings, client: httpx.AsyncClient, clock: Clock) -> IpfsGateway | None:
+    """Return the gateway that the settings name, if they do."""
+    if settings.ipfs_gateway_url is None:
+        return None
+    return HttpGateway(client, settings.ipfs_gateway_url, PROFILES[settings.cid_profile], clock)
+
+
+def image_rules(settings: IpfsSettings) -> ImageRules:
+    """Return what the settings ask of images."""
+    limits = ImageLimits(max_frames=settings.image_max_frames, allow_markup=settings.image_allow_markup)
+    return ImageRules(limits, settings.image_strip_location, settings.image_preview_pixels)

@@ -16,6 +16,7 @@ from chassis.redaction import Secret
 from services.ipfs.adapters.kubo import KuboPinning
 from services.ipfs.adapters.provider import PROFILES
 from services.ipfs.ports import Content, ContentMismatch, PinUnavailable
+from tests.support.content import content_of, folder_of
 from tests.support.pinning import pinning_endpoint
 from unixfs import V0, V1, import_bytes
 
@@ -23,7 +24,7 @@ DATA = bytes(range(256)) * 5_000
 
 
 def content(data: bytes = DATA) -> Content:
-    return Content(data, import_bytes(data).cid, "name.png", "image/png")
+    return content_of(data)
 
 
 @pytest.fixture
@@ -39,18 +40,30 @@ async def test_content_is_pinned_under_its_computed_cid(tmp_path: Path, client: 
             await service.check()
             for data in (b"", b"small", DATA):
                 cid = import_bytes(data, profile).cid
-                await service.pin(Content(data, cid, "x", "image/png"))
-                await service.pin(Content(data, cid, "x", "image/png"))
+                await service.pin(content_of(data, cid))
+                await service.pin(content_of(data, cid))
                 assert (await client.get(f"{endpoint.url}/ipfs/{cid}")).content == data
                 pins = await client.post(f"{endpoint.url}/api/v0/pin/ls", params={"arg": str(cid)})
                 assert pins.status_code == 200
+
+
+async def test_a_directory_is_pinned_whole(tmp_path: Path, client: httpx.AsyncClient) -> None:
+    async with pinning_endpoint(tmp_path) as endpoint:
+        service = KuboPinning(client, endpoint.url, V1, ManualClock())
+        folder = folder_of({f"{number}.json": b'{"name":"%d"}' % number for number in range(200)})
+        await service.pin(folder)
+        await service.pin(folder)
+        assert (await client.get(f"{endpoint.url}/ipfs/{folder.cid}/7.json")).content == b'{"name":"7"}'
+        assert await service.has(folder.cid)
+        await client.post(f"{endpoint.url}/api/v0/pin/rm", params={"arg": str(folder.cid)})
+        assert not await service.has(folder.cid)
 
 
 async def test_a_name_cannot_break_out_of_its_header(tmp_path: Path, client: httpx.AsyncClient) -> None:
     async with pinning_endpoint(tmp_path) as endpoint:
         service = KuboPinning(client, endpoint.url, V1, ManualClock())
         name = 'a"\r\nContent-Type: application/x-directory\r\n\r\n'
-        await service.pin(Content(b"data", import_bytes(b"data").cid, name, "image/png"))
+        await service.pin(content_of(b"data", name=name))
 
 
 async def test_another_profile_is_a_mismatch(tmp_path: Path, client: httpx.AsyncClient) -> None:

@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from chassis.clock import ManualClock
 from chassis.redaction import Secret
 from services.ipfs.adapters.pinata import CidVersion, KeyPair, PinataLegacyPinning, PinataPinning
+from services.ipfs.bodies import InMemory
 from services.ipfs.ports import Content, ContentMismatch, PinningService, PinRefused, PinUnavailable
 from tests.support.pinata import API_KEY, JWT, PROFILES, SECRET_KEY, Pinata
 from unixfs import import_bytes
@@ -20,7 +21,7 @@ VERSIONS: list[CidVersion] = ["v0", "v1", "unixfs-v1-2025"]
 
 
 def content(version: str = "v1", data: bytes = DATA) -> Content:
-    return Content(data, import_bytes(data, PROFILES[version]).cid, "name.json", "application/json")
+    return Content(InMemory(data), import_bytes(data, PROFILES[version]).cid, "name.json", "application/json")
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from uuid import UUID
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,10 +13,14 @@ from chassis.log import LogUnavailable, Message, RetryLater
 from contracts.collection import CollectionFailed, CollectionPinned, CollectionRequested
 from contracts.fact import Event, Fact
 from contracts.mint import FailureCode, PinFailed, Pinned, Requested, UploadedImage
-from services.ipfs.content import ContentPinner, Sessions
-from services.ipfs.handlers import CollectionContent, MintContent
-from services.ipfs.ports import Content, ContentMismatch, PinRefused, PinUnavailable
+from contracts.upload import UploadFailed, UploadPinned, UploadRequested
+from services.ipfs.content import ContentPinner, Layout, Pinning
+from services.ipfs.handlers import JITTER, CollectionContent, MintContent, UploadContent
+from services.ipfs.ports import ContentMismatch, Pinnable, PinRefused, PinUnavailable
+from services.ipfs.sessions import Sessions
+from services.ipfs.uploads import PinnedUploads
 from tests.support.content import (
+    Kept,
     MemoryPinning,
     collection_created,
     collection_requested,
@@ -25,20 +30,24 @@ from tests.support.content import (
     sha256,
 )
 from tests.support.memory_log import MemoryLog, MemoryUploads
-from unixfs import V1, import_bytes
+from unixfs import V1, Cid, import_bytes
 
 
 class World:
     """A log with a collection, uploads and a pinning service, and as many workers as wanted."""
 
-    def __init__(self, pinning: MemoryPinning | None = None) -> None:
+    def __init__(self, pinning: MemoryPinning | None = None, layout: Layout = "file") -> None:
+        self.layout: Layout = layout
         self.log = MemoryLog("ipfs")
         self.uploads = MemoryUploads()
         self.pinning = pinning or MemoryPinning()
 
     def worker(self, pinning: MemoryPinning | None = None) -> MintContent:
-        pinner = ContentPinner(self.uploads, pinning or self.pinning, V1, concurrency=4)
-        return MintContent(self.log, pinner, Sessions())
+        return MintContent(self.log, self.pinner(pinning), Sessions())
+
+    def pinner(self, pinning: MemoryPinning | None = None) -> ContentPinner:
+        how = Pinning(pinning or self.pinning, V1, layout=self.layout)
+        return ContentPinner(self.uploads, PinnedUploads(self.log, self.uploads), how, concurrency=4)
 
     async def requested(self, request: Requested, *, upload: bool = True) -> Message[Requested]:
         await self.log.publish(collection_created(), cause=None)
@@ -93,6 +102,61 @@ async def test_equal_bytes_are_pinned_once() -> None:
     assert len(world.pinning.calls) == 1 + 5
 
 
+async def test_one_image_in_many_operations_is_pinned_once_and_then_forgotten() -> None:
+    world = World()
+    message = await world.requested(mint_request(nft(3)))
+    await world.worker().on_requested(message)
+    assert world.uploads.objects == {}
+    (known,) = world.log.facts(UploadPinned)
+    (first,) = world.log.facts(Pinned)
+    assert (known.uri, known.content_type, known.size) == (first.items[0].image_uri, "image/png", len(png(3)))
+    another = msgspec.structs.replace(mint_request(nft(3)), operation=UUID(int=7))
+    await world.log.publish(another, cause=None)
+    await world.worker().on_requested(world.log.messages(Requested)[1])
+    assert [fact.items[0].image_uri for fact in world.log.facts(Pinned)] == [known.uri] * 2
+    assert world.pinning.calls.count(Cid.parse(known.cid)) == 1
+
+
+@pytest.mark.parametrize("layout", ["chunk", "operation"])
+async def test_metadata_in_directories(layout: Layout) -> None:
+    world = World(layout=layout)
+    message = await world.requested(mint_request(*(nft(i) for i in range(5)), batch_size=2))
+    await world.worker().on_requested(message)
+    await world.worker().on_requested(message)
+    items = [item for fact in world.log.facts(Pinned) for item in fact.items]
+    folders = [item.uri.rpartition("/")[0] for item in items]
+    assert len(set(folders)) == {"chunk": 3, "operation": 1}[layout]
+    for number, item in enumerate(items):
+        assert item.uri == f"{folders[number]}/{number}.json"
+        assert world.pinning.at(item.uri).data.startswith(f'{{"name":"Booth #{number}"'.encode())
+
+
+async def test_an_operations_directory_leaves_out_what_is_refused() -> None:
+    world = World(layout="operation")
+    message = await world.requested(mint_request(*(nft(i) for i in range(4)), batch_size=2))
+    world.uploads.objects[sha256(png(3))] = b"no image"
+    await world.worker().on_requested(message)
+    (folder,) = world.pinning.folders.values()
+    assert set(folder.files) == {"0.json", "1.json", "2.json"}
+    assert world.settled() == Counter(range(4))
+    (failed,) = world.log.facts(PinFailed)
+    assert failed.failures[0].items == (3,)
+
+
+async def test_what_no_leaf_can_hold_is_refused_before_anything_is_pinned() -> None:
+    world = World()
+    long_name = msgspec.structs.replace(nft(0, image="ipfs://bafy"), name="ř" * 17)
+    script = msgspec.structs.replace(nft(1, image="ipfs://bafy"), external_url="javascript:alert(1)")
+    await world.worker().on_requested(await world.requested(mint_request(long_name, script)))
+    (failed,) = world.log.facts(PinFailed)
+    assert {failure.items: failure.code for failure in failed.failures} == {
+        (0,): FailureCode.METADATA_REFUSED,
+        (1,): FailureCode.METADATA_REFUSED,
+    }
+    assert "34 bytes" in failed.failures[0].reason
+    assert world.pinning.calls == []
+
+
 async def test_labels_hold_nothing_of_the_caller() -> None:
     world = World()
     await world.worker().on_requested(await world.requested(mint_request(nft(0))))
@@ -114,7 +178,7 @@ async def test_a_published_image_is_taken_as_it_is() -> None:
 
 
 async def test_what_can_never_succeed_fails_alone() -> None:
-    def refuse(content: Content) -> None:
+    def refuse(content: Kept) -> None:
         if content.data == png(2):
             raise PinRefused("it is too large for the pinning service")
         if content.data == png(3):
@@ -152,7 +216,7 @@ async def test_an_unknown_collection_fails_every_chunk() -> None:
 async def test_an_unavailable_service_delays_the_chunk_and_keeps_what_is_done() -> None:
     down = True
 
-    def fail(content: Content) -> None:
+    def fail(content: Kept) -> None:
         if down and content.data == png(3):
             raise PinUnavailable("the service is busy", after=17.0)
 
@@ -161,7 +225,7 @@ async def test_an_unavailable_service_delays_the_chunk_and_keeps_what_is_done() 
     worker = world.worker()
     with pytest.raises(RetryLater) as caught:
         await worker.on_requested(message)
-    assert caught.value.after == 17.0
+    assert 17.0 <= caught.value.after <= 17.0 * (1 + JITTER)
     assert [fact.chunk for fact in world.log.facts(Pinned)] == [0]
     down = False
     await worker.on_requested(message)
@@ -171,7 +235,7 @@ async def test_an_unavailable_service_delays_the_chunk_and_keeps_what_is_done() 
 
 
 async def test_without_a_hint_the_delay_grows() -> None:
-    def fail(_: Content) -> None:
+    def fail(_: Kept) -> None:
         raise PinUnavailable("nobody answers")
 
     world = World(MemoryPinning(fail))
@@ -245,7 +309,7 @@ async def test_killed_at_any_call_the_next_process_ends_in_the_same_facts(after:
         del world.uploads.objects[sha256(png(2))]
         fuse = Fuse(calls, after=after)
 
-        def pin(_: Content, fuse: Fuse = fuse, after: bool = after) -> None:
+        def pin(_: Kept, fuse: Fuse = fuse, after: bool = after) -> None:
             fuse.burn(after=after)
 
         log.fuse = fuse
@@ -284,7 +348,7 @@ def test_two_workers_that_disagree_never_contradict_each_other(
             refusals = {import_bytes(png(number)).cid for number in numbers}
 
             class Paced(MemoryPinning):
-                async def pin(self, content: Content) -> None:
+                async def pin(self, content: Pinnable) -> None:
                     for _ in range(waits.pop() if waits else 0):
                         await asyncio.sleep(0)
                     if content.cid in refusals:
@@ -300,9 +364,58 @@ def test_two_workers_that_disagree_never_contradict_each_other(
     asyncio.run(race())
 
 
+class TestUploads:
+    """A file uploaded by itself."""
+
+    data = b'{"any": "json"}'
+
+    def requested(self, cid: str | None = None, data: bytes | None = None) -> UploadRequested:
+        stored = self.data if data is None else data
+        return UploadRequested(
+            sha256=sha256(stored),
+            cid=cid or str(import_bytes(stored).cid),
+            content_type="application/json",
+            size=len(stored),
+        )
+
+    async def handle(self, world: World, request: UploadRequested) -> None:
+        await world.log.publish(request, cause=None)
+        handler = UploadContent(world.log, world.pinner(), Sessions(), PinnedUploads(world.log, world.uploads))
+        message = world.log.messages(UploadRequested)[-1]
+        await asyncio.gather(handler.on_requested(message), handler.on_requested(message))
+        await handler.on_requested(message)
+
+    async def test_it_is_pinned_under_the_cid_that_was_told_and_its_bytes_are_deleted(self) -> None:
+        world = World()
+        world.uploads.objects[sha256(self.data)] = self.data
+        await self.handle(world, self.requested())
+        (pinned,) = world.log.facts(UploadPinned)
+        assert pinned.cid == str(import_bytes(self.data).cid)
+        assert world.pinning.at(pinned.uri).data == self.data
+        assert world.uploads.objects == {}
+
+    async def test_another_cid_than_was_told_is_a_mismatch(self) -> None:
+        world = World()
+        world.uploads.objects[sha256(self.data)] = self.data
+        await self.handle(world, self.requested(cid=str(import_bytes(b"other").cid)))
+        (failed,) = world.log.facts(UploadFailed)
+        assert failed.code == FailureCode.CONTENT_MISMATCH
+        assert world.pinning.calls == []
+        assert world.uploads.objects
+
+    async def test_a_failed_upload_can_be_asked_for_again(self) -> None:
+        world = World()
+        await self.handle(world, self.requested())
+        (failed,) = world.log.facts(UploadFailed)
+        assert failed.code == FailureCode.UPLOAD_MISSING
+        world.uploads.objects[sha256(self.data)] = self.data
+        await self.handle(world, self.requested())
+        assert len(world.log.facts(UploadPinned)) == 1
+
+
 class TestCollections:
     def handler(self, world: World) -> CollectionContent:
-        return CollectionContent(world.log, ContentPinner(world.uploads, world.pinning, V1, concurrency=2), Sessions())
+        return CollectionContent(world.log, world.pinner(), Sessions())
 
     async def requested(self, world: World, image: bytes | None) -> Message[CollectionRequested]:
         if image:

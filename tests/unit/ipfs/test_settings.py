@@ -7,29 +7,46 @@ from chassis.clock import ManualClock
 from chassis.settings import SettingsError, load
 from services.ipfs.adapters.kubo import KuboPinning
 from services.ipfs.adapters.pinata import PinataLegacyPinning, PinataPinning
-from services.ipfs.adapters.provider import pinning_service
+from services.ipfs.adapters.pinning_api import PinningApi
+from services.ipfs.adapters.provider import adapter, pinning_service
 from services.ipfs.settings import IpfsSettings
 
 NATS = {"NATS_URL": "nats://127.0.0.1:4222"}
 KEYS = {"PINATA_API_KEY": "key", "PINATA_SECRET_KEY": "hidden"}
+SEVERAL = {
+    "PINNING_PROVIDER": "kubo,pinata,pinning-api",
+    "KUBO_URL": "http://127.0.0.1:5001",
+    "PINATA_JWT": "hidden",
+    "PINNING_SERVICE_URL": "https://pins.test/psa",
+    "PINNING_SERVICE_TOKEN": "hidden",
+}
 PINATA = {"PINNING_PROVIDER": "pinata"}
 
 
 @pytest.mark.parametrize(
-    ("environ", "adapter"),
+    ("environ", "wanted"),
     [
         ({"KUBO_URL": "http://127.0.0.1:5001"}, KuboPinning),
         ({**PINATA, "PINATA_JWT": "hidden"}, PinataPinning),
         ({**PINATA, **KEYS, "PINATA_JWT": "hidden"}, PinataPinning),
         ({**PINATA, **KEYS}, PinataLegacyPinning),
         ({**PINATA, "PINATA_JWT": "hidden", "CID_PROFILE": "unixfs-v1-2025"}, PinataPinning),
+        ({**SEVERAL, "PINNING_PROVIDER": "pinning-api,kubo"}, PinningApi),
     ],
 )
-async def test_the_adapter_that_is_asked_for(environ: dict[str, str], adapter: type) -> None:
+async def test_the_adapter_that_is_asked_for(environ: dict[str, str], wanted: type) -> None:
     settings = load(IpfsSettings, {**NATS, **environ})
     assert "hidden" not in repr(settings)
     async with httpx.AsyncClient() as client:
-        assert isinstance(pinning_service(settings, client, ManualClock()), adapter)
+        assert isinstance(adapter(settings.pinning_provider[0], settings, client, ManualClock()), wanted)
+
+
+async def test_several_providers_are_one_service_with_a_quorum() -> None:
+    settings = load(IpfsSettings, {**NATS, **SEVERAL, "PINNING_QUORUM": "2"})
+    assert settings.quorum == 2
+    assert load(IpfsSettings, {**NATS, **SEVERAL}).quorum == 3
+    async with httpx.AsyncClient() as client:
+        assert pinning_service(settings, client, ManualClock()).name == "kubo+pinata+pinning-api"
 
 
 @pytest.mark.parametrize(
@@ -41,6 +58,13 @@ async def test_the_adapter_that_is_asked_for(environ: dict[str, str], adapter: t
         ({**PINATA, "PINATA_API_KEY": "key"}, "PINATA_JWT"),
         ({**PINATA, **KEYS, "CID_PROFILE": "unixfs-v1-2025"}, "PINATA_JWT"),
         ({"KUBO_URL": "http://x", "CID_PROFILE": "v2"}, "CID_PROFILE"),
+        ({"KUBO_URL": "http://x", "PINNING_PROVIDER": "kubo,kubo"}, "PINNING_PROVIDER"),
+        ({"KUBO_URL": "http://x", "PINNING_PROVIDER": "filecoin"}, "PINNING_PROVIDER"),
+        ({**SEVERAL, "PINNING_PROVIDER": "pinning-api"}, "PINNING_PROVIDER"),
+        ({**SEVERAL, "PINNING_SERVICE_TOKEN": ""}, "PINNING_SERVICE_TOKEN"),
+        ({**SEVERAL, "PINNING_SERVICE_URL": ""}, "PINNING_SERVICE_URL"),
+        ({"KUBO_URL": "http://x", "PINNING_QUORUM": "2"}, "PINNING_QUORUM"),
+        ({"KUBO_URL": "http://x", "RETRIEVAL_CHECK": "true"}, "IPFS_GATEWAY_URL"),
         ({"KUBO_URL": "http://x", "PIN_CONCURRENCY": "0"}, "PIN_CONCURRENCY"),
     ],
 )

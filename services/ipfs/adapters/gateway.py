@@ -1,0 +1,108 @@
+"""An IPFS gateway over HTTP: whether what was pinned can be had by everybody. Implements `IpfsGateway`.
+
+What a gateway gives is held against the CID, byte for byte: its word alone proves nothing. Source: the path gateway
+specification of ipfs/specs. Not done here: subdomain gateways, CAR and block responses.
+"""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import BinaryIO, Final
+from urllib.parse import quote
+
+import httpx
+
+from chassis.clock import Clock
+from services.ipfs.adapters.http import retry_after
+from services.ipfs.ports import Content, Pinnable, PinUnavailable
+from unixfs import Cid, Importer, ImportProfile
+
+TRIES: Final = 5
+"""A gateway may need a while until it finds new content."""
+
+FIRST_WAIT_SECONDS: Final = 0.5
+
+
+class HttpGateway:
+    """One gateway; `profile` is the one of the CIDs that it is asked for."""
+
+    def __init__(self, client: httpx.AsyncClient, url: str, profile: ImportProfile, clock: Clock) -> None:
+        self._client = client
+        self._url = url.rstrip("/")
+        self._profile = profile
+        self._clock = clock
+
+    @property
+    def url(self) -> str:
+        """See `IpfsGateway.url`."""
+        return self._url
+
+    async def confirm(self, content: Pinnable) -> None:
+        """Fetch the content and compare; see `IpfsGateway.confirm`."""
+        wait = FIRST_WAIT_SECONDS
+        for remaining in reversed(range(TRIES)):
+            try:
+                await self._compare(content)
+                return
+            except PinUnavailable as error:  # retry: it may not have found the content yet
+                if remaining == 0:
+                    raise
+                await self._clock.sleep(wait if error.after is None else error.after)
+                wait *= 2
+
+    async def _compare(self, content: Pinnable) -> None:
+        if isinstance(content, Content):
+            importer = Importer(self._profile)
+            async with self._get(str(content.cid)) as response:
+                async for piece in self._pieces(response, content.body.size):
+                    importer.update(piece)
+            if importer.finish().cid != content.cid:
+                raise PinUnavailable(f"{self._url} gives other bytes for {content.cid}")
+            return
+        for name, data in content.files.items():
+            found = bytearray()
+            async with self._get(f"{content.cid}/{quote(name)}") as response:
+                async for piece in self._pieces(response, len(data)):
+                    found += piece
+            if bytes(found) != data:
+                raise PinUnavailable(f"{self._url} gives other bytes for {content.cid}/{name}")
+
+    async def fetch(self, cid: Cid, target: BinaryIO, max_bytes: int) -> int | None:
+        """Copy a file; see `IpfsGateway.fetch`."""
+        size = 0
+        try:
+            async with self._get(str(cid)) as response:
+                async for piece in self._pieces(response, max_bytes):
+                    size += len(piece)
+                    target.write(piece)
+        except _NotThere:  # stop: told to the caller
+            return None
+        return size
+
+    @asynccontextmanager
+    async def _get(self, path: str) -> AsyncGenerator[httpx.Response]:
+        request = self._client.build_request("GET", f"{self._url}/ipfs/{path}", headers={"Accept-Encoding": "identity"})
+        try:
+            response = await self._client.send(request, stream=True)
+            try:
+                if response.status_code in (404, 410, 504):
+                    raise _NotThere(f"{self._url} has no {path}")
+                if response.status_code != 200:
+                    after = retry_after(response.headers.get("retry-after"), self._clock.now())
+                    raise PinUnavailable(f"{self._url} answered {response.status_code}", after=after)
+                yield response
+            finally:
+                await response.aclose()
+        except httpx.HTTPError as error:  # retry: it may be busy or restarting
+            raise PinUnavailable(f"{self._url} cannot be read ({type(error).__name__})") from error
+
+    async def _pieces(self, response: httpx.Response, max_bytes: int) -> AsyncGenerator[bytes]:
+        size = 0
+        async for piece in response.aiter_bytes():
+            size += len(piece)
+            if size > max_bytes:
+                raise PinUnavailable(f"{self._url} gives more than {max_bytes} bytes")
+            yield piece
+
+
+class _NotThere(PinUnavailable):
+    """The gateway does not find the content."""

@@ -1,0 +1,138 @@
+"""Pinning through any service that speaks the IPFS Pinning Service API (pinning-services-api-spec, version 1).
+
+The service is told a CID and fetches the content itself, so it needs a provider that has it: it is a further copy,
+never the first. `GET /pins` with the CID finds a pin object that an earlier try made; else `POST /pins` makes one; its
+status is then polled until it is `pinned` or `failed`. Not done here: connecting to the service's `delegates`, and
+removing or replacing pin objects.
+"""
+
+from typing import Final, Literal
+
+import httpx
+import msgspec
+
+from chassis.clock import Clock
+from chassis.redaction import Secret, scrub
+from services.ipfs.adapters.http import Exchange
+from services.ipfs.ports import ContentMismatch, Pinnable, PinUnavailable
+from unixfs import Cid, CidError
+
+FIRST_POLL_SECONDS: Final = 0.5
+LONGEST_POLL_SECONDS: Final = 10.0
+FAILED_RETRY_SECONDS: Final = 60.0
+"""After a pin object that failed: the service could not find the content."""
+
+MAX_ORIGINS: Final = 20
+"""The specification's limit."""
+
+
+class _Pin(msgspec.Struct, frozen=True):
+    cid: str
+
+
+class _PinStatus(msgspec.Struct, frozen=True):
+    """The specification's PinStatus, as far as it is used."""
+
+    requestid: str
+    status: Literal["queued", "pinning", "pinned", "failed"]
+    pin: _Pin
+    info: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+
+
+class _PinResults(msgspec.Struct, frozen=True):
+    count: int
+    results: list[_PinStatus]
+
+
+class PinningApi:
+    """Implements `PinningService`. `patience` is how many seconds one pin is waited for before it is left for later."""
+
+    name = "pinning-api"
+    takes_bytes = False
+
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        url: str,
+        token: Secret,
+        clock: Clock,
+        *,
+        origins: tuple[str, ...] = (),
+        patience: float = 60.0,
+    ) -> None:
+        self._exchange = Exchange(client, "the pinning service", clock)
+        self._pins = f"{url.rstrip('/')}/pins"
+        self._token = token
+        self._clock = clock
+        self._origins = origins[:MAX_ORIGINS]
+        self._patience = patience
+
+    async def pin(self, content: Pinnable) -> None:
+        """Have the service pin the CID and wait until it has; see `PinningService.pin`."""
+        deadline = self._clock.monotonic() + self._patience
+        state = await self._find(content.cid, "queued,pinning,pinned")
+        if state is None:
+            state = await self._create(content)
+        pause = FIRST_POLL_SECONDS
+        while state.status != "pinned":
+            if state.status == "failed":
+                details = scrub(str(state.info.get("status_details", "")))[:200]
+                raise PinUnavailable(
+                    f"the pinning service could not pin {content.cid}: {details}", after=FAILED_RETRY_SECONDS
+                )
+            if self._clock.monotonic() + pause > deadline:
+                raise PinUnavailable(f"the pinning service is still {state.status} with {content.cid}")
+            await self._clock.sleep(pause)
+            pause = min(pause * 2, LONGEST_POLL_SECONDS)
+            state = self._decoded(await self._send("GET", f"{self._pins}/{state.requestid}"))
+        self._compare(content.cid, state)
+
+    async def has(self, cid: Cid) -> bool:
+        """Look for a pin object that is pinned; see `PinningService.has`."""
+        return await self._find(cid, "pinned") is not None
+
+    async def check(self) -> None:
+        """List one pin, which needs the token; see `PinningService.check`."""
+        await self._send("GET", self._pins, params={"limit": "1"})
+
+    async def _find(self, cid: Cid, status: str) -> _PinStatus | None:
+        body = await self._send("GET", self._pins, params={"cid": str(cid), "status": status, "limit": "1"})
+        try:
+            results = msgspec.json.decode(body, type=_PinResults).results
+        except msgspec.DecodeError as error:  # retry: not an answer of the API's
+            raise self._exchange.misunderstood(str(error)) from error
+        if not results:
+            return None
+        self._compare(cid, results[0])
+        return results[0]
+
+    async def _create(self, content: Pinnable) -> _PinStatus:
+        wanted: dict[str, object] = {"cid": str(content.cid), "name": content.name[:255]}
+        if self._origins:
+            wanted["origins"] = self._origins
+        return self._decoded(await self._send("POST", self._pins, json=msgspec.json.encode(wanted)))
+
+    def _decoded(self, body: bytes) -> _PinStatus:
+        try:
+            state = msgspec.json.decode(body, type=_PinStatus)
+        except msgspec.DecodeError as error:  # retry: not an answer of the API's
+            raise self._exchange.misunderstood(str(error)) from error
+        if not state.requestid.isascii() or "/" in state.requestid or not 1 <= len(state.requestid) <= 255:
+            raise self._exchange.misunderstood("a request id that cannot be in a path")
+        return state
+
+    @staticmethod
+    def _compare(expected: Cid, state: _PinStatus) -> None:
+        try:
+            # A service may word the CID in version 1: it names the same node.
+            matches = Cid.parse(state.pin.cid).as_v1() == expected.as_v1()
+        except CidError:  # stop: whatever it is, it is not the CID that was asked for
+            matches = False
+        if not matches:
+            raise ContentMismatch(expected, state.pin.cid)
+
+    async def _send(
+        self, method: str, url: str, *, params: dict[str, str] | None = None, json: bytes | None = None
+    ) -> bytes:
+        headers = {"Authorization": f"Bearer {self._token.reveal()}", "Accept": "application/json"}
+        return await self._exchange.send(method, url, headers=headers, params=params, json=json)

@@ -1,0 +1,163 @@
+"""Several pinning services as one: each behind a circuit of its own, content pinned when enough of them have it.
+
+Used by `main`. `Guarded` keeps a service that fails or asks for a pause from being called; `Quorum` asks all at once
+and goes on with those that answer. A service that was left out gets the content with the next audit. Not done here:
+what a service's answers mean (`adapters`), and when a handler tries again (`handlers`).
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Final
+
+from purgatory import AsyncCircuitBreakerFactory
+from purgatory.domain.model import OpenedState
+
+from chassis import telemetry
+from chassis.clock import Clock
+from services.ipfs.ports import ContentMismatch, Pinnable, PinningService, PinRefused, PinUnavailable
+from unixfs import Cid
+
+REMEMBERED_PINS: Final = 16_384
+"""CIDs a service is known to have in this process, so that a retry asks only the services that failed."""
+
+_log = telemetry.get_logger(__name__)
+
+
+class Guarded:
+    """A pinning service behind a circuit: after `failures` in a row it is left alone for `pause` seconds.
+
+    Implements `PinningService`. A pause that the service itself asks for (Retry-After) is kept for every caller.
+    """
+
+    def __init__(self, inner: PinningService, clock: Clock, *, failures: int, pause: float) -> None:
+        self._inner = inner
+        self._clock = clock
+        self._pause = pause
+        self._circuits = AsyncCircuitBreakerFactory(
+            default_threshold=failures,
+            default_ttl=pause,
+            # These speak of the content, not of the service.
+            exclude=[PinRefused, ContentMismatch],
+        )
+        self._asked_to_wait_until = 0.0
+        self._pinned: OrderedDict[Cid, None] = OrderedDict()
+
+    @property
+    def name(self) -> str:
+        """See `PinningService.name`."""
+        return self._inner.name
+
+    @property
+    def takes_bytes(self) -> bool:
+        """See `PinningService.takes_bytes`."""
+        return self._inner.takes_bytes
+
+    async def pin(self, content: Pinnable) -> None:
+        """Pin, unless this process has done it already; see `PinningService.pin`."""
+        if content.cid in self._pinned:
+            return
+        wait = self._asked_to_wait_until - self._clock.monotonic()
+        if wait > 0:
+            raise PinUnavailable(f"{self.name} asked for a pause", after=wait)
+        try:
+            async with await self._circuits.get_breaker(self.name):
+                await self._inner.pin(content)
+        except OpenedState as error:  # retry: after the circuit's pause
+            raise PinUnavailable(f"the circuit of {self.name} is open", after=self._pause) from error
+        except PinUnavailable as error:  # retry: the caller says when
+            if error.after is not None:
+                self._asked_to_wait_until = self._clock.monotonic() + error.after
+            raise
+        self._pinned[content.cid] = None
+        if len(self._pinned) > REMEMBERED_PINS:
+            self._pinned.popitem(last=False)
+
+    async def has(self, cid: Cid) -> bool:
+        """Ask the service itself; see `PinningService.has`. What it has lost is forgotten here too."""
+        there = await self._inner.has(cid)
+        if not there:
+            self._pinned.pop(cid, None)
+        return there
+
+    async def check(self) -> None:
+        """See `PinningService.check`."""
+        await self._inner.check()
+
+
+class Quorum:
+    """All services at once; implements `PinningService` and succeeds when `enough` of them have the content."""
+
+    takes_bytes = True
+
+    def __init__(self, services: Sequence[PinningService], enough: int) -> None:
+        assert 1 <= enough <= len(services), "the settings have checked it"
+        self._services = tuple(services)
+        self._enough = enough
+
+    @property
+    def name(self) -> str:
+        """The services' names."""
+        return "+".join(service.name for service in self._services)
+
+    async def pin(self, content: Pinnable) -> None:
+        """Pin with every service; see `PinningService.pin`.
+
+        Services that take bytes come first, those that fetch by CID after at least one of them has it. When too few
+        succeed, an error that waiting can cure wins over one that it cannot, unless the quorum is out of reach.
+        """
+        first = [service for service in self._services if service.takes_bytes]
+        errors = await self._pin_with(first, content)
+        if len(errors) < len(first):
+            errors |= await self._pin_with([each for each in self._services if not each.takes_bytes], content)
+            if len(self._services) - len(errors) >= self._enough:
+                return
+        raise self._verdict(errors)
+
+    async def has(self, cid: Cid) -> bool:
+        """Return whether enough services have it; raises PinUnavailable when those that answer cannot tell."""
+        answers = await asyncio.gather(*(service.has(cid) for service in self._services), return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, BaseException) and not isinstance(answer, PinUnavailable):
+                raise answer
+        having = sum(answer is True for answer in answers)
+        silent = [answer for answer in answers if isinstance(answer, PinUnavailable)]
+        if having < self._enough <= having + len(silent):
+            raise silent[0]
+        return having >= self._enough
+
+    async def check(self) -> None:
+        """Return when enough services answer; see `PinningService.check`."""
+        answers = await asyncio.gather(*(service.check() for service in self._services), return_exceptions=True)
+        failed = [answer for answer in answers if isinstance(answer, BaseException)]
+        if len(self._services) - len(failed) < self._enough:
+            raise failed[0]
+
+    async def _pin_with(
+        self, services: Sequence[PinningService], content: Pinnable
+    ) -> "dict[str, PinUnavailable | PinRefused | ContentMismatch]":
+        """Return the errors by the service's name."""
+        results = await asyncio.gather(*(service.pin(content) for service in services), return_exceptions=True)
+        errors: dict[str, PinUnavailable | PinRefused | ContentMismatch] = {}
+        for service, result in zip(services, results, strict=True):
+            match result:
+                case None:
+                    continue
+                case PinUnavailable() | PinRefused() | ContentMismatch():
+                    errors[service.name] = result
+                    # A mismatch is the service's own fault as long as others answer with the computed CID.
+                    tell = _log.error if isinstance(result, ContentMismatch) else _log.warning
+                    tell("not pinned", provider=service.name, cid=str(content.cid), reason=str(result))
+                case _:
+                    raise result
+        return errors
+
+    def _verdict(
+        self, errors: "dict[str, PinUnavailable | PinRefused | ContentMismatch]"
+    ) -> PinUnavailable | PinRefused | ContentMismatch:
+        final = [error for error in errors.values() if not isinstance(error, PinUnavailable)]
+        passing = [error for error in errors.values() if isinstance(error, PinUnavailable)]
+        if len(self._services) - len(final) < self._enough or not passing:
+            return final[0]
+        # Another try can help as soon as the first of them is back.
+        return min(passing, key=lambda error: (error.operator, error.after or 0.0))

@@ -1,0 +1,42 @@
+"""What this process has pinned lately, by operation: a redelivery does not pin it again. In memory only.
+
+Used by `handlers` and `content`. What must survive the process is on the log (`uploads`).
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Final
+
+from services.ipfs.domain import Outcome
+from services.ipfs.metadata import PlacedImage
+from unixfs import Cid
+
+REMEMBERED_SESSIONS: Final = 256
+"""Operations whose pinned content is remembered between deliveries; forgetting one costs uploads, nothing else."""
+
+
+@dataclass(slots=True)
+class Session:
+    """What this process has pinned for one operation: never pinned twice, however often it is delivered."""
+
+    images: dict[str, PlacedImage] = field(default_factory=dict[str, PlacedImage])
+    """By the upload's SHA-256."""
+    pinned: set[Cid] = field(default_factory=set[Cid])
+    outcomes: dict[int, Outcome] = field(default_factory=dict[int, Outcome])
+    """By position in the request; filled where the whole operation shares one metadata directory."""
+
+
+class Sessions:
+    """The sessions of the latest operations, collections and uploads."""
+
+    def __init__(self, limit: int = REMEMBERED_SESSIONS) -> None:
+        self._limit = limit
+        self._sessions: OrderedDict[object, Session] = OrderedDict()
+
+    def of(self, thing: object) -> Session:
+        """Return the session of an operation, a collection or an upload; a new one if it is not remembered."""
+        session = self._sessions.setdefault(thing, Session())
+        self._sessions.move_to_end(thing)
+        if len(self._sessions) > self._limit:
+            self._sessions.popitem(last=False)
+        return session

@@ -1,0 +1,50 @@
+"""Which uploads are pinned, for ever and for every worker: one `upload.pinned` fact for each distinct file.
+
+Used by `content` and `handlers`. The fact is told before the bytes are deleted, so whoever misses the bytes finds what
+they are called: a later mint of the same image needs neither the bytes nor another pin.
+"""
+
+from typing import Final
+
+from chassis import telemetry
+from chassis.log import EventLog, SequenceConflict, UploadStore
+from contracts.fact import Event, Fact
+from contracts.streams import CONTENT
+from contracts.upload import UploadPinned, upload_fence
+
+MAX_CONFLICTS: Final = 4
+"""Refused publishes before the next delivery is left to tell it."""
+
+_log = telemetry.get_logger(__name__)
+
+
+class PinnedUploads:
+    """The `upload.pinned` facts, and the bytes in the object store that they make unnecessary."""
+
+    def __init__(self, log: EventLog, store: UploadStore) -> None:
+        self._log = log
+        self._store = store
+
+    async def find(self, sha256: str) -> UploadPinned | None:
+        """Return what is known of a file; raises LogUnavailable."""
+        found = await self._log.last(UploadPinned, sha256=sha256)
+        return None if found is None else found.data
+
+    async def tell(self, pinned: UploadPinned, cause: Event[Fact] | None = None) -> None:
+        """Say that a file is pinned, unless it was said, then delete its bytes. Raises LogUnavailable."""
+        fence = upload_fence(pinned.sha256)
+        for _ in range(MAX_CONFLICTS):
+            newest = await self._log.last_matching(CONTENT, fence)
+            if newest is not None and isinstance(newest.data, UploadPinned):
+                break
+            sequence = 0 if newest is None else newest.sequence
+            try:
+                await self._log.publish(pinned, cause=cause, expected_sequence=sequence, fence=fence)
+                break
+            except SequenceConflict:  # go on: read what the other said
+                continue
+        else:
+            # Nothing is lost: the bytes stay, and whoever needs them next tells it.
+            _log.warning("upload is contended", sha256=pinned.sha256)
+            return
+        await self._store.delete(pinned.sha256)
