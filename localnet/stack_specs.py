@@ -169,6 +169,7 @@ def _gateway(plan: StackPlan) -> ChildSpec:
         "PORT": str(plan.api_port),
         "API_KEY_FILE": str(plan.secrets.api_key),
         "DATABASE_URL": plan.database_url(plan.reader),
+        "RPC_URL": plan.rpc_url,
     }
     return _service(plan, "gateway", environ, probe="api")
 

@@ -104,6 +104,41 @@ class IdempotencyKeyReused(ApiError):
         )
 
 
+class OperationEnded(ApiError):
+    """The operation is over: there is nothing left to cancel."""
+
+    status = 409
+    code = "operation_ended"
+
+    def __init__(self) -> None:
+        super().__init__("Operation has already ended", [Problem("transactionId", "the operation has already ended")])
+
+
+class OperationRunning(ApiError):
+    """The operation is not over: which of its items fail is not known yet."""
+
+    status = 409
+    code = "operation_running"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Operation has not ended yet", [Problem("transactionId", "wait for its end, or cancel it first")]
+        )
+
+
+class NothingToRetry(ApiError):
+    """No item of the operation has failed."""
+
+    status = 409
+    code = "nothing_to_retry"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "No item of the operation has failed",
+            [Problem("transactionId", "only items that failed, and were not cancelled, are minted anew")],
+        )
+
+
 class BodyTooLarge(ApiError):
     """The body, one file of it, or the request as a message is over its limit."""
 
@@ -142,6 +177,19 @@ class LogSilent(Unavailable):
     """The log did not acknowledge: nothing is known to be stored, and nothing is known not to be."""
 
     code = "log_unavailable"
+
+
+class ChainSilent(Unavailable):
+    """The chain's count did not come in time; it is still asked for."""
+
+    code = "chain_unavailable"
+
+
+class TooManyFollowers(Unavailable):
+    """This process streams to as many callers as it can."""
+
+    code = "too_many_streams"
+    retry_after = 10
 
 
 class ProjectionDown(Unavailable):

@@ -11,7 +11,13 @@ from uuid import UUID
 
 from chassis.log import EventLog, LogUnavailable, Message
 from chassis.telemetry import get_logger
-from contracts.collection import CollectionCounted, CollectionCreated, CollectionFailed, CollectionRequested
+from contracts.collection import (
+    CollectionCounted,
+    CollectionCreated,
+    CollectionFailed,
+    CollectionRequested,
+    CollectionUpdated,
+)
 from contracts.mint import Completed, Requested, UploadedImage
 from services.gateway import domain, status
 from services.gateway.errors import (
@@ -139,7 +145,7 @@ class Minting:
     ) -> Requested:
         if earlier := await self._asking.earlier(request, key):
             return earlier
-        await self._require_open(request.collection)
+        await require_open(self._asking.log, request.collection)
         await self._asking.keep(files, images)
         stored = await self._asking.say(request, f"GET /api/mint/status/{request.operation}")
         _log.info(
@@ -151,13 +157,19 @@ class Minting:
         )
         return stored
 
-    async def _require_open(self, collection: UUID) -> None:
-        try:
-            created = await self._asking.log.last(CollectionCreated, collection=collection)
-        except LogUnavailable as error:  # stop: without the log nothing can be said or known
-            raise LogSilent(NOTHING_STORED) from error
-        if created is None or not created.data.allow_minting:
-            raise CollectionNotFound
+
+async def require_open(log: EventLog, collection: UUID) -> None:
+    """Return when the collection is on chain and its newest flags allow minting.
+
+    Raises CollectionNotFound and LogSilent.
+    """
+    try:
+        created = await log.last(CollectionCreated, collection=collection)
+        updated = await log.last(CollectionUpdated, collection=collection) if created else None
+    except LogUnavailable as error:  # stop: without the log nothing can be said or known
+        raise LogSilent(NOTHING_STORED) from error
+    if created is None or not (updated or created).data.allow_minting:
+        raise CollectionNotFound
 
 
 class Statuses:
@@ -222,7 +234,11 @@ class Collections:
             found = await self._projection.collection(collection)
         except ProjectionUnavailable:  # go on: the log knows
             found = None
-        found = found or await self._from_log(collection)
+        return found or await self.on_log(collection)
+
+    async def on_log(self, collection: UUID) -> Collection:
+        """Return what the log alone tells of the collection, at once. Raises CollectionNotFound and LogSilent."""
+        found = await self._from_log(collection)
         if found is None:
             raise CollectionNotFound("Collection not found")
         return found
@@ -235,6 +251,7 @@ class Collections:
             ended = await log.last(CollectionCreated, collection=collection)
             ended = ended or await log.last(CollectionFailed, collection=collection)
             counted = await log.last(CollectionCounted, collection=collection)
+            updated = await log.last(CollectionUpdated, collection=collection)
         except LogUnavailable as error:  # stop: neither of the two answers
             raise LogSilent("Neither the database nor the event log answers") from error
-        return status.collection_from_log(requested, ended, counted)
+        return status.collection_from_log(requested, ended, counted, updated)

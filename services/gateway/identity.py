@@ -16,7 +16,7 @@ from services.gateway.errors import Problem, ValidationFailed
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
-Noun = Literal["mint", "collection"]
+Noun = Literal["mint", "collection", "retry"]
 
 
 def new_id() -> UUID:

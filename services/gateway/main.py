@@ -2,6 +2,8 @@
 
 import sys
 
+import httpx
+
 from chassis import lifecycle, postgres
 from chassis.health import Health
 from chassis.images import ImageRefused, inspect_image
@@ -13,12 +15,18 @@ from contracts.fact import Producer
 from contracts.streams import UPLOADS
 from services.gateway import server
 from services.gateway.adapters.projection import PostgresProjection
+from services.gateway.adapters.wallet import RpcWallet
 from services.gateway.api.app import Parts, create_app
 from services.gateway.api.auth import Authenticator
+from services.gateway.curating import Curating
+from services.gateway.following import Following
 from services.gateway.handlers import Asking, Collections, Minting, Statuses
 from services.gateway.images import Images
-from services.gateway.ports import NotAnImage
+from services.gateway.operations import Operations
+from services.gateway.ports import NotAnImage, Wallet
+from services.gateway.results import Results
 from services.gateway.settings import GatewaySettings
+from services.gateway.stats import Stats
 
 NAME = "gateway"
 
@@ -49,11 +57,17 @@ async def serve(life: Lifecycle, settings: GatewaySettings) -> None:
     everything.add("database", projection.check)
     life.health.add("log", log.ping)
     asking = Asking(log, Images(await log.uploads(UPLOADS), media_type))
+    following = Following(log, projection, life.clock)
     app = create_app(
         Parts(
             minting=Minting(asking, settings.queue_batch_size),
             statuses=Statuses(log, projection),
+            operations=Operations(asking, projection),
+            results=Results(log, projection, following),
+            following=following,
             collections=Collections(asking, projection),
+            curating=Curating(log, life.clock),
+            stats=Stats(projection, await _wallet(life, settings, log), life.clock, ttl=settings.cache_ttl),
             authenticate=Authenticator(settings.api_key),
             probes=life.health,
             everything=everything,
@@ -62,8 +76,16 @@ async def serve(life: Lifecycle, settings: GatewaySettings) -> None:
             cors_origins=settings.cors_origins,
         )
     )
+    life.spawn("following", following.run(life.draining))
     life.spawn("http", server.serve(app, listener, life.draining, settings.shutdown_grace_seconds))
     life.announce("api", server.address_of(listener))
+
+
+async def _wallet(life: Lifecycle, settings: GatewaySettings, log: Log) -> Wallet | None:
+    if settings.rpc_url is None:
+        return None
+    client = await life.enter(httpx.AsyncClient())
+    return RpcWallet(client, settings.rpc_url.reveal(), log, settings.wallet_address)
 
 
 def media_type(data: bytes) -> str:

@@ -54,6 +54,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     leaf_index: int | None = None
     asset_id: str | None = None
     error: str | None = None
+    ipfs_uri: str | None = None
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +71,69 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     current_item: str | None = None
     """Name of the first item that is not settled."""
     results: tuple[Result, ...] = ()
+    cancelled: int = 0
+    """Items that ended because the operation was cancelled; not among `failed`."""
+
+
+class OperationSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """One operation as a list shows it."""
+
+    id: UUID
+    collection: UUID
+    recipient: str
+    operation_type: Literal["mint", "batch_mint"]
+    status: OperationState
+    total: int
+    completed: int
+    failed: int
+    cancelled: int
+    start_time: datetime
+    end_time: datetime | None = None
+    error: str | None = None
+
+
+class OperationQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which operations to list, the newest first; None means no condition. `before` is where the last page ended."""
+
+    status: OperationState | None = None
+    collection: UUID | None = None
+    recipient: str | None = None
+    before: tuple[datetime, UUID] | None = None
+    limit: int = 20
+
+
+class LoggedEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """One message of the log about an operation, as bytes."""
+
+    sequence: int
+    subject: str
+    payload: bytes
+
+
+class History(msgspec.Struct, frozen=True, kw_only=True):
+    """Events of one operation in order, and how far the copy of the log reaches that they were read from."""
+
+    events: tuple[LoggedEvent, ...]
+    position: int
+
+
+class FailedItem(msgspec.Struct, frozen=True, kw_only=True):
+    """An item that can never be minted by its operation. `image_uri` is there when its image was pinned."""
+
+    index: int
+    image_uri: str | None
+
+
+class Overview(msgspec.Struct, frozen=True, kw_only=True):
+    """Totals over everything, and over what happened since a moment (`recent_`)."""
+
+    collections: int
+    minted: int
+    capacity: int
+    active_operations: int
+    recent_minted: int
+    recent_failed: int
+    recent_operations: int
 
 
 class Collection(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,6 +194,34 @@ class Projection(Protocol):
         """Return one page of created collections, the newest first."""
         ...
 
+    async def operations(self, query: OperationQuery) -> Sequence[OperationSummary]:
+        """Return up to `query.limit` operations, the newest first."""
+        ...
+
+    async def history(self, operation: UUID, after: int, limit: int) -> History:
+        """Return up to `limit` events of the operation with a MINT sequence beyond `after`, in order."""
+        ...
+
+    async def failed_items(self, operation: UUID) -> Sequence[FailedItem]:
+        """Return the operation's items that failed for another reason than being cancelled, in order."""
+        ...
+
+    async def overview(self, since: datetime) -> Overview:
+        """Return the totals."""
+        ...
+
     async def check(self) -> None:
         """Return when the database answers."""
+        ...
+
+
+class WalletUnavailable(Exception):
+    """The wallet's balance cannot be told now."""
+
+
+class Wallet(Protocol):
+    """The wallet that pays for minting."""
+
+    async def balance(self) -> int:
+        """Return its balance in lamports at commitment `confirmed`; raises WalletUnavailable."""
         ...

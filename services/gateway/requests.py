@@ -113,6 +113,13 @@ class CollectionBody(Body):
     allow_minting: Truth = True
 
 
+class CollectionFlagsBody(Body):
+    """`PATCH /api/collections/{id}`; what is left out stays as it is."""
+
+    is_public: Truth | None = None
+    allow_minting: Truth | None = None
+
+
 B = TypeVar("B", bound=BaseModel)
 
 

@@ -12,6 +12,8 @@ import uvicorn
 from starlette.types import ASGIApp
 
 BACKLOG = 2048
+MAX_WEBSOCKET_BYTES = 1024
+"""Of what a caller sends over a WebSocket: nothing is expected of it."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -46,7 +48,8 @@ async def serve(app: ASGIApp, listener: socket.socket, draining: asyncio.Event, 
         server_header=False,
         proxy_headers=False,
         lifespan="off",
-        ws="none",
+        ws="websockets-sansio",
+        ws_max_size=MAX_WEBSOCKET_BYTES,
         backlog=BACKLOG,
         # A little less than the lifecycle's own patience, so that the server is the one to say what it cuts off.
         timeout_graceful_shutdown=max(1, int(grace_seconds) - 1),

@@ -29,6 +29,20 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
             examples=["https://app.example.org"],
         ),
     ] = ()
+    rpc_url: Annotated[
+        Secret | None,
+        Meta(description="The node that is asked for the wallet's balance; without it the balance is not told."),
+    ] = None
+    wallet_address: Annotated[
+        str | None,
+        Meta(
+            description="The wallet whose balance is told, in base58; without it the payer of the newest collection.",
+            pattern=r"^[1-9A-HJ-NP-Za-km-z]{32,44}$",
+        ),
+    ] = None
+    cache_ttl: Annotated[int, Meta(description="Seconds for which the wallet's balance is kept.", ge=0, le=86_400)] = (
+        300
+    )
     queue_batch_size: Annotated[
         int,
         Meta(description="Items of a chunk when a request names no batchSize.", ge=1, le=MAX_BATCH_SIZE),

@@ -7,7 +7,13 @@ reads by subject can tell is told.
 from datetime import datetime
 
 from chassis.log import Message
-from contracts.collection import CollectionCounted, CollectionCreated, CollectionFailed, CollectionRequested
+from contracts.collection import (
+    CollectionCounted,
+    CollectionCreated,
+    CollectionFailed,
+    CollectionRequested,
+    CollectionUpdated,
+)
 from contracts.mint import Completed, Image, ImageUri, Requested
 from services.gateway.ports import Collection, CollectionState, Operation, OperationState
 
@@ -19,7 +25,7 @@ def percentage(operation: Operation) -> int:
 
 def seconds_left(operation: Operation, now: datetime) -> int | None:
     """Return the estimated seconds until every item is settled, at the speed so far; None when nothing tells."""
-    settled = operation.completed + operation.failed
+    settled = operation.completed + operation.failed + operation.cancelled
     if operation.status != "processing" or operation.completed == 0:
         return None
     elapsed = max(0.0, (now - operation.start_time).total_seconds())
@@ -46,6 +52,7 @@ def operation_from_log(requested: Message[Requested], completed: Message[Complet
         total=closing.total,
         completed=closing.minted,
         failed=closing.failed,
+        cancelled=closing.cancelled,
         start_time=requested.event.time,
         end_time=completed.event.time,
         error=f"{closing.failed} of {closing.total} NFTs failed" if closing.failed else None,
@@ -62,6 +69,7 @@ def collection_from_log(
     requested: Message[CollectionRequested] | None,
     ended: Message[CollectionCreated] | Message[CollectionFailed] | None,
     counted: Message[CollectionCounted] | None,
+    updated: Message[CollectionUpdated] | None = None,
 ) -> Collection | None:
     """Return what the facts of a collection tell of it; None when nobody asked for it and nobody made it.
 
@@ -70,10 +78,11 @@ def collection_from_log(
     created = ended.data if ended is not None and isinstance(ended.data, CollectionCreated) else None
     failed = ended.data if ended is not None and isinstance(ended.data, CollectionFailed) else None
     said = created or (requested.data if requested else None)
-    times = [message.event.time for message in (requested, ended, counted) if message is not None]
+    times = [message.event.time for message in (requested, ended, counted, updated) if message is not None]
     if said is None:
         return None
     count = counted.data if counted else None
+    flags = updated.data if updated else said
     capacity = count.capacity if count else said.tree.capacity
     minted = count.minted if count else 0
     return Collection(
@@ -86,10 +95,10 @@ def collection_from_log(
         minted=minted,
         has_valid_tree=count.has_valid_tree if count else False,
         supports_das=count.supports_das if count else False,
-        status=_collection_status(created, full=minted >= capacity),
+        status=_collection_status(created, open_=flags.allow_minting, full=minted >= capacity),
         stage="created" if created else "failed" if failed else "requested",
-        is_public=said.is_public,
-        allow_minting=said.allow_minting,
+        is_public=flags.is_public,
+        allow_minting=flags.allow_minting,
         created_at=times[0],
         updated_at=max(times),
         tree_address=created.tree_address if created else None,
@@ -102,12 +111,12 @@ def collection_from_log(
     )
 
 
-def _collection_status(created: CollectionCreated | None, *, full: bool) -> CollectionState:
+def _collection_status(created: CollectionCreated | None, *, open_: bool, full: bool) -> CollectionState:
     if created is None:
         return "paused"
     if full:
         return "completed"
-    return "active" if created.allow_minting else "paused"
+    return "active" if open_ else "paused"
 
 
 def _published(image: Image | None) -> str | None:

@@ -1,7 +1,8 @@
 """The gateway's application on twins in memory, and the requests that its tests begin with."""
 
+import asyncio
 import io
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,10 +20,28 @@ from contracts.collection import CollectionCreated, Standard, TreeShape
 from contracts.fact import Fact
 from services.gateway.api.app import Parts, create_app
 from services.gateway.api.auth import Authenticator
+from services.gateway.curating import Curating
+from services.gateway.following import Following
 from services.gateway.handlers import Asking, Collections, Minting, Statuses
 from services.gateway.images import Images
 from services.gateway.main import media_type
-from services.gateway.ports import Collection, CollectionPage, CollectionQuery, Operation, ProjectionUnavailable
+from services.gateway.operations import Operations
+from services.gateway.ports import (
+    Collection,
+    CollectionPage,
+    CollectionQuery,
+    FailedItem,
+    History,
+    LoggedEvent,
+    Operation,
+    OperationQuery,
+    OperationSummary,
+    Overview,
+    ProjectionUnavailable,
+    Wallet,
+)
+from services.gateway.results import Results
+from services.gateway.stats import Stats
 from tests.support.memory_log import MemoryLog, MemoryUploads
 
 API_KEY = "the-key-of-the-tests"
@@ -38,14 +57,60 @@ Json = dict[str, Any]
 class MemoryProjection:
     """The indexer's tables as dictionaries; `down` makes every read fail."""
 
-    def __init__(self) -> None:
-        self.operations: dict[UUID, Operation] = {}
+    def __init__(self, log: MemoryLog) -> None:
+        self.operations_by_id: dict[UUID, Operation] = {}
+        self.summaries: list[OperationSummary] = []
+        self.failed: dict[UUID, list[FailedItem]] = {}
+        self.totals = Overview(
+            collections=0,
+            minted=0,
+            capacity=0,
+            active_operations=0,
+            recent_minted=0,
+            recent_failed=0,
+            recent_operations=0,
+        )
+        self.since: datetime | None = None
         self.rows: dict[UUID, Collection] = {}
+        self.position: int | None = None
+        """MINT sequence up to which the log is copied; None for all of it."""
         self.down = False
+        self._log = log
+
+    async def operations(self, query: OperationQuery) -> Sequence[OperationSummary]:
+        await self.check()
+        found = [
+            one
+            for one in sorted(self.summaries, key=lambda one: (one.start_time, one.id), reverse=True)
+            if query.status in (None, one.status)
+            and query.collection in (None, one.collection)
+            and query.recipient in (None, one.recipient)
+            and (query.before is None or (one.start_time, one.id) < query.before)
+        ]
+        return found[: query.limit]
+
+    async def history(self, operation: UUID, after: int, limit: int) -> History:
+        await self.check()
+        copied = self._log.streams["MINT"][: self.position]
+        events = [
+            LoggedEvent(sequence=raw.sequence, subject=raw.subject, payload=raw.payload)
+            for raw in copied
+            if raw.sequence > after and raw.subject.split(".")[3] == str(operation)
+        ]
+        return History(events=tuple(events[:limit]), position=len(copied))
+
+    async def failed_items(self, operation: UUID) -> Sequence[FailedItem]:
+        await self.check()
+        return self.failed.get(operation, [])
+
+    async def overview(self, since: datetime) -> Overview:
+        await self.check()
+        self.since = since
+        return self.totals
 
     async def operation(self, operation: UUID) -> Operation | None:
         await self.check()
-        return self.operations.get(operation)
+        return self.operations_by_id.get(operation)
 
     async def collection(self, collection: UUID) -> Collection | None:
         await self.check()
@@ -74,10 +139,15 @@ class Gateway:
 
     log: MemoryLog = field(default_factory=MemoryLog)
     uploads: MemoryUploads = field(default_factory=MemoryUploads)
-    projection: MemoryProjection = field(default_factory=MemoryProjection)
     clock: ManualClock = field(default_factory=ManualClock)
     batch_size: int = 10
+    wallet: Wallet | None = None
     probes: Health = field(default_factory=lambda: Health(cache_seconds=0))
+
+    def __post_init__(self) -> None:
+        self.projection = MemoryProjection(self.log)
+        self.following = Following(self.log, self.projection, self.clock)
+        self.stopping = asyncio.Event()
 
     def app(self) -> FastAPI:
         asking = Asking(self.log, Images(self.uploads, media_type))
@@ -87,7 +157,12 @@ class Gateway:
             Parts(
                 minting=Minting(asking, self.batch_size),
                 statuses=Statuses(self.log, self.projection),
+                operations=Operations(asking, self.projection),
+                results=Results(self.log, self.projection, self.following),
+                following=self.following,
                 collections=Collections(asking, self.projection),
+                curating=Curating(self.log, self.clock),
+                stats=Stats(self.projection, self.wallet, self.clock, ttl=300),
                 authenticate=Authenticator(Secret(API_KEY)),
                 probes=self.probes,
                 everything=everything,

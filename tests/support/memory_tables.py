@@ -52,9 +52,7 @@ class MemoryTables:
         self.log |= {(stream, entry.raw.sequence): entry.raw for entry in entries}
         self.parked |= {(stream, entry.raw.sequence): entry.parked or "" for entry in parked}
         self.watermarks[stream] = entries[-1].raw.sequence
-        return Committed(
-            frozenset(rows.newly_settled), frozenset(rows.to_count), parked, frozenset(rows.to_sync)
-        )
+        return Committed(frozenset(rows.newly_settled), frozenset(rows.to_count), parked, frozenset(rows.to_sync))
 
     def _load(self, keys: Keys) -> Rows:
         """Copies of exactly the rows that the keys name: what is not asked for is not there."""

@@ -4,8 +4,9 @@ Used through `ports.Projection`. SQL is in `projection.sql`. Not done here: writ
 the database is away.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from uuid import UUID
 
 import asyncpg
@@ -17,7 +18,13 @@ from services.gateway.ports import (
     Collection,
     CollectionPage,
     CollectionQuery,
+    FailedItem,
+    History,
+    LoggedEvent,
     Operation,
+    OperationQuery,
+    OperationSummary,
+    Overview,
     ProjectionUnavailable,
     Result,
 )
@@ -37,6 +44,10 @@ class _Sql(msgspec.Struct, frozen=True):
     collection: str
     collections: str
     collections_total: str
+    operations: str
+    history: str
+    failed_items: str
+    overview: str
 
 
 class PostgresProjection:
@@ -58,6 +69,7 @@ class PostgresProjection:
             total=row["total_nfts"],
             completed=row["completed_nfts"],
             failed=row["failed_nfts"],
+            cancelled=row["cancelled_nfts"],
             start_time=row["start_time"],
             end_time=row["end_time"],
             error=row["error_message"],
@@ -81,6 +93,45 @@ class PostgresProjection:
                 self._sql.collections, *conditions, query.limit, offset, timeout=STATEMENT_SECONDS
             )
         return CollectionPage(collections=[Collection(**dict(row)) for row in rows], total=total)
+
+    async def operations(self, query: OperationQuery) -> Sequence[OperationSummary]:
+        """See `ports.Projection.operations`."""
+        start_time, last = query.before or (None, None)
+        async with self._connection() as connection:
+            rows = await connection.fetch(
+                self._sql.operations,
+                query.status,
+                query.collection,
+                query.recipient,
+                start_time,
+                last,
+                query.limit,
+                timeout=STATEMENT_SECONDS,
+            )
+        return [OperationSummary(**dict(row)) for row in rows]
+
+    async def history(self, operation: UUID, after: int, limit: int) -> History:
+        """See `ports.Projection.history`."""
+        async with self._connection() as connection:
+            rows = await connection.fetch(self._sql.history, str(operation), after, limit, timeout=STATEMENT_SECONDS)
+        (position,) = (row["sequence"] for row in rows if row["subject"] is None)
+        events = sorted(
+            (LoggedEvent(**dict(row)) for row in rows if row["subject"] is not None), key=lambda event: event.sequence
+        )
+        return History(events=tuple(events), position=position)
+
+    async def failed_items(self, operation: UUID) -> Sequence[FailedItem]:
+        """See `ports.Projection.failed_items`."""
+        async with self._connection() as connection:
+            rows = await connection.fetch(self._sql.failed_items, operation, timeout=STATEMENT_SECONDS)
+        return [FailedItem(**dict(row)) for row in rows]
+
+    async def overview(self, since: datetime) -> Overview:
+        """See `ports.Projection.overview`."""
+        async with self._connection() as connection:
+            row = await connection.fetchrow(self._sql.overview, since, timeout=STATEMENT_SECONDS)
+        assert row is not None, "a SELECT without FROM has one row"
+        return Overview(**dict(row))
 
     async def check(self) -> None:
         """See `ports.Projection.check`."""

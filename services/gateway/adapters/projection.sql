@@ -6,6 +6,7 @@ SELECT
     o.total_nfts,
     o.completed_nfts,
     o.failed_nfts,
+    o.cancelled_nfts,
     o.start_time,
     o.end_time,
     o.error_message,
@@ -24,7 +25,8 @@ SELECT
                     'signature', r.signature,
                     'leafIndex', r.leaf_index,
                     'assetId', r.asset_id,
-                    'error', r.error_message
+                    'error', r.error_message,
+                    'ipfsUri', r.ipfs_uri
                 )
                 ORDER BY r.item_index
             ),
@@ -67,3 +69,51 @@ WHERE
     stage = 'created'
     AND ($1::text IS NULL OR status = $1)
     AND ($2::boolean IS NULL OR allow_minting = $2);
+
+-- name: operations
+-- Operations, the newest first. $1 status, $2 collection, $3 recipient, each NULL for any; ($4, $5) start time and id of
+-- the last one that was seen, NULL for the first page; $6 limit.
+SELECT
+    id, collection_id AS collection, recipient, operation_type, status, total_nfts AS total, completed_nfts AS completed,
+    failed_nfts AS failed, cancelled_nfts AS cancelled, start_time, end_time, error_message AS error
+FROM mint_operations
+WHERE
+    ($1::text IS NULL OR status = $1)
+    AND ($2::uuid IS NULL OR collection_id = $2)
+    AND ($3::text IS NULL OR recipient = $3)
+    AND ($4::timestamptz IS NULL OR (start_time, id) < ($4, $5::uuid))
+ORDER BY start_time DESC, id DESC
+LIMIT $6;
+
+-- name: history
+-- Events of operation $1 beyond MINT sequence $2, in order, at most $3; one row has the watermark and no subject, so that
+-- both are of one snapshot.
+SELECT sequence, NULL AS subject, NULL AS payload FROM watermarks WHERE stream = 'MINT'
+UNION ALL
+(
+    SELECT sequence, subject, payload
+    FROM event_log
+    WHERE stream = 'MINT' AND split_part(subject, '.', 4) = $1::text AND sequence > $2
+    ORDER BY sequence
+    LIMIT $3
+);
+
+-- name: failed_items
+-- Items of an operation that failed for another reason than being cancelled.
+SELECT item_index AS index, image_uri
+FROM mint_results
+WHERE operation_id = $1 AND status = 'failed' AND error_code <> 'cancelled'
+ORDER BY item_index;
+
+-- name: overview
+-- Totals; $1 is where the recent part begins.
+SELECT
+    (SELECT count(*) FROM nft_collections WHERE stage = 'created') AS collections,
+    (SELECT coalesce(sum(minted), 0)::bigint FROM nft_collections WHERE stage = 'created') AS minted,
+    (SELECT coalesce(sum(capacity), 0)::bigint FROM nft_collections WHERE stage = 'created') AS capacity,
+    (SELECT count(*) FROM mint_operations WHERE status IN ('pending', 'processing')) AS active_operations,
+    (SELECT count(*) FROM mint_results WHERE settled_at >= $1 AND status = 'success') AS recent_minted,
+    (
+        SELECT count(*) FROM mint_results WHERE settled_at >= $1 AND status = 'failed' AND error_code <> 'cancelled'
+    ) AS recent_failed,
+    (SELECT count(*) FROM mint_operations WHERE start_time >= $1) AS recent_operations;

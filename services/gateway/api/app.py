@@ -11,11 +11,19 @@ from chassis.health import Health
 from services.gateway.api import documentation, failures, pages
 from services.gateway.api.auth import API_KEY_HEADER, Authenticator
 from services.gateway.api.collections import collections_router
+from services.gateway.api.events import events_router
 from services.gateway.api.health import health_router
 from services.gateway.api.mint import mint_router
+from services.gateway.api.operations import operations_router
 from services.gateway.api.scope import REQUEST_ID_HEADER, RequestScope
+from services.gateway.api.stats import stats_router
+from services.gateway.curating import Curating
+from services.gateway.following import Following
 from services.gateway.handlers import Collections, Minting, Statuses
 from services.gateway.identity import IDEMPOTENCY_HEADER
+from services.gateway.operations import Operations
+from services.gateway.results import Results
+from services.gateway.stats import Stats
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +32,12 @@ class Parts:
 
     minting: Minting
     statuses: Statuses
+    operations: Operations
+    results: Results
+    following: Following
     collections: Collections
+    curating: Curating
+    stats: Stats
     authenticate: Authenticator
     probes: Health
     everything: Health
@@ -45,8 +58,12 @@ def create_app(parts: Parts) -> FastAPI:
     )
     failures.install(app)
     documentation.describe(app)
-    app.include_router(mint_router(parts.minting, parts.statuses, parts.authenticate, parts.clock))
-    app.include_router(collections_router(parts.collections, parts.authenticate))
+    authenticate = parts.authenticate
+    app.include_router(mint_router(parts.minting, parts.statuses, parts.results, authenticate, parts.clock))
+    app.include_router(operations_router(parts.operations, authenticate))
+    app.include_router(events_router(parts.following, parts.statuses, authenticate))
+    app.include_router(collections_router(parts.collections, parts.curating, authenticate))
+    app.include_router(stats_router(parts.stats, authenticate))
     app.include_router(health_router(parts.probes, parts.everything))
     pages.install(app)
     app.add_middleware(RequestScope)
@@ -54,15 +71,17 @@ def create_app(parts: Parts) -> FastAPI:
         CORSMiddleware,
         allow_origins=list(parts.cors_origins),
         allow_credentials=True,
-        allow_methods=["GET", "POST", "DELETE"],
+        allow_methods=["GET", "POST", "PATCH", "DELETE"],
         allow_headers=[
             "Content-Type",
             "Authorization",
             API_KEY_HEADER,
             IDEMPOTENCY_HEADER,
             REQUEST_ID_HEADER,
+            "Prefer",
+            "Last-Event-ID",
             "traceparent",
         ],
-        expose_headers=[REQUEST_ID_HEADER, "Retry-After"],
+        expose_headers=[REQUEST_ID_HEADER, "Retry-After", "Preference-Applied"],
     )
     return app

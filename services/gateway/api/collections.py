@@ -7,14 +7,16 @@ from pydantic import Field
 
 from services.gateway.api.auth import Authenticator
 from services.gateway.api.body import received
-from services.gateway.api.documentation import body_of, errors
+from services.gateway.api.documentation import body_of, errors, json_body_of
+from services.gateway.api.identifiers import collection_id
+from services.gateway.api.listings import SyncView, UpdatedView
 from services.gateway.api.mint import IdempotencyKey
 from services.gateway.api.responses import CollectionDetailView, CollectionListView, CollectionRequestedView, Success
-from services.gateway.errors import CollectionNotFound
+from services.gateway.curating import Curating
 from services.gateway.handlers import Collections
 from services.gateway.ports import CollectionQuery, CollectionState
-from services.gateway.requests import CollectionBody
-from services.gateway.texts import DIGITS, Truth, uuid_of_text
+from services.gateway.requests import CollectionBody, CollectionFlagsBody
+from services.gateway.texts import DIGITS, Truth
 
 MAX_PAGE = 1_000_000
 MAX_LIMIT = 100
@@ -22,7 +24,7 @@ MAX_LIMIT = 100
 _JSON = ("tree",)
 
 
-def collections_router(collections: Collections, authenticate: Authenticator) -> APIRouter:
+def collections_router(collections: Collections, curating: Curating, authenticate: Authenticator) -> APIRouter:
     """Return the routes of the noun."""
     router = APIRouter(prefix="/api/collections", tags=["collections"])
     caller_name = Depends(authenticate)
@@ -46,11 +48,29 @@ def collections_router(collections: Collections, authenticate: Authenticator) ->
     )
     async def one_collection(id: str) -> Success[CollectionDetailView]:  # noqa: A002  # pyright: ignore[reportUnusedFunction]
         """Look at one collection, also while it is being made or when that failed."""
-        try:
-            collection = uuid_of_text(id)
-        except ValueError:  # stop: what is no UUID is no collection either
-            raise CollectionNotFound("Collection not found") from None
-        return Success(data=CollectionDetailView.of(await collections.one(collection)))
+        return Success(data=CollectionDetailView.of(await collections.one(collection_id(id))))
+
+    @router.patch(
+        "/{id}",
+        responses=errors(400, 401, 404, 413, 415, 503),
+        openapi_extra=json_body_of(CollectionFlagsBody),
+        dependencies=[caller_name],
+        response_model_exclude_none=True,
+    )
+    async def update_collection(request: Request, id: str) -> Success[CollectionDetailView]:  # noqa: A002  # pyright: ignore[reportUnusedFunction]
+        """Set the flags of a collection on chain. A mint that is asked for after the answer obeys them."""
+        collection = collection_id(id)
+        async with received(request, file_field="", json_fields=()) as body:
+            await curating.update(collection, body.fields)
+        updated = await collections.on_log(collection)
+        return Success(data=CollectionDetailView.of(updated), message="Collection updated successfully")
+
+    @router.post("/sync/{id}", responses=errors(401, 404, 503), dependencies=[caller_name])
+    async def sync_collection(id: str) -> Success[SyncView]:  # noqa: A002  # pyright: ignore[reportUnusedFunction]
+        """Have a collection counted on chain now."""
+        counted = await curating.sync(collection_id(id))
+        updated = UpdatedView(minted=counted.minted, capacity=counted.capacity, has_valid_tree=counted.has_valid_tree)
+        return Success(data=SyncView(updated=updated), message="Collection synchronized successfully")
 
     @router.post(
         "",

@@ -12,17 +12,17 @@ from pydantic.json_schema import models_json_schema
 
 from services.gateway.api.responses import Failure
 from services.gateway.identity import IDEMPOTENCY_HEADER
-from services.gateway.requests import CollectionBody, MintBatchBody, MintSingleBody
+from services.gateway.requests import CollectionBody, CollectionFlagsBody, MintBatchBody, MintSingleBody
 
 Json = dict[str, Any]
 
-BODIES: tuple[type[BaseModel], ...] = (MintSingleBody, MintBatchBody, CollectionBody)
+BODIES: tuple[type[BaseModel], ...] = (MintSingleBody, MintBatchBody, CollectionBody, CollectionFlagsBody)
 _COMPONENT = "#/components/schemas/{model}"
 _MEANINGS = {
     400: "The request is malformed or does not pass validation; `details` names every field.",
     401: "The API key is missing or wrong.",
     404: "There is no such thing, or it takes no requests.",
-    409: "The Idempotency-Key was used before with a different request.",
+    409: "The request is at odds with what is on the log; `code` and `details` say how.",
     413: "The body, a file, or the request as a whole is too large.",
     415: "The body is neither JSON nor a form.",
     500: "A mistake of ours; `requestId` finds it in the logs.",
@@ -65,6 +65,12 @@ def body_of(model: type[BaseModel], *, file_field: str, many: bool, json_fields:
             }
         ],
     }
+
+
+def json_body_of(model: type[BaseModel]) -> Json:
+    """Return a route's `openapi_extra`: the body as JSON."""
+    schema = {"$ref": _COMPONENT.format(model=model.__name__)}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
 def describe(app: FastAPI) -> None:

@@ -1,27 +1,38 @@
 """`/api/mint`: ask for NFTs, and see how they are doing (source document, sections 2 and 9)."""
 
 from typing import Annotated
+from uuid import UUID
 
-from fastapi import APIRouter, Depends, Header, Request
+from fastapi import APIRouter, Depends, Header, Request, Response
 
 from chassis.clock import Clock
 from services.gateway.api.auth import Authenticator
 from services.gateway.api.body import received
 from services.gateway.api.documentation import body_of, errors
+from services.gateway.api.identifiers import operation_id
 from services.gateway.api.responses import MintBatchView, MintSingleView, StatusView, Success
-from services.gateway.errors import OperationNotFound
 from services.gateway.handlers import Minting, Statuses
 from services.gateway.identity import IDEMPOTENCY_HEADER
+from services.gateway.ports import Operation
 from services.gateway.requests import MintBatchBody, MintSingleBody
-from services.gateway.texts import uuid_of_text
+from services.gateway.results import Results, preferred_wait
 
 IdempotencyKey = Annotated[str | None, Header(alias=IDEMPOTENCY_HEADER, include_in_schema=False)]
+
+Prefer = Annotated[
+    str | None,
+    Header(
+        alias="Prefer", description="`wait=N`: the answer waits up to N seconds, at most 60, for the result (RFC 7240)."
+    ),
+]
 
 _SINGLE_JSON = ("metadata",)
 _BATCH_JSON = ("nfts",)
 
 
-def mint_router(minting: Minting, statuses: Statuses, authenticate: Authenticator, clock: Clock) -> APIRouter:
+def mint_router(
+    minting: Minting, statuses: Statuses, results: Results, authenticate: Authenticator, clock: Clock
+) -> APIRouter:
     """Return the routes of the noun."""
     router = APIRouter(prefix="/api/mint", tags=["mint"])
     caller_name = Depends(authenticate)
@@ -33,12 +44,17 @@ def mint_router(minting: Minting, statuses: Statuses, authenticate: Authenticato
         response_model_exclude_none=True,
     )
     async def mint_single(  # pyright: ignore[reportUnusedFunction]
-        request: Request, caller: Annotated[str, caller_name], key: IdempotencyKey = None
+        request: Request,
+        response: Response,
+        caller: Annotated[str, caller_name],
+        key: IdempotencyKey = None,
+        prefer: Prefer = None,
     ) -> Success[MintSingleView]:
         """Mint one NFT, in one or more copies."""
         async with received(request, file_field="image", json_fields=_SINGLE_JSON) as body:
             requested = await minting.single(body.fields, body.files, caller, key)
-        return Success(data=MintSingleView.of(requested), message="Mint operation queued successfully")
+        ended = await waited(results, requested.operation, prefer, response)
+        return Success(data=MintSingleView.of(requested, ended), message=_message("Mint", ended))
 
     @router.post(
         "/batch",
@@ -47,12 +63,17 @@ def mint_router(minting: Minting, statuses: Statuses, authenticate: Authenticato
         response_model_exclude_none=True,
     )
     async def mint_batch(  # pyright: ignore[reportUnusedFunction]
-        request: Request, caller: Annotated[str, caller_name], key: IdempotencyKey = None
+        request: Request,
+        response: Response,
+        caller: Annotated[str, caller_name],
+        key: IdempotencyKey = None,
+        prefer: Prefer = None,
     ) -> Success[MintBatchView]:
         """Mint up to 1000 NFTs. Files go, in order, to the NFTs that bring no image URI."""
         async with received(request, file_field="images", json_fields=_BATCH_JSON) as body:
             requested = await minting.batch(body.fields, body.files, caller, key)
-        return Success(data=MintBatchView.of(requested), message="Batch mint operation queued successfully")
+        ended = await waited(results, requested.operation, prefer, response)
+        return Success(data=MintBatchView.of(requested, ended), message=_message("Batch mint", ended))
 
     @router.get(
         "/status/{transactionId}",
@@ -62,10 +83,20 @@ def mint_router(minting: Minting, statuses: Statuses, authenticate: Authenticato
     )
     async def mint_status(transactionId: str) -> Success[StatusView]:  # noqa: N803  # pyright: ignore[reportUnusedFunction]
         """See how an operation stands."""
-        try:
-            operation = uuid_of_text(transactionId)
-        except ValueError:  # stop: what is no UUID is no operation either
-            raise OperationNotFound from None
+        operation = operation_id(transactionId)
         return Success(data=StatusView.of(await statuses.operation(operation), clock.now()))
 
     return router
+
+
+async def waited(results: Results, operation: UUID, prefer: str | None, response: Response) -> Operation | None:
+    """Return the operation once it has ended, when the caller prefers to wait and it does so in that time."""
+    seconds = preferred_wait(prefer)
+    if not seconds:
+        return None
+    response.headers["Preference-Applied"] = f"wait={seconds}"
+    return await results.within(operation, seconds)
+
+
+def _message(what: str, ended: Operation | None) -> str:
+    return f"{what} operation {ended.status if ended else 'queued'} {'' if ended else 'successfully'}".strip()

@@ -33,6 +33,13 @@ class Success(Answer, Generic[T]):
     message: str | None = None
 
 
+class Done(Answer):
+    """What was asked for is done, and there is nothing to tell of it."""
+
+    success: Literal[True] = True
+    message: str
+
+
 class ProblemView(Answer):
     """One thing that is wrong with a request, and where."""
 
@@ -53,10 +60,11 @@ class Failure(Answer):
 
 
 class MintSingleView(Answer):
-    """A single mint that was taken on. The lists fill up in `GET /api/mint/status/{transactionId}`."""
+    """A single mint that was taken on. The lists are those of minted items; without `Prefer: wait=N` they are empty."""
 
     transaction_id: str
-    status: Literal["queued"] = "queued"
+    status: Literal["queued"] | OperationState = "queued"
+    """`queued`, or how the operation ended when the request said `Prefer: wait=N` and it did within that time."""
     estimated_time: int
     """Seconds."""
     signatures: list[str] = []
@@ -65,30 +73,51 @@ class MintSingleView(Answer):
     ipfs_uris: list[str] = []
 
     @classmethod
-    def of(cls, requested: Requested) -> "MintSingleView":
-        """Return the view of a request on the log: the same for every repetition of the request."""
-        return cls(transaction_id=str(requested.operation), estimated_time=estimated_seconds(requested))
+    def of(cls, requested: Requested, ended: ports.Operation | None = None) -> "MintSingleView":
+        """Return the view of a request on the log, with its result when that was waited for and came."""
+        return cls(
+            transaction_id=str(requested.operation), estimated_time=estimated_seconds(requested), **_results(ended)
+        )
 
 
 class MintBatchView(Answer):
-    """A batch that was taken on."""
+    """A batch that was taken on. The lists are there when `Prefer: wait=N` was said and the result came in time."""
 
     transaction_id: str
-    status: Literal["queued"] = "queued"
+    status: Literal["queued"] | OperationState = "queued"
     total_nfts: int
     estimated_time: int
     """Seconds."""
     batch_count: int
+    signatures: list[str] | None = None
+    leaf_indexes: list[int] | None = None
+    asset_ids: list[str] | None = None
+    ipfs_uris: list[str] | None = None
 
     @classmethod
-    def of(cls, requested: Requested) -> "MintBatchView":
-        """Return the view of a request on the log: the same for every repetition of the request."""
+    def of(cls, requested: Requested, ended: ports.Operation | None = None) -> "MintBatchView":
+        """Return the view of a request on the log, with its result when that was waited for and came."""
         return cls(
             transaction_id=str(requested.operation),
             total_nfts=requested.total,
             estimated_time=estimated_seconds(requested),
             batch_count=requested.chunk_count,
+            **_results(ended),
         )
+
+
+def _results(ended: ports.Operation | None) -> dict[str, Any]:
+    """Return the fields of a result: of every minted item in order, its transaction once."""
+    if ended is None:
+        return {}
+    minted = [one for one in ended.results if one.status == "success"]
+    return {
+        "status": ended.status,
+        "signatures": list(dict.fromkeys(one.signature for one in minted)),
+        "leaf_indexes": [one.leaf_index for one in minted],
+        "asset_ids": [one.asset_id for one in minted],
+        "ipfs_uris": [one.ipfs_uri for one in minted],
+    }
 
 
 class ProgressView(Answer):
@@ -97,6 +126,8 @@ class ProgressView(Answer):
     total: int
     completed: int
     failed: int
+    cancelled: int | None = None
+    """Items that ended because the operation was cancelled, when there are any; not among `failed`."""
     percentage: int
     current_item: str | None = None
     estimated_time_left: int | None = None
@@ -135,6 +166,7 @@ class StatusView(Answer):
                 total=operation.total,
                 completed=operation.completed,
                 failed=operation.failed,
+                cancelled=operation.cancelled or None,
                 percentage=percentage(operation),
                 current_item=operation.current_item if running else None,
                 estimated_time_left=seconds_left(operation, now),

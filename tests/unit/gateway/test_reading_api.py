@@ -49,7 +49,7 @@ async def status_of(client: httpx.AsyncClient) -> dict[str, Any]:
 
 
 async def test_a_running_operation(gateway: Gateway, client: httpx.AsyncClient) -> None:
-    gateway.projection.operations[OPERATION] = operation()
+    gateway.projection.operations_by_id[OPERATION] = operation()
     await gateway.clock.advance(20)
     assert await status_of(client) == {
         "transactionId": str(OPERATION),
@@ -71,7 +71,7 @@ async def test_a_running_operation(gateway: Gateway, client: httpx.AsyncClient) 
 
 
 async def test_an_operation_that_has_ended(gateway: Gateway, client: httpx.AsyncClient) -> None:
-    gateway.projection.operations[OPERATION] = operation(
+    gateway.projection.operations_by_id[OPERATION] = operation(
         status="completed",
         completed=7,
         end_time=START + timedelta(seconds=90),

@@ -1,0 +1,108 @@
+"""`/api/mint/status/{transactionId}/events`: an operation's events as they happen, as server-sent events or WebSocket.
+
+An event's id is its sequence in MINT, so a stream that broke goes on behind the last one that was seen. The last thing
+of a stream is the event `end`: nothing more can happen to the operation.
+"""
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from fastapi import APIRouter, Depends, Header, Query, WebSocket, WebSocketDisconnect
+from fastapi.responses import StreamingResponse
+
+from services.gateway.api.auth import API_KEY_HEADER, Authenticator
+from services.gateway.api.documentation import errors
+from services.gateway.api.identifiers import operation_id
+from services.gateway.api.timeline import streamed
+from services.gateway.errors import ApiError
+from services.gateway.following import Following, StreamOver
+from services.gateway.handlers import Statuses
+from services.gateway.ports import LoggedEvent
+
+MAX_SEQUENCE = 2**63 - 1
+NORMAL_CLOSURE, POLICY_VIOLATION, TRY_AGAIN = 1000, 1008, 1013
+"""Close codes of RFC 6455 and its registry."""
+
+After = Annotated[int, Query(ge=0, le=MAX_SEQUENCE, description="Begin behind this sequence.")]
+LastEventId = Annotated[
+    str | None,
+    Header(alias="Last-Event-ID", description="Begin behind this sequence; sent by browsers that reconnect."),
+]
+
+
+def events_router(following: Following, statuses: Statuses, authenticate: Authenticator) -> APIRouter:
+    """Return the routes."""
+    router = APIRouter(prefix="/api/mint/status", tags=["mint"])
+
+    @router.get(
+        "/{transactionId}/events",
+        responses=errors(400, 401, 404, 503)
+        | {
+            200: {
+                "description": "Server-sent events.",
+                "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            }
+        },
+        dependencies=[Depends(authenticate)],
+        response_class=StreamingResponse,
+    )
+    async def mint_events(  # pyright: ignore[reportUnusedFunction]
+        transactionId: str,  # noqa: N803
+        after: After = 0,
+        last_event_id: LastEventId = None,
+    ) -> StreamingResponse:
+        """Follow an operation: its events until now and those to come."""
+        operation = operation_id(transactionId)
+        await statuses.operation(operation)
+        seen = int(last_event_id) if last_event_id and last_event_id.isdecimal() and len(last_event_id) < 20 else after
+        events = following.events(operation, min(seen, MAX_SEQUENCE))
+        first = await anext(events, None)  # so that what is unavailable is answered as an error
+        return StreamingResponse(_server_sent(first, events), media_type="text/event-stream")
+
+    @router.websocket("/{transactionId}/events")
+    async def mint_events_socket(  # pyright: ignore[reportUnusedFunction]
+        socket: WebSocket,
+        transactionId: str,  # noqa: N803
+        after: After = 0,
+    ) -> None:
+        """Follow an operation over a WebSocket; each message is one event as JSON."""
+        try:
+            await authenticate(socket.headers.get(API_KEY_HEADER))
+            operation = operation_id(transactionId)
+            await statuses.operation(operation)
+        except ApiError as error:  # stop: before it is accepted, a refusal is an HTTP answer of 403
+            await socket.close(POLICY_VIOLATION, error.code)
+            return
+        await socket.accept()
+        await _talk(socket, operation, following, after)
+
+    return router
+
+
+async def _server_sent(first: LoggedEvent | None, events: AsyncIterator[LoggedEvent | None]) -> AsyncIterator[bytes]:
+    yield b"retry: 2000\n\n" if first is None else _frame(first)
+    try:
+        async for event in events:
+            yield b": still here\n\n" if event is None else _frame(event)
+    except (StreamOver, ApiError):  # stop: the browser comes back with the last id that it has seen
+        return
+    yield b"event: end\ndata: {}\n\n"
+
+
+def _frame(event: LoggedEvent) -> bytes:
+    view = streamed(event)
+    return f"id: {event.sequence}\nevent: {view['type']}\ndata: ".encode() + msgspec.json.encode(view) + b"\n\n"
+
+
+async def _talk(socket: WebSocket, operation: UUID, following: Following, after: int) -> None:
+    try:
+        async for event in following.events(operation, after):
+            if event is not None:
+                await socket.send_text(msgspec.json.encode(streamed(event)).decode())
+        await socket.close(NORMAL_CLOSURE, "end")
+    except (StreamOver, ApiError):  # stop: the caller comes back with the last sequence that it has seen
+        await socket.close(TRY_AGAIN, "come back with the last sequence")
+    except WebSocketDisconnect:  # stop: nobody is there any more
+        return
