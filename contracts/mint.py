@@ -33,6 +33,7 @@ class FailureCode(StrEnum):
     CONTENT_MISMATCH = "content_mismatch"
     METADATA_REFUSED = "metadata_refused"
     TREE_FULL = "tree_full"
+    TREE_UNMOVABLE = "tree_unmovable"
     TREE_AUTHORITY_MISSING = "tree_authority_missing"
     COLLECTION_AUTHORITY_MISSING = "collection_authority_missing"
     PROGRAM_REFUSED = "program_refused"

@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 
 from bubblegum.merkle import VALID_DEPTH_BUFFER_PAIRS
+from bubblegum.reach import least_canopy
 from contracts.collection import CollectionRequested, Standard, TreeShape
 from contracts.mint import MAX_ITEMS, Attribute, Image, ImageUri, Nft, Requested, UploadedImage
 from contracts.streams import MINT
@@ -141,7 +142,9 @@ def _finished(requested: Requested) -> Requested:
 def check_tree(body: CollectionBody) -> TreeShape:
     """Return the tree that the body asks for. Raises ValidationFailed when no program would make it.
 
-    What is left out is the smallest buffer of the depth, and DEFAULT_CANOPY_DEPTH or as much of it as the depth has.
+    What is left out is the smallest buffer of the depth, and DEFAULT_CANOPY_DEPTH or as much of it as the depth has, or
+    more where proofs would not fit into a transaction otherwise. A smaller canopy than that is refused: the NFTs could
+    never be transferred or burned.
     """
     depth = body.tree.max_depth
     buffers = sorted(size for pair_depth, size in VALID_DEPTH_BUFFER_PAIRS if pair_depth == depth)
@@ -153,9 +156,17 @@ def check_tree(body: CollectionBody) -> TreeShape:
         choices = ", ".join(map(str, buffers))
         raise ValidationFailed([Problem("tree.maxBufferSize", f"must be one of {choices} with maxDepth {depth}")])
     deepest = min(depth, MAX_CANOPY_DEPTH)
-    canopy = min(DEFAULT_CANOPY_DEPTH, deepest) if body.tree.canopy_depth is None else body.tree.canopy_depth
+    least = least_canopy(depth, 2 if body.standard == "v2" else 1)
+    default = max(least, min(DEFAULT_CANOPY_DEPTH, deepest))
+    canopy = default if body.tree.canopy_depth is None else body.tree.canopy_depth
     if not 0 <= canopy <= deepest:
         raise ValidationFailed([Problem("tree.canopyDepth", f"must be 0 to {deepest} with maxDepth {depth}")])
+    if canopy < least:
+        sentence = (
+            f"must be at least {least} with maxDepth {depth}: a proof of {depth - canopy} nodes does not fit into a "
+            "transaction, so the NFTs could never be transferred or burned"
+        )
+        raise ValidationFailed([Problem("tree.canopyDepth", sentence)])
     return TreeShape(max_depth=depth, max_buffer_size=buffer, canopy_depth=canopy)
 
 
@@ -178,6 +189,7 @@ def collection_requested(
         symbol=body.symbol,
         standard=Standard(body.standard),
         tree=tree,
+        trees=body.trees,
         description=body.description,
         image=_image(body.image, file, uploads) if file is not None or body.image is not None else None,
         external_url=body.external_url,

@@ -90,6 +90,7 @@ def _collection(requested: CollectionRequested) -> dict[str, object]:
             "maxBufferSize": tree.max_buffer_size,
             "canopyDepth": tree.canopy_depth,
         },
+        "trees": requested.trees,
         "description": requested.description,
         "image": _image(requested.image),
         "externalUrl": requested.external_url,

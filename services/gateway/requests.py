@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
+from contracts.collection import MAX_TREES
 from contracts.mint import MAX_ITEMS
 from services.gateway.errors import Problem, ValidationFailed
 from services.gateway.texts import (
@@ -105,6 +106,8 @@ class CollectionBody(Body):
     symbol: Symbol
     standard: Literal["v1", "v2"] = "v2"
     tree: TreeBody = TreeBody()
+    trees: Annotated[int, Field(ge=1, le=MAX_TREES), DIGITS] = 1
+    """How many such trees to begin with: each takes about one transaction a slot's write lock, side by side."""
     description: Description = ""
     image: ImageText | None = None
     external_url: WebUrl | None = None

@@ -11,12 +11,16 @@ from typing import Final
 
 from chassis.log import EventLog, InvalidEvent, Message, SequenceConflict
 from chassis.logs import get_logger
-from contracts.fact import Event
-from contracts.mint import Cancelled, Failed, FailureCode, ItemFailure, Pinned, Requested, transaction_fence
-from services.minter.plan import PlannedTransaction, transactions
+from contracts.fact import Event, Fact
+from contracts.mint import Cancelled, Failed, FailureCode, ItemFailure, Pinned, Planned, Requested, transaction_fence
+from services.minter.planning import agreed
+from services.minter.refusals import Refusal
 
-REASON: Final = "The operation was cancelled before this NFT was minted."
-CURE: Final = "Send the mint again if it is wanted after all."
+CANCELLED: Final = Refusal(
+    FailureCode.CANCELLED,
+    "The operation was cancelled before this NFT was minted.",
+    "Send the mint again if it is wanted after all.",
+)
 
 _logger = get_logger(__name__)
 
@@ -41,18 +45,27 @@ class Cancelling:
         _logger.info("operation cancelled", operation=str(operation), transactions=ended)
 
 
-async def end_unsigned(log: EventLog, cancelled: Event[Cancelled], pinned: Pinned) -> int:
-    """Fail every transaction of the chunk of which nothing was said yet; return how many. Raises LogUnavailable."""
-    return sum(await asyncio.gather(*(_end(log, cancelled, pinned, planned) for planned in transactions(pinned))))
+async def end_unsigned(log: EventLog, cause: Event[Fact], pinned: Pinned, refusal: Refusal = CANCELLED) -> int:
+    """Fail every transaction of the chunk of which nothing was said yet; return how many.
+
+    A chunk without a plan gets an empty one, so that nobody plans it afterwards. Raises RetryLater and LogUnavailable.
+    """
+    nothing = Planned(operation=pinned.operation, chunk=pinned.chunk, collection=pinned.collection, transactions=())
+    plan = await agreed(log, cause, nothing)
+    parts = {planned.tx: planned.items for planned in plan.transactions}
+    everything = {0: tuple(item.index for item in pinned.items)}
+    ends = [_end(log, cause, pinned, tx, items, refusal) for tx, items in (parts or everything).items()]
+    return sum(await asyncio.gather(*ends))
 
 
-async def _end(log: EventLog, cancelled: Event[Cancelled], pinned: Pinned, planned: PlannedTransaction) -> bool:
-    items = tuple(item.index for item in planned.items)
-    failure = ItemFailure(items=items, code=FailureCode.CANCELLED, reason=REASON, cure=CURE)
-    failed = Failed(operation=pinned.operation, chunk=pinned.chunk, tx=planned.tx, failure=failure)
-    fence = transaction_fence(pinned.operation, pinned.chunk, planned.tx)
+async def _end(
+    log: EventLog, cause: Event[Fact], pinned: Pinned, tx: int, items: tuple[int, ...], refusal: Refusal
+) -> bool:
+    failure = ItemFailure(items=items, code=refusal.code, reason=refusal.reason, cure=refusal.cure)
+    failed = Failed(operation=pinned.operation, chunk=pinned.chunk, tx=tx, failure=failure)
+    fence = transaction_fence(pinned.operation, pinned.chunk, tx)
     try:
-        await log.publish(failed, cause=cancelled, expected_sequence=0, fence=fence)
+        await log.publish(failed, cause=cause, expected_sequence=0, fence=fence)
     except SequenceConflict:  # go on: it is signed or has ended, and may have landed
         return False
     return True

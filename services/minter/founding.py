@@ -1,137 +1,102 @@
-"""Founding: a pinned collection's asset and tree, made on chain by two transactions, each landed exactly once.
+"""Founding: a pinned collection's asset, trees and lookup tables, each made by a transaction that lands exactly once.
 
-Handles `collection.pinned`. Transaction 0 makes the collection asset, transaction 1 the tree; both addresses are
-derived from the wallet and the collection's id, so that no attempt can ever make a second one.
+Handles `collection.pinned`. The asset comes first, then the trees and tables beside one another. Addresses are derived
+from the wallet and the collection's id, so that no attempt can ever make a second one.
 """
 
+import asyncio
 from collections.abc import Sequence
-from uuid import UUID
+from typing import Final
 
 from solders.instruction import Instruction
-from solders.pubkey import Pubkey
 
 from bubblegum.collections import MINT_ACCOUNT_BYTES
-from bubblegum.merkle import tree_account_size
-from chassis.log import EventLog, InvalidEvent, Message, RetryLater, SequenceConflict
+from chassis.log import EventLog, InvalidEvent, Message, SequenceConflict
 from chassis.logs import get_logger
-from contracts.collection import (
-    CollectionCreated,
-    CollectionFailed,
-    CollectionPinned,
-    CollectionRequested,
-    CollectionSigned,
+from contracts.collection import CollectionCreated, CollectionFailed, CollectionPinned, CollectionRequested
+from contracts.fact import Fact
+from services.minter.growing import (
+    FoundingTransaction,
+    TreeMaker,
+    asset_purpose,
+    executed,
+    tree_purpose,
+    unmovable,
 )
-from contracts.fact import Event, Fact
-from contracts.mint import Attempt
-from services.minter.lander import Lander, OnChain, SignedRecord, wire_bytes
-from services.minter.plan import collection_instructions, tree_instructions
-from services.minter.ports import Chain, ChainUnavailable
+from services.minter.lander import Lander, OnChain
+from services.minter.plan import collection_instructions
+from services.minter.ports import Chain
 from services.minter.refusals import Refusal
 from services.minter.signer import Signer
 
-ASSET_TX, TREE_TX = 0, 1
+ASSET_TX: Final = 0
+"""The transaction that makes the asset; those of the trees and tables follow (`growing.tree_tx`)."""
 
 _logger = get_logger(__name__)
-
-
-class FoundingTransaction:
-    """One transaction of a collection's making on the log; implements `lander.Transaction`."""
-
-    def __init__(
-        self,
-        log: EventLog,
-        cause: Event[Fact],
-        collection: UUID,
-        tx: int,
-        work: Sequence[Instruction],
-        wallet: Pubkey,
-        purpose: str,
-    ) -> None:
-        self._log = log
-        self._cause = cause
-        self._collection = collection
-        self._tx = tx
-        self._work = work
-        self._wallet = wallet
-        self._sequence = 0
-        self.co_signers: Sequence[str] = (purpose,)
-
-    @property
-    def label(self) -> str:
-        """Collection and number."""
-        return f"{self._collection}.{self._tx}"
-
-    async def read(self) -> SignedRecord | None:
-        """Return the attempts on the log."""
-        signed = await self._log.last(CollectionSigned, collection=self._collection, tx=self._tx)
-        if signed is None:
-            return None
-        self._sequence = signed.sequence
-        return SignedRecord((*signed.data.earlier, signed.data.attempt), wire_bytes(signed.data.transaction))
-
-    async def instructions(self) -> Sequence[Instruction]:
-        """Return what it is to do."""
-        return self._work
-
-    async def intend(self, attempt: Attempt, wire_base64: str, earlier: tuple[Attempt, ...]) -> None:
-        """Publish `collection.signed`, fenced by its own subject."""
-        signed = CollectionSigned(
-            collection=self._collection,
-            tx=self._tx,
-            attempt=attempt,
-            transaction=wire_base64,
-            fee_payer=str(self._wallet),
-            earlier=earlier,
-        )
-        await self._log.publish(signed, cause=self._cause, expected_sequence=self._sequence)
 
 
 class Founding:
     """The handler of the minter's COLLECTION consumer."""
 
-    def __init__(self, log: EventLog, chain: Chain, lander: Lander, signer: Signer) -> None:
+    def __init__(
+        self, log: EventLog, chain: Chain, lander: Lander, signer: Signer, maker: TreeMaker | None = None
+    ) -> None:
         self._log = log
         self._chain = chain
         self._lander = lander
         self._signer = signer
+        self._maker = maker or TreeMaker(log, chain, lander, signer, lookup_tables=True)
 
     async def on_pinned(self, message: Message[CollectionPinned]) -> None:
-        """Make the collection and its tree; returns when `created` or `failed` is on the log."""
+        """Make the collection and its trees; returns when `created` or `failed` is on the log."""
         collection = message.data.collection
         requested = await self._log.last(CollectionRequested, collection=collection)
         if requested is None:
             raise InvalidEvent(f"collection {collection} was pinned and never requested")
         if await self._log.last(CollectionCreated, collection=collection):
             return
-        landed: list[OnChain] = []
-        for transaction in await self._transactions(message, requested.data):
-            outcome = await self._lander.land(transaction)
-            if isinstance(outcome, Refusal):
-                await self._fail(message, outcome)
-                return
-            landed.append(outcome)
-        await self._create(message, requested.data, landed)
+        landed = unmovable(requested.data.standard, requested.data.tree) or await self._land(message, requested.data)
+        if isinstance(landed, Refusal):
+            await self._fail(message, landed)
+        else:
+            await self._create(message, requested.data, landed)
 
-    async def _transactions(
+    async def _land(
         self, message: Message[CollectionPinned], requested: CollectionRequested
-    ) -> list[FoundingTransaction]:
-        asset, tree = asset_purpose(requested.collection), tree_purpose(requested.collection)
-        shape, wallet = requested.tree, self._signer.pubkey
-        size = tree_account_size(shape.max_depth, shape.max_buffer_size, shape.canopy_depth)
-        try:
-            mint_rent = await self._chain.minimum_rent(MINT_ACCOUNT_BYTES)
-            tree_rent = await self._chain.minimum_rent(size)
-        except ChainUnavailable as error:
-            # Nothing was begun; begin again when a node answers.
-            raise RetryLater(str(error), after=1.0) from error
-        asset_work = collection_instructions(
-            requested, message.data.uri, self._signer.derived_address(asset), wallet, mint_rent
+    ) -> list[OnChain] | Refusal:
+        """Make the asset, then everything else at once: a refused collection has cost no tree."""
+        asset = await self._lander.land(self._asset(message, requested))
+        if isinstance(asset, Refusal):
+            return asset
+        collection, address = requested.collection, self._signer.derived_address(asset_purpose(requested.collection))
+        made = await asyncio.gather(
+            *(
+                self._maker.make_tree(message.event, collection, number, requested.standard, requested.tree)
+                for number in range(requested.trees)
+            ),
+            *(
+                self._maker.make_table(message.event, collection, number, requested.standard, address)
+                for number in range(requested.trees)
+            ),
+            return_exceptions=True,
         )
-        tree_work = tree_instructions(requested.standard, shape, self._signer.derived_address(tree), wallet, tree_rent)
-        return [
-            FoundingTransaction(self._log, message.event, requested.collection, tx, work, wallet, purpose)
-            for tx, work, purpose in ((ASSET_TX, asset_work, asset), (TREE_TX, tree_work, tree))
-        ]
+        # Each went its own way to its own end; the first trouble, if any, decides.
+        for outcome in made:
+            if isinstance(outcome, BaseException):
+                raise outcome
+            if isinstance(outcome, Refusal):
+                return outcome
+        return [asset, *(outcome for outcome in made if isinstance(outcome, OnChain))]
+
+    def _asset(self, message: Message[CollectionPinned], requested: CollectionRequested) -> FoundingTransaction:
+        purpose, wallet = asset_purpose(requested.collection), self._signer.pubkey
+
+        async def work() -> Sequence[Instruction]:
+            rent = await self._chain.minimum_rent(MINT_ACCOUNT_BYTES)
+            address = self._signer.derived_address(purpose)
+            return collection_instructions(requested, message.data.uri, address, wallet, rent)
+
+        return FoundingTransaction(self._log, message.event, requested.collection, ASSET_TX, work, wallet, (purpose,))
 
     async def _create(
         self, message: Message[CollectionPinned], requested: CollectionRequested, landed: Sequence[OnChain]
@@ -159,17 +124,7 @@ class Founding:
         await self._tell(created, message)
 
     async def _fees(self, landed: Sequence[OnChain]) -> int:
-        total = 0
-        for each in landed:
-            try:
-                transaction = await self._chain.transaction(each.attempt.signature)
-            except ChainUnavailable as error:
-                # Both are on chain; the next delivery finds them there and asks again for their fees.
-                raise RetryLater(str(error), after=1.0) from error
-            if transaction is None:
-                raise RetryLater(f"{each.attempt.signature} is confirmed but not shown yet", after=0.5)
-            total += transaction.fee
-        return total
+        return sum([(await executed(self._chain, each)).fee for each in landed])
 
     async def _fail(self, message: Message[CollectionPinned], refusal: Refusal) -> None:
         _logger.error("collection refused", collection=str(message.data.collection), code=refusal.code)
@@ -186,13 +141,3 @@ class Founding:
         except SequenceConflict:
             # Another worker has told how it ended; the chain had one outcome, and theirs stands.
             _logger.info("collection already settled", collection=str(message.data.collection))
-
-
-def asset_purpose(collection: UUID) -> str:
-    """Return the name of the derived key that the collection asset signs its creation with."""
-    return f"collection:{collection}:asset"
-
-
-def tree_purpose(collection: UUID) -> str:
-    """Return the name of the derived key that the tree account signs its creation with."""
-    return f"collection:{collection}:tree"

@@ -18,9 +18,10 @@ from chassis.log import RetryLater, SequenceConflict
 from chassis.logs import get_logger
 from contracts.mint import Attempt
 from services.minter.landing import Landed, Refused, Send, Sign, SignatureState, Wait, next_step
-from services.minter.plan import MAX_COMPUTE_UNITS, compose, compute_limit, reference, wire_text
+from services.minter.plan import MAX_COMPUTE_UNITS, LookupTable, compose, compute_limit, reference, wire_text
 from services.minter.ports import Chain, ChainUnavailable, RecentBlockhash
 from services.minter.refusals import Refusal, classify
+from services.minter.shapes import Shape, Shapes
 from services.minter.signer import Signer
 from services.minter.watcher import SignatureWatcher
 
@@ -42,25 +43,39 @@ class Settled(Exception):
     """The log already says how this transaction ended; there is nothing left to do."""
 
 
-class Transaction(Protocol):
-    """One transaction to land, and its place on the log."""
+class Work(Protocol):
+    """What a transaction is to do."""
 
     @property
     def label(self) -> str:
         """What it is, for log lines and for its mark on chain: no other transaction has the same."""
         ...
 
-    async def read(self) -> SignedRecord | None:
-        """Return what the log holds; None when nothing was signed yet. Raises Settled when it has ended."""
-        ...
-
-    async def instructions(self) -> Sequence[Instruction]:
-        """Return what the transaction is to do."""
-        ...
-
     @property
     def co_signers(self) -> Sequence[str]:
         """Purposes of the derived keys that sign beside the wallet."""
+        ...
+
+    @property
+    def tables(self) -> Sequence[LookupTable]:
+        """The address lookup tables that it is compiled with."""
+        ...
+
+    @property
+    def shape(self) -> Shape | None:
+        """What it has in common with others that cost as much; None when it must be simulated for itself."""
+        ...
+
+    async def instructions(self) -> Sequence[Instruction]:
+        """Return what the transaction is to do. May raise ChainUnavailable."""
+        ...
+
+
+class Transaction(Work, Protocol):
+    """One transaction to land, and its place on the log."""
+
+    async def read(self) -> SignedRecord | None:
+        """Return what the log holds; None when nothing was signed yet. Raises Settled when it has ended."""
         ...
 
     async def intend(self, attempt: Attempt, wire_base64: str, earlier: tuple[Attempt, ...]) -> None:
@@ -95,6 +110,7 @@ class Lander:
         self._clock = clock
         self._slots = asyncio.Semaphore(max_in_flight)
         self._micro_lamports = micro_lamports
+        self._shapes = Shapes(clock)
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -133,6 +149,8 @@ class Lander:
                 case Landed(attempt=attempt, state=state):
                     return OnChain(attempt, state)
                 case Refused(refusal=refusal):
+                    # What was known of its like is no longer so: the next one is simulated before it is signed.
+                    self._shapes.forget(transaction.shape)
                     return refusal
 
     async def _sign(self, transaction: Transaction, number: int, earlier: tuple[Attempt, ...]) -> Refusal | None:
@@ -140,7 +158,9 @@ class Lander:
         try:
             work = await transaction.instructions()
             blockhash = await self._chain.recent_blockhash()
-            compute_units = await self._simulate(transaction, work, blockhash)
+            # A second attempt is simulated for itself: the first one did not land by what was known.
+            known = self._shapes.units(transaction.shape) if number == 1 else None
+            compute_units = await self._simulate(transaction, work, blockhash) if known is None else known
         except ChainUnavailable as error:
             # Nothing was signed. Try again later: no node could be asked.
             raise RetryLater(f"planning {transaction.label}: {error}", after=1.0) from error
@@ -154,6 +174,7 @@ class Lander:
                 mark=reference(transaction.label),
                 compute_units=compute_units,
                 micro_lamports=self._micro_lamports,
+                tables=transaction.tables,
             ),
             transaction.co_signers,
         )
@@ -173,8 +194,22 @@ class Lander:
             _logger.info("following another worker's attempt", transaction=transaction.label, number=number)
         return None
 
+    async def rehearse(self, work: Work) -> Refusal | None:
+        """Simulate what is not to be signed yet, unless its shape is known; return the refusal that it met, if any.
+
+        Raises RetryLater when it cannot go on now.
+        """
+        if self._shapes.units(work.shape) is not None:
+            return None
+        try:
+            outcome = await self._simulate(work, await work.instructions(), await self._chain.recent_blockhash())
+        except ChainUnavailable as error:
+            # Nothing was decided. Try again later: no node could be asked.
+            raise RetryLater(f"rehearsing {work.label}: {error}", after=1.0) from error
+        return outcome if isinstance(outcome, Refusal) else None
+
     async def _simulate(
-        self, transaction: Transaction, work: Sequence[Instruction], blockhash: RecentBlockhash
+        self, transaction: Work, work: Sequence[Instruction], blockhash: RecentBlockhash
     ) -> int | Refusal:
         message = compose(
             work,
@@ -183,10 +218,13 @@ class Lander:
             mark=reference(transaction.label),
             compute_units=MAX_COMPUTE_UNITS,
             micro_lamports=self._micro_lamports,
+            tables=transaction.tables,
         )
         outcome = await self._chain.simulate(self._signer.sign(message, transaction.co_signers))
         if outcome.error is None:
-            return compute_limit(outcome.units_consumed, len(work))
+            units = compute_limit(outcome.units_consumed, len(work))
+            self._shapes.learn(transaction.shape, units)
+            return units
         refusal = classify(outcome.error)
         if refusal is None:
             raise RetryLater(f"{transaction.label} cannot land now: {outcome.error}", after=PAUSE)

@@ -1,14 +1,13 @@
 """Minting: the transactions of a pinned chunk, from the log to the chain and back to the log.
 
-Handles `mint.pinned` (land every transaction of the chunk) and `mint.confirmed` (watch it to finality, land it again
-if a fork dropped it). What the log says last of a transaction, over all its facts, is its state.
+Handles `mint.pinned` (plan the chunk, land every transaction of its plan) and `mint.confirmed` (watch it to finality,
+land it again if a fork dropped it). What the log says last of a transaction, over all its facts, is its state.
 """
 
 import asyncio
-from collections.abc import Sequence
+from dataclasses import replace
 from uuid import UUID
 
-from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 
 from chassis.clock import Clock
@@ -16,159 +15,52 @@ from chassis.log import EventLog, InvalidEvent, Message, RetryLater, SequenceCon
 from chassis.logs import get_logger
 from contracts.collection import CollectionCreated
 from contracts.fact import Event, Fact
-from contracts.mint import (
-    Attempt,
-    Cancelled,
-    Confirmed,
-    Failed,
-    Finalized,
-    ItemFailure,
-    Pinned,
-    PinnedItem,
-    Signed,
-    transaction_fence,
-)
-from contracts.streams import MINT
+from contracts.mint import Cancelled, Confirmed, Finalized, Pinned, Planned, PlannedTransaction, Signed
 from services.minter.cancelling import end_unsigned
-from services.minter.lander import Lander, OnChain, Settled, SignedRecord, wire_bytes
+from services.minter.growing import Growth, executed
+from services.minter.lander import Lander, Settled
 from services.minter.landing import Commitment, Landed, next_step
-from services.minter.plan import PlannedTransaction, mint_instructions, minted_leaves, transactions
-from services.minter.ports import Chain, ChainUnavailable, ConfirmedTransaction
-from services.minter.refusals import COLLECTION_GONE, Refusal
+from services.minter.mint_transaction import MintTransaction
+from services.minter.packing import Rooms
+from services.minter.plan import LookupTable
+from services.minter.planning import Planner
+from services.minter.ports import Chain, ChainUnavailable
+from services.minter.refusals import COLLECTION_GONE, METADATA, Refusal
+from services.minter.trees import CollectionTrees
 from services.minter.watcher import SignatureWatcher
 
 FINALITY_DELAY = 13.0
 """Seconds from confirmation to finality: 31 blocks at 400 ms, and a little more."""
 FINALITY_RETRY = 2.0
-TRANSACTION_RETRY = 0.3
-"""Seconds before a node is asked again for a transaction that it says is confirmed but does not show yet."""
+NEVER_CREATED = replace(COLLECTION_GONE, reason="The collection was never created.")
 
 _logger = get_logger(__name__)
-
-
-class MintTransaction:
-    """One transaction of a chunk on the log; implements `lander.Transaction`."""
-
-    co_signers: Sequence[str] = ()
-
-    def __init__(
-        self,
-        log: EventLog,
-        cause: Event[Fact],
-        collection: CollectionCreated,
-        pinned: Pinned,
-        planned: PlannedTransaction,
-        wallet: Pubkey,
-        *,
-        reopen: bool = False,
-    ) -> None:
-        self._log = log
-        self._cause = cause
-        self.collection = collection
-        self._pinned = pinned
-        self.planned = planned
-        self._wallet = wallet
-        self._reopen = reopen
-        self._sequence = 0
-
-    @property
-    def label(self) -> str:
-        """Operation, chunk and number."""
-        return f"{self._pinned.operation}.{self._pinned.chunk}.{self.planned.tx}"
-
-    @property
-    def fence(self) -> str:
-        """The pattern of everything that is said of this transaction."""
-        return transaction_fence(self._pinned.operation, self._pinned.chunk, self.planned.tx)
-
-    async def read(self) -> SignedRecord | None:
-        """Return the attempts on the log; raises Settled when confirmed, failed or finalized stands after them.
-
-        With `reopen`, a confirmation does not settle it: the chain has forgotten what was confirmed.
-        """
-        newest = await self._log.last_matching(MINT, self.fence)
-        if newest is None:
-            return None
-        self._sequence = newest.sequence
-        if isinstance(newest.data, Signed):
-            return self._record(newest.data)
-        if isinstance(newest.data, Confirmed) and self._reopen:
-            signed = await self._log.last(
-                Signed, operation=self._pinned.operation, chunk=self._pinned.chunk, tx=self.planned.tx
-            )
-            if signed is None:
-                raise InvalidEvent(f"{self.label} is confirmed and was never signed")
-            return self._record(signed.data)
-        raise Settled(self.label)
-
-    def _record(self, signed: Signed) -> SignedRecord:
-        wanted = tuple(item.index for item in self.planned.items)
-        if signed.items != wanted:
-            raise InvalidEvent(f"{self.label} was signed for items {signed.items}, not {wanted}")
-        return SignedRecord((*signed.earlier, signed.attempt), wire_bytes(signed.transaction))
-
-    async def instructions(self) -> Sequence[Instruction]:
-        """Return the mint instructions of its items."""
-        return mint_instructions(self.collection, self._pinned.recipient, self.planned.items, self._wallet)
-
-    async def intend(self, attempt: Attempt, wire_base64: str, earlier: tuple[Attempt, ...]) -> None:
-        """Publish `mint.signed`, fenced."""
-        signed = Signed(
-            operation=self._pinned.operation,
-            chunk=self._pinned.chunk,
-            tx=self.planned.tx,
-            collection=self._pinned.collection,
-            tree=self.collection.tree_address,
-            items=tuple(item.index for item in self.planned.items),
-            attempt=attempt,
-            transaction=wire_base64,
-            fee_payer=str(self._wallet),
-            earlier=earlier,
-        )
-        await self._tell(signed)
-
-    async def confirm(self, landed: OnChain, transaction: ConfirmedTransaction) -> None:
-        """Publish `mint.confirmed`; if somebody else did, theirs stands."""
-        confirmed = Confirmed(
-            operation=self._pinned.operation,
-            chunk=self._pinned.chunk,
-            tx=self.planned.tx,
-            collection=self._pinned.collection,
-            tree=self.collection.tree_address,
-            signature=landed.attempt.signature,
-            slot=transaction.executed.slot,
-            leaves=minted_leaves(transaction.executed, self.collection.tree_address, self.planned.items),
-            fee=transaction.fee,
-            attempt=landed.attempt.number,
-        )
-        await self._tell(confirmed)
-
-    async def fail(self, refusal: Refusal) -> None:
-        """Publish `mint.failed`; SequenceConflict when somebody signed or settled it meanwhile."""
-        items = tuple(item.index for item in self.planned.items)
-        failure = ItemFailure(items=items, code=refusal.code, reason=refusal.reason, cure=refusal.cure)
-        await self._tell(
-            Failed(operation=self._pinned.operation, chunk=self._pinned.chunk, tx=self.planned.tx, failure=failure)
-        )
-
-    async def _tell(self, fact: Fact) -> None:
-        self._sequence = await self._log.publish(
-            fact, cause=self._cause, expected_sequence=self._sequence, fence=self.fence
-        )
 
 
 class Minting:
     """The handlers of the minter's two MINT consumers."""
 
     def __init__(
-        self, log: EventLog, chain: Chain, lander: Lander, watcher: SignatureWatcher, wallet: Pubkey, clock: Clock
+        self,
+        log: EventLog,
+        chain: Chain,
+        lander: Lander,
+        watcher: SignatureWatcher,
+        wallet: Pubkey,
+        clock: Clock,
+        trees: CollectionTrees | None = None,
+        growth: Growth | None = None,
     ) -> None:
+        """Without `growth`, a collection whose trees are full gets no further one."""
         self._log = log
         self._chain = chain
         self._lander = lander
         self._watcher = watcher
         self._wallet = wallet
         self._clock = clock
+        self._trees = trees or CollectionTrees(log, chain, clock)
+        self._growth = growth
+        self._planner = Planner(log, lander, wallet)
 
     async def on_pinned(self, message: Message[Pinned]) -> None:
         """Land every transaction of the chunk; returns when each is confirmed or failed on the log."""
@@ -179,44 +71,60 @@ class Minting:
             await end_unsigned(self._log, cancelled.event, pinned)
         elif pinned.not_before is not None and (early := (pinned.not_before - self._clock.now()).total_seconds()) > 0:
             raise RetryLater("the delay between batches has not passed", after=early)
-        planned = list(transactions(pinned))
         collection = await self._collection(pinned.collection)
-        if collection is None:
-            await self._refuse_all(message, planned)
+        plan, rooms = await self._plan(message, collection)
+        if collection is None or not plan.transactions:
+            await end_unsigned(self._log, message.event, pinned, NEVER_CREATED)
             return
-        results = await asyncio.gather(
-            *(self._land(self._transaction(message.event, collection, pinned, each)) for each in planned),
-            return_exceptions=True,
-        )
-        # Each transaction went its own way to its own end; the first trouble, if any, decides about the message.
-        for result in results:
+        transactions = [await self._transaction(message.event, collection, pinned, each) for each in plan.transactions]
+        work = [self._land(transaction) for transaction in transactions]
+        if self._growth is not None and rooms is not None and self._growth.due(rooms):
+            work.append(self._growth.grow(message.event, collection, rooms))
+        # Each transaction goes its own way to its own end; the first trouble, if any, decides about the message.
+        for result in await asyncio.gather(*work, return_exceptions=True):
             if isinstance(result, BaseException):
                 raise result
 
+    async def _plan(
+        self, message: Message[Pinned], collection: CollectionCreated | None
+    ) -> tuple[Planned, Rooms | None]:
+        """Return the chunk's plan, and the rooms that it was made for if it was made just now."""
+        pinned = message.data
+        standing = await self._planner.standing(pinned.operation, pinned.chunk)
+        if standing is not None:
+            return standing, None
+        if collection is None:
+            return await self._planner.give_up(message), None
+        try:
+            rooms = await self._trees.rooms(collection)
+            if rooms.free < len(pinned.items) and self._growth is not None and self._growth.due(rooms):
+                # The items would be refused for want of room that is about to be there.
+                await self._growth.grow(message.event, collection, rooms)
+                rooms = await self._trees.rooms(collection)
+        except ChainUnavailable as error:
+            # Nothing was planned. Begin again when a node answers.
+            raise RetryLater(f"planning {message.subject}: {error}", after=1.0) from error
+        return await self._planner.plan(message, collection, rooms), rooms
+
     async def _land(self, transaction: MintTransaction) -> None:
         try:
-            outcome = await self._lander.land(transaction)
+            fault = transaction.metadata_fault()
+            if fault is None:
+                outcome = await self._lander.land(transaction)
+            else:
+                await transaction.read()
+                outcome = replace(METADATA, reason=f"The program would refuse the metadata: {fault}.")
             if isinstance(outcome, Refusal):
                 await transaction.fail(outcome)
                 _logger.warning("transaction refused", transaction=transaction.label, code=outcome.code)
             else:
-                await transaction.confirm(outcome, await self._executed(outcome))
+                await transaction.confirm(outcome, await executed(self._chain, outcome))
         except Settled:
             # The log says how it ended: an earlier delivery of this message, or another worker, was here.
             return
         except SequenceConflict as error:
             # Somebody spoke between our reading and our telling. Read again and follow.
             raise RetryLater(str(error), after=0.2) from error
-
-    async def _executed(self, landed: OnChain) -> ConfirmedTransaction:
-        try:
-            found = await self._chain.transaction(landed.attempt.signature)
-        except ChainUnavailable as error:
-            # It is on chain; only its details are missing. The next delivery reads them.
-            raise RetryLater(str(error), after=1.0) from error
-        if found is None:
-            raise RetryLater(f"{landed.attempt.signature} is confirmed but not shown yet", after=TRANSACTION_RETRY)
-        return found
 
     async def on_confirmed(self, message: Message[Confirmed]) -> None:
         """Wait until the transaction is final and say so; if a fork dropped it, land it again."""
@@ -256,10 +164,13 @@ class Minting:
         collection = await self._collection(confirmed.collection)
         if pinned is None or collection is None:
             raise InvalidEvent(f"{message.subject} has no pinned content or no collection on the log")
-        planned = next(each for each in transactions(pinned.data) if each.tx == confirmed.tx)
-        await self._land(self._transaction(message.event, collection, pinned.data, planned, reopen=True))
+        plan = await self._planner.standing(confirmed.operation, confirmed.chunk)
+        planned = next((each for each in plan.transactions if each.tx == confirmed.tx), None) if plan else None
+        if planned is None:
+            raise InvalidEvent(f"{message.subject} was confirmed and never planned")
+        await self._land(await self._transaction(message.event, collection, pinned.data, planned, reopen=True))
 
-    def _transaction(
+    async def _transaction(
         self,
         cause: Event[Fact],
         collection: CollectionCreated,
@@ -268,24 +179,17 @@ class Minting:
         *,
         reopen: bool = False,
     ) -> MintTransaction:
-        return MintTransaction(self._log, cause, collection, pinned, planned, self._wallet, reopen=reopen)
+        table = await self._table(collection, planned)
+        return MintTransaction(self._log, cause, collection, pinned, planned, table, self._wallet, reopen=reopen)
+
+    async def _table(self, collection: CollectionCreated, planned: PlannedTransaction) -> LookupTable | None:
+        if planned.lookup_table is None:
+            return None
+        table = await self._trees.table(collection, planned.tree)
+        if table is None or str(table.address) != planned.lookup_table:
+            raise InvalidEvent(f"the plan names lookup table {planned.lookup_table}, which the log does not know")
+        return table
 
     async def _collection(self, collection: UUID) -> CollectionCreated | None:
         found = await self._log.last(CollectionCreated, collection=collection)
         return found.data if found else None
-
-    async def _refuse_all(self, message: Message[Pinned], planned: Sequence[PlannedTransaction]) -> None:
-        pinned = message.data
-        for each in planned:
-            failure = ItemFailure(
-                items=_indexes(each.items),
-                code=COLLECTION_GONE.code,
-                reason="The collection was never created.",
-                cure=COLLECTION_GONE.cure,
-            )
-            failed = Failed(operation=pinned.operation, chunk=pinned.chunk, tx=each.tx, failure=failure)
-            await self._log.publish_once(failed, cause=message.event)
-
-
-def _indexes(items: Sequence[PinnedItem]) -> tuple[int, ...]:
-    return tuple(item.index for item in items)

@@ -1,15 +1,15 @@
-"""Planning: from facts to instructions, and from instructions to a message. Pure.
+"""From facts to instructions, from instructions to a message, and from what landed back to leaves. Pure.
 
-Which items share a transaction is decided here too: today one item each, so a transaction's number within its chunk
-is the item's position in it.
+Used by everything that signs. Which items share a transaction is decided in `packing.py`.
 """
 
 import base64
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from solders.address_lookup_table_account import AddressLookupTableAccount
 from solders.compute_budget import set_compute_unit_limit, set_compute_unit_price
 from solders.instruction import AccountMeta, Instruction
 from solders.message import MessageV0
@@ -20,11 +20,12 @@ from bubblegum import collections as onchain_collections
 from bubblegum import instructions
 from bubblegum.changes import Minted
 from bubblegum.decode import decode
-from bubblegum.programs import MPL_ACCOUNT_COMPRESSION, SPL_ACCOUNT_COMPRESSION
+from bubblegum.errors import MetadataError
+from bubblegum.programs import BUBBLEGUM, MPL_ACCOUNT_COMPRESSION, SPL_ACCOUNT_COMPRESSION
 from bubblegum.transaction import ExecutedTransaction
 from bubblegum.types import Collection, Creator, MetadataArgs, MetadataArgsV2
 from contracts.collection import CollectionCreated, CollectionRequested, Standard, TreeShape
-from contracts.mint import MintedLeaf, Pinned, PinnedItem
+from contracts.mint import MintedLeaf, PinnedItem
 from services.minter.ports import RecentBlockhash
 
 MAX_COMPUTE_UNITS: Final = 1_400_000
@@ -42,63 +43,90 @@ class LeavesMismatch(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class PlannedTransaction:
-    """Items of a chunk that are minted by one transaction; `tx` is its number within the chunk."""
+class LookupTable:
+    """An address lookup table on chain, and what it holds in its order."""
 
-    tx: int
-    items: tuple[PinnedItem, ...]
-
-
-def transactions(pinned: Pinned) -> Iterator[PlannedTransaction]:
-    """Yield the chunk's transactions. The same chunk gives the same transactions, for ever."""
-    for tx, item in enumerate(pinned.items):
-        yield PlannedTransaction(tx, (item,))
+    address: Pubkey
+    addresses: tuple[Pubkey, ...]
 
 
 def mint_instructions(
-    collection: CollectionCreated, recipient: str, items: Sequence[PinnedItem], wallet: Pubkey
+    collection: CollectionCreated, recipient: str, items: Sequence[PinnedItem], wallet: Pubkey, tree: str
 ) -> list[Instruction]:
-    """Return one mint instruction an item; `wallet` pays and is tree creator and collection authority."""
-    owner, tree = Pubkey.from_string(recipient), Pubkey.from_string(collection.tree_address)
-    address = Pubkey.from_string(collection.collection_address)
+    """Return one mint instruction an item; `wallet` pays and is tree creator and collection authority.
+
+    Raises MetadataError for what the program would refuse.
+    """
+    owner, address = Pubkey.from_string(recipient), Pubkey.from_string(collection.collection_address)
+    return [
+        _mint(address, Pubkey.from_string(tree), owner, _metadata(collection, item, wallet), wallet) for item in items
+    ]
+
+
+def _metadata(collection: CollectionCreated, item: PinnedItem, wallet: Pubkey) -> MetadataArgs | MetadataArgsV2:
     creators = (Creator(wallet, verified=False, share=100),)
-    found: list[Instruction] = []
-    for item in items:
-        if collection.standard is Standard.V2:
-            metadata_v2 = MetadataArgsV2(
-                name=item.name,
-                symbol=item.symbol,
-                uri=item.uri,
-                seller_fee_basis_points=collection.seller_fee_basis_points,
-                creators=creators,
-                collection=address,
-            )
-            found.append(
-                instructions.mint_v2(
-                    tree=tree, payer=wallet, leaf_owner=owner, metadata=metadata_v2, core_collection=address
-                )
-            )
-        else:
-            metadata_v1 = MetadataArgs(
-                name=item.name,
-                symbol=item.symbol,
-                uri=item.uri,
-                seller_fee_basis_points=collection.seller_fee_basis_points,
-                creators=creators,
-                collection=Collection(verified=False, key=address),
-            )
-            found.append(
-                instructions.mint_to_collection_v1(
-                    tree=tree,
-                    payer=wallet,
-                    tree_creator_or_delegate=wallet,
-                    collection_authority=wallet,
-                    collection_mint=address,
-                    leaf_owner=owner,
-                    metadata=metadata_v1,
-                )
-            )
-    return found
+    address = Pubkey.from_string(collection.collection_address)
+    if collection.standard is Standard.V2:
+        return MetadataArgsV2(
+            name=item.name,
+            symbol=item.symbol,
+            uri=item.uri,
+            seller_fee_basis_points=collection.seller_fee_basis_points,
+            creators=creators,
+            collection=address,
+        )
+    return MetadataArgs(
+        name=item.name,
+        symbol=item.symbol,
+        uri=item.uri,
+        seller_fee_basis_points=collection.seller_fee_basis_points,
+        creators=creators,
+        collection=Collection(verified=False, key=address),
+    )
+
+
+def _mint(
+    collection: Pubkey,
+    tree: Pubkey,
+    owner: Pubkey,
+    metadata: MetadataArgs | MetadataArgsV2,
+    wallet: Pubkey,
+) -> Instruction:
+    if isinstance(metadata, MetadataArgsV2):
+        return instructions.mint_v2(
+            tree=tree, payer=wallet, leaf_owner=owner, metadata=metadata, core_collection=collection
+        )
+    return instructions.mint_to_collection_v1(
+        tree=tree,
+        payer=wallet,
+        tree_creator_or_delegate=wallet,
+        collection_authority=wallet,
+        collection_mint=collection,
+        leaf_owner=owner,
+        metadata=metadata,
+    )
+
+
+def metadata_fault(collection: CollectionCreated, item: PinnedItem, wallet: Pubkey) -> str | None:
+    """Return why the program would refuse the item's metadata; None when it would not."""
+    try:
+        _metadata(collection, item, wallet).validate()
+    except MetadataError as error:
+        # Stop: the same metadata would be refused by every attempt.
+        return str(error)
+    return None
+
+
+def table_addresses(standard: Standard, collection: Pubkey, tree: Pubkey, wallet: Pubkey) -> tuple[Pubkey, ...]:
+    """Return what every mint of the collection into `tree` names, in a fixed order: what a lookup table is to hold.
+
+    Without the wallet, which signs, and Bubblegum, which is called: both must stand in the transaction itself.
+    """
+    owner = reference("any owner")
+    metadata = MetadataArgsV2("", "", "", 0) if standard is Standard.V2 else MetadataArgs("", "", "", 0)
+    named = _mint(collection, tree, owner, metadata, wallet).accounts
+    left_out = {wallet, owner, BUBBLEGUM}
+    return tuple(dict.fromkeys(each.pubkey for each in named if each.pubkey not in left_out))
 
 
 def collection_instructions(
@@ -173,8 +201,11 @@ def compose(
     mark: Pubkey,
     compute_units: int,
     micro_lamports: int,
+    tables: Sequence[LookupTable] = (),
 ) -> MessageV0:
     """Return a v0 message with its compute budget; `micro_lamports` is the priority fee for one compute unit.
+
+    Accounts that a table of `tables` holds, and that neither sign nor are called, are named by their place in it.
 
     `mark` is the transaction's `reference`. It goes with the compute limit, whose processing looks at no accounts.
     """
@@ -182,7 +213,8 @@ def compose(
     budget = [Instruction(limit.program_id, limit.data, [AccountMeta(mark, is_signer=False, is_writable=False)])]
     if micro_lamports:
         budget.append(set_compute_unit_price(micro_lamports))
-    return MessageV0.try_compile(wallet, [*budget, *work], [], blockhash.blockhash)
+    lookups = [AddressLookupTableAccount(table.address, list(table.addresses)) for table in tables]
+    return MessageV0.try_compile(wallet, [*budget, *work], lookups, blockhash.blockhash)
 
 
 def compute_limit(units_consumed: int, instructions: int) -> int:

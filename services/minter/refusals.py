@@ -77,16 +77,19 @@ _PASSING: Final = frozenset(
     {
         "AccountInUse",
         "AccountNotFound",
+        "AddressLookupTableNotFound",
         "BlockhashNotFound",
         "ClusterMaintenance",
         "InsufficientFundsForFee",
+        "InvalidAddressLookupTableIndex",
         "TooManyAccountLocks",
         "WouldExceedMaxAccountCostLimit",
         "WouldExceedMaxBlockCostLimit",
         "WouldExceedMaxVoteCostLimit",
     }
 )
-"""Nothing is wrong with the request: the wallet is empty, or the cluster is busy or has moved on."""
+"""Nothing is wrong with the request: the wallet is empty, or the cluster is busy or has moved on, or the
+node is behind and does not know a lookup table yet."""
 
 
 def classify_landed(error: TransactionError) -> Refusal | None:

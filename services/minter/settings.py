@@ -31,6 +31,18 @@ class MinterSettings(ServiceSettings, frozen=True, kw_only=True):
     status_interval_ms: Annotated[
         int, Meta(description="Milliseconds between two looks at the signatures in flight.", ge=20, le=10_000)
     ] = 200
+    lookup_tables: Annotated[
+        bool,
+        Meta(description="Make an address lookup table for each new tree, so that a transaction holds more mints."),
+    ] = True
+    tree_successor_at: Annotated[
+        float,
+        Meta(
+            description="Part of a collection's leaves in use at which it gets a further tree; 1 is never.",
+            ge=0.1,
+            le=1,
+        ),
+    ] = 0.9
     priority_fee_micro_lamports: Annotated[
         int, Meta(description="Priority fee in micro-lamports a compute unit.", ge=0, le=1_000_000)
     ] = 0

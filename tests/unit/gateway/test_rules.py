@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from solders.pubkey import Pubkey
 
 from bubblegum.merkle import VALID_DEPTH_BUFFER_PAIRS, tree_account_size
+from bubblegum.reach import least_canopy
 from contracts.mint import MAX_ITEMS, Requested, UploadedImage
 from services.gateway import domain
 from services.gateway.errors import BodyTooLarge, Problem, ValidationFailed
@@ -240,11 +241,28 @@ def test_a_clock_that_jumps_back_gives_no_negative_estimate() -> None:
 @pytest.mark.parametrize(("depth", "buffer"), VALID_DEPTH_BUFFER_PAIRS)
 def test_every_tree_of_the_program_can_be_asked_for_and_fits_an_account(depth: int, buffer: int) -> None:
     deepest = min(depth, domain.MAX_CANOPY_DEPTH)
-    for canopy in (0, deepest):
-        wanted = {"maxDepth": depth, "maxBufferSize": buffer, "canopyDepth": canopy}
-        tree = domain.check_tree(read_body(CollectionBody, {"name": "x", "symbol": "x", "tree": wanted}))
-        assert (tree.max_depth, tree.max_buffer_size, tree.canopy_depth) == (depth, buffer, canopy)
-        assert tree_account_size(depth, buffer, canopy) <= 10 * 1024 * 1024
+    for standard, version in (("v1", 1), ("v2", 2)):
+        for canopy in (least_canopy(depth, version), deepest):
+            wanted = {"maxDepth": depth, "maxBufferSize": buffer, "canopyDepth": canopy}
+            body = {"name": "x", "symbol": "x", "standard": standard, "tree": wanted}
+            tree = domain.check_tree(read_body(CollectionBody, body))
+            assert (tree.max_depth, tree.max_buffer_size, tree.canopy_depth) == (depth, buffer, canopy)
+            assert tree_account_size(depth, buffer, canopy) <= 10 * 1024 * 1024
+
+
+@pytest.mark.parametrize(("standard", "version"), [("v1", 1), ("v2", 2)])
+@pytest.mark.parametrize("depth", [20, 24, 26, 30])
+def test_a_tree_whose_leaves_could_never_be_moved_is_refused(standard: str, version: int, depth: int) -> None:
+    least = least_canopy(depth, version)
+    named = {"name": "x", "symbol": "x", "standard": standard}
+    left_out = domain.check_tree(read_body(CollectionBody, named | {"tree": {"maxDepth": depth}}))
+    assert left_out.canopy_depth == max(least, 8)
+    for canopy in range(least):
+        with pytest.raises(ValidationFailed) as refused:
+            domain.check_tree(read_body(CollectionBody, named | {"tree": {"maxDepth": depth, "canopyDepth": canopy}}))
+        (problem,) = refused.value.problems
+        assert problem.field == "tree.canopyDepth"
+        assert f"at least {least}" in problem.message
 
 
 @given(st.integers(-2, 40), st.integers(-2, 3000))

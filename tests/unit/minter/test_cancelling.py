@@ -65,7 +65,7 @@ async def test_pinned_chunks_end_and_others_are_left_to_whoever_pins() -> None:
 
 async def test_what_is_signed_may_have_landed_and_is_not_touched() -> None:
     log = MemoryLog()
-    await say(log, requested(2, batch_size=2), pinned(0, 0, 1), samples.SIGNED)
+    await say(log, requested(2, batch_size=2), pinned(0, 0, 1), samples.PLANNED, samples.SIGNED)
     signed = set(samples.SIGNED.items)
     await cancel(log)
     assert {item for _, items in ended(log) for item in items} == {0, 1} - signed
@@ -85,6 +85,7 @@ async def test_a_chunk_that_is_pinned_after_the_cancellation_ends_when_it_comes(
     await say(log, requested(2, batch_size=2))
     await cancel(log)
     assert ended(log) == []
+    await say(log, pinned(0, 0, 1))
     (cancelled,) = log.messages(Cancelled)
     assert await end_unsigned(log, cancelled.event, pinned(0, 0, 1)) == len(ended(log)) > 0
     assert await end_unsigned(log, cancelled.event, pinned(0, 0, 1)) == 0

@@ -1,0 +1,148 @@
+"""One transaction of a chunk's plan, as the log tells of it: its attempts, its outcome, and what is said of it next.
+
+Used by `minting`, landed by `lander`. Everything that is said of it carries the fence of all that was ever said of it.
+"""
+
+from collections.abc import Sequence
+
+from solders.instruction import Instruction
+from solders.pubkey import Pubkey
+
+from chassis.log import EventLog, InvalidEvent
+from contracts.collection import CollectionCreated
+from contracts.fact import Event, Fact
+from contracts.mint import (
+    Attempt,
+    Confirmed,
+    Failed,
+    ItemFailure,
+    Pinned,
+    PlannedTransaction,
+    Signed,
+    transaction_fence,
+)
+from contracts.streams import MINT
+from services.minter.lander import OnChain, Settled, SignedRecord, wire_bytes
+from services.minter.plan import LookupTable, metadata_fault, mint_instructions, minted_leaves
+from services.minter.planning import items_of, shape_of
+from services.minter.ports import ConfirmedTransaction
+from services.minter.refusals import Refusal
+
+
+class MintTransaction:
+    """One transaction of a chunk's plan on the log; implements `lander.Transaction`."""
+
+    co_signers: Sequence[str] = ()
+
+    def __init__(
+        self,
+        log: EventLog,
+        cause: Event[Fact],
+        collection: CollectionCreated,
+        pinned: Pinned,
+        planned: PlannedTransaction,
+        table: LookupTable | None,
+        wallet: Pubkey,
+        *,
+        reopen: bool = False,
+    ) -> None:
+        """`table` is what the plan names; InvalidEvent when the plan does not fit the chunk."""
+        self._log = log
+        self._cause = cause
+        self.collection = collection
+        self._pinned = pinned
+        self.planned = planned
+        self.items = items_of(pinned, planned.items)
+        self.tables: Sequence[LookupTable] = (table,) if table else ()
+        self.shape = shape_of(planned)
+        self._wallet = wallet
+        self._reopen = reopen
+        self._sequence = 0
+
+    @property
+    def label(self) -> str:
+        """Operation, chunk and number."""
+        return f"{self._pinned.operation}.{self._pinned.chunk}.{self.planned.tx}"
+
+    @property
+    def fence(self) -> str:
+        """The pattern of everything that is said of this transaction."""
+        return transaction_fence(self._pinned.operation, self._pinned.chunk, self.planned.tx)
+
+    async def read(self) -> SignedRecord | None:
+        """Return the attempts on the log; raises Settled when confirmed, failed or finalized stands after them.
+
+        With `reopen`, a confirmation does not settle it: the chain has forgotten what was confirmed.
+        """
+        newest = await self._log.last_matching(MINT, self.fence)
+        if newest is None:
+            return None
+        self._sequence = newest.sequence
+        if isinstance(newest.data, Signed):
+            return self._record(newest.data)
+        if isinstance(newest.data, Confirmed) and self._reopen:
+            signed = await self._log.last(
+                Signed, operation=self._pinned.operation, chunk=self._pinned.chunk, tx=self.planned.tx
+            )
+            if signed is None:
+                raise InvalidEvent(f"{self.label} is confirmed and was never signed")
+            return self._record(signed.data)
+        raise Settled(self.label)
+
+    def _record(self, signed: Signed) -> SignedRecord:
+        if signed.items != self.planned.items:
+            raise InvalidEvent(f"{self.label} was signed for items {signed.items}, not {self.planned.items}")
+        return SignedRecord((*signed.earlier, signed.attempt), wire_bytes(signed.transaction))
+
+    async def instructions(self) -> Sequence[Instruction]:
+        """Return the mint instructions of its items."""
+        return mint_instructions(self.collection, self._pinned.recipient, self.items, self._wallet, self.planned.tree)
+
+    def metadata_fault(self) -> str | None:
+        """Return why the program would refuse one of its items; None when it would not."""
+        faults = (metadata_fault(self.collection, item, self._wallet) for item in self.items)
+        return next((fault for fault in faults if fault is not None), None)
+
+    async def intend(self, attempt: Attempt, wire_base64: str, earlier: tuple[Attempt, ...]) -> None:
+        """Publish `mint.signed`, fenced."""
+        signed = Signed(
+            operation=self._pinned.operation,
+            chunk=self._pinned.chunk,
+            tx=self.planned.tx,
+            collection=self._pinned.collection,
+            tree=self.planned.tree,
+            items=self.planned.items,
+            attempt=attempt,
+            transaction=wire_base64,
+            fee_payer=str(self._wallet),
+            earlier=earlier,
+        )
+        await self._tell(signed)
+
+    async def confirm(self, landed: OnChain, transaction: ConfirmedTransaction) -> None:
+        """Publish `mint.confirmed`; if somebody else did, theirs stands."""
+        confirmed = Confirmed(
+            operation=self._pinned.operation,
+            chunk=self._pinned.chunk,
+            tx=self.planned.tx,
+            collection=self._pinned.collection,
+            tree=self.planned.tree,
+            signature=landed.attempt.signature,
+            slot=transaction.executed.slot,
+            leaves=minted_leaves(transaction.executed, self.planned.tree, self.items),
+            fee=transaction.fee,
+            attempt=landed.attempt.number,
+        )
+        await self._tell(confirmed)
+
+    async def fail(self, refusal: Refusal) -> None:
+        """Publish `mint.failed`; SequenceConflict when somebody signed or settled it meanwhile."""
+        failure = ItemFailure(items=self.planned.items, code=refusal.code, reason=refusal.reason, cure=refusal.cure)
+        await self._tell(
+            Failed(operation=self._pinned.operation, chunk=self._pinned.chunk, tx=self.planned.tx, failure=failure)
+        )
+
+    async def _tell(self, fact: Fact) -> None:
+        self._sequence = await self._log.publish(
+            fact, cause=self._cause, expected_sequence=self._sequence, fence=self.fence
+        )

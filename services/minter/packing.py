@@ -1,0 +1,192 @@
+"""Packing: which of a chunk's items share a transaction, and which tree each transaction mints into. Pure.
+
+Greedy and in order: as many mints as fit into 1232 bytes, measured by compiling the message that will be signed, then
+the next transaction. Bytes bind; the compute limit never does (44,000 to 81,000 units a mint on the deployed programs).
+Called once a chunk: what it returns is put on the log (`planning.py`) and never computed again.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from solders.hash import Hash
+from solders.message import MessageV0, to_bytes_versioned
+from solders.pubkey import Pubkey
+
+from bubblegum.reach import MAX_TRANSACTION_BYTES, SIGNATURE_BYTES
+from contracts.collection import CollectionCreated
+from contracts.mint import Pinned, PinnedItem, PlannedTransaction
+from services.minter.plan import (
+    COMPUTE_MARGIN,
+    COMPUTE_RESERVE,
+    MAX_COMPUTE_UNITS,
+    LookupTable,
+    compose,
+    metadata_fault,
+    mint_instructions,
+    reference,
+)
+from services.minter.ports import RecentBlockhash
+
+UNITS_PER_MINT: Final = 85_000
+"""Compute units of one mint that packing reckons with: a little more than the most that was measured."""
+MAX_MINTS: Final = MAX_COMPUTE_UNITS // int(UNITS_PER_MINT * COMPUTE_MARGIN + COMPUTE_RESERVE)
+"""Most mints of one transaction by the compute limit."""
+LAST_LEAVES: Final = 64
+"""A tree with no more free leaves than these is filled one leaf a transaction: work on its way to it, from here or from
+another minter, may take them first, and then only the item that comes too late fails."""
+MAX_ON_THEIR_WAY: Final = 1024
+"""Most leaves of a tree that are held back as planned and not yet minted: what failed is not held for ever."""
+
+_ANY_BLOCKHASH: Final = RecentBlockhash(Hash.default(), 0)
+_ANY_MARK: Final = reference("")
+
+
+@dataclass(slots=True)
+class TreeRoom:
+    """One tree of a collection, and its room by what is known now. Changed by packing, which takes leaves from it."""
+
+    number: int
+    address: str
+    table: LookupTable | None
+    capacity: int
+    minted: int
+    """Leaves that the chain showed at the last look."""
+    minted_at_first: int
+    """Leaves that the chain showed at the first look."""
+    planned: int = 0
+    """Leaves that were planned here since the first look."""
+    given: int = 0
+    """Transactions that it was given since the last look."""
+
+    @property
+    def free(self) -> int:
+        """Leaves that are neither minted nor planned here and on their way."""
+        on_their_way = self.planned - (self.minted - self.minted_at_first)
+        return max(0, self.capacity - self.minted - min(max(0, on_their_way), MAX_ON_THEIR_WAY))
+
+    def look(self, minted: int) -> None:
+        """Take in what the chain shows now."""
+        self.minted, self.given = minted, 0
+
+
+@dataclass(slots=True)
+class Rooms:
+    """The trees of one collection. `choose` hands them out in turn, weighted by their room."""
+
+    trees: Sequence[TreeRoom]
+    _by_address: Mapping[str, TreeRoom] = field(init=False)
+
+    def __post_init__(self) -> None:
+        if not self.trees:
+            raise ValueError("a collection without a tree")
+        self._by_address = {tree.address: tree for tree in self.trees}
+
+    @property
+    def free(self) -> int:
+        """Leaves left in all trees together."""
+        return sum(tree.free for tree in self.trees)
+
+    @property
+    def filled(self) -> float:
+        """The part of all leaves that is minted or planned, 0 to 1."""
+        return 1 - self.free / sum(tree.capacity for tree in self.trees)
+
+    def table(self, tree: str) -> LookupTable | None:
+        """Return the lookup table of the tree at this address; None when it has none."""
+        found = self._by_address.get(tree)
+        return found.table if found else None
+
+    def choose(self) -> TreeRoom:
+        """Return the tree for the next transaction: D'Hondt's method, so that turns are shared as the room is.
+
+        When all are full it is the newest one, where the mint is refused with the reason.
+        """
+        return max(self.trees, key=lambda tree: (tree.free / (tree.given + 1), tree.number if tree.free <= 0 else 0))
+
+    def take(self, tree: TreeRoom, leaves: int) -> None:
+        """Note that a transaction with so many mints was planned into `tree`."""
+        tree.planned += leaves
+        tree.given += 1
+
+
+def pack(
+    collection: CollectionCreated,
+    pinned: Pinned,
+    rooms: Rooms,
+    wallet: Pubkey,
+    *,
+    apart: frozenset[int] = frozenset(),
+) -> tuple[PlannedTransaction, ...]:
+    """Return the chunk's transactions: every item in exactly one, in order; takes their leaves from `rooms`.
+
+    Items in `apart` and items whose metadata the program would refuse get a transaction each, so that they fail alone.
+    """
+    return tuple(_pack(collection, pinned, rooms, wallet, apart))
+
+
+def _pack(
+    collection: CollectionCreated, pinned: Pinned, rooms: Rooms, wallet: Pubkey, apart: frozenset[int]
+) -> Iterator[PlannedTransaction]:
+    lonely = apart | {item.index for item in pinned.items if metadata_fault(collection, item, wallet) is not None}
+    start, tx = 0, 0
+    while start < len(pinned.items):
+        tree = rooms.choose()
+        alone = tree.free <= LAST_LEAVES or pinned.items[start].index in lonely
+        count = 1 if alone else _fitting(collection, pinned, start, tree, wallet, lonely)
+        items = pinned.items[start : start + count]
+        yield PlannedTransaction(
+            tx=tx,
+            tree=tree.address,
+            items=tuple(item.index for item in items),
+            lookup_table=str(tree.table.address) if tree.table else None,
+            doubtful=alone,
+        )
+        rooms.take(tree, count)
+        start, tx = start + count, tx + 1
+
+
+def _fitting(
+    collection: CollectionCreated, pinned: Pinned, start: int, tree: TreeRoom, wallet: Pubkey, lonely: frozenset[int]
+) -> int:
+    """Return how many items from `start` on one transaction takes; at least one."""
+    most = min(MAX_MINTS, tree.free, len(pinned.items) - start)
+    count = 1
+    while count < most and pinned.items[start + count].index not in lonely:
+        items = pinned.items[start : start + count + 1]
+        if transaction_bytes(collection, pinned.recipient, items, wallet, tree.address, tree.table) > (
+            MAX_TRANSACTION_BYTES
+        ):
+            break
+        count += 1
+    return count
+
+
+def transaction_bytes(
+    collection: CollectionCreated,
+    recipient: str,
+    items: Sequence[PinnedItem],
+    wallet: Pubkey,
+    tree: str,
+    table: LookupTable | None,
+) -> int:
+    """Return the bytes on the wire of the transaction that mints `items`, with room for a priority fee.
+
+    The fee is counted whether one is paid or not: a later attempt may need one, and the plan stands for ever.
+    """
+    work = mint_instructions(collection, recipient, items, wallet, tree)
+    message = compose(
+        work,
+        wallet,
+        _ANY_BLOCKHASH,
+        mark=_ANY_MARK,
+        compute_units=MAX_COMPUTE_UNITS,
+        micro_lamports=1,
+        tables=(table,) if table else (),
+    )
+    return wire_size(message)
+
+
+def wire_size(message: MessageV0) -> int:
+    """Return the bytes of the signed transaction: a count of one byte, the signatures, the message with its version."""
+    return 1 + SIGNATURE_BYTES * message.header.num_required_signatures + len(to_bytes_versioned(message))
