@@ -6,6 +6,7 @@ next try has less to do.
 """
 
 import asyncio
+import hashlib
 from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeVar
@@ -78,6 +79,11 @@ class ContentPinner:
     def retrieved_from(self) -> str | None:
         """The gateway that everything pinned here was had from, None when none is asked."""
         return None if self._how.gateway is None else self._how.gateway.url
+
+    @property
+    def keeps_uploads(self) -> bool:
+        """Whether the bytes of an upload are needed although it is pinned: mints of it make something else of them."""
+        return not self._how.rules.take_as_uploaded
 
     async def place_nfts(
         self, request: Requested, positions: Iterable[int], collection: CollectionCreated, session: Session
@@ -180,7 +186,7 @@ class ContentPinner:
             return known
         async with self._slots:
             told = await self._known.find(image.sha256)
-            if told is not None and self._how.rules.preview_pixels is None:
+            if told is not None and self._how.rules.take_as_uploaded:
                 return PlacedImage(told.uri, told.content_type)
             async with copied(self._uploads, image.sha256) as upload:
                 if upload is None:
@@ -200,25 +206,34 @@ class ContentPinner:
             preview = await self._pin_preview(made, session)
         except (ImageRefused, PinRefused, ContentMismatch) as error:  # stop: the same bytes fail again
             return refuse_image(error)
-        if made.as_uploaded and self._how.rules.preview_pixels is None:
-            # From here on the log knows what these bytes are called, so nobody needs the bytes themselves.
-            await self._known.tell(
-                UploadPinned(
-                    sha256=image.sha256,
-                    cid=str(made.cid),
-                    uri=made.cid.uri,
-                    size=upload.size,
-                    content_type=content_type,
-                    retrieved_from=self.retrieved_from,
-                )
-            )
+        # From here on the log knows what these bytes are called, and nobody needs them any more: unless what is pinned
+        # is not the upload itself, or another mint will want a preview of it.
+        sha256 = image.sha256
+        if isinstance(made.body, InMemory):
+            sha256 = hashlib.sha256(made.body.data).hexdigest()
+        await self._tell(
+            sha256, made.cid, made.body.size, content_type, keep=self._how.rules.preview_pixels is not None
+        )
         return PlacedImage(made.cid.uri, content_type, preview)
+
+    async def _tell(self, sha256: str, cid: Cid, size: int, content_type: str, *, keep: bool) -> None:
+        fact = UploadPinned(
+            sha256=sha256,
+            cid=str(cid),
+            uri=cid.uri,
+            size=size,
+            content_type=content_type,
+            retrieved_from=self.retrieved_from,
+        )
+        await self._known.tell(fact, keep=keep)
 
     async def _pin_preview(self, made: Picture, session: Session) -> str | None:
         if made.preview is None:
             return None
         cid = import_bytes(made.preview, self._how.profile).cid
         await self._pin(Content(InMemory(made.preview), cid, f"{cid}.webp", metadata.PREVIEW_TYPE), session)
+        digest = hashlib.sha256(made.preview).hexdigest()
+        await self._tell(digest, cid, len(made.preview), metadata.PREVIEW_TYPE, keep=True)
         return cid.uri
 
     async def _pin_documents(self, documents: Mapping[int, bytes], session: Session) -> dict[int, str | Refusal]:

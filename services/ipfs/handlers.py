@@ -171,7 +171,7 @@ class UploadContent:
             raise retry_later(error, message.deliveries, sha256=request.sha256) from error
         fact = conclude_upload(request, refusal, self._pinner.retrieved_from)
         if isinstance(fact, UploadPinned):
-            await self._pinned.tell(fact, message.event)
+            await self._pinned.tell(fact, message.event, keep=self._pinner.keeps_uploads)
         else:
             try:
                 await self._log.publish(fact, cause=message.event, expected_sequence=message.sequence, fence=fence)

@@ -9,9 +9,11 @@ from chassis.settings import load_or_exit
 from chassis.version import VERSION
 from contracts.fact import Producer
 from contracts.streams import IPFS_COLLECTION, IPFS_MINT, IPFS_UPLOAD, UPLOADS
-from services.ipfs.adapters.provider import PROFILES, http_client, image_rules, ipfs_gateway, pinning_service
+from services.ipfs.adapters.provider import PROFILES, guarded_services, http_client, image_rules, ipfs_gateway
+from services.ipfs.audit import Audit
 from services.ipfs.content import ContentPinner, Pinning
 from services.ipfs.handlers import CollectionContent, MintContent, UploadContent
+from services.ipfs.quorum import Quorum
 from services.ipfs.sessions import Sessions
 from services.ipfs.settings import IpfsSettings
 from services.ipfs.uploads import PinnedUploads
@@ -23,7 +25,9 @@ COLLECTION_CONCURRENCY = 4
 async def serve(life: Lifecycle, settings: IpfsSettings) -> None:
     """Run the ipfs service until it is told to drain."""
     client = await life.enter(http_client(settings))
-    pinning = pinning_service(settings, client, life.clock)
+    providers = guarded_services(settings, client, life.clock)
+    pinning = Quorum(providers, settings.quorum)
+    gateway = ipfs_gateway(settings, client, life.clock)
     log = await life.enter(Log.session(Connection.of(settings, Producer(name=NAME, version=VERSION)), life.clock))
     await log.declare()
     uploads = await log.uploads(UPLOADS)
@@ -31,7 +35,7 @@ async def serve(life: Lifecycle, settings: IpfsSettings) -> None:
     how = Pinning(
         pinning,
         PROFILES[settings.cid_profile],
-        ipfs_gateway(settings, client, life.clock) if settings.retrieval_check else None,
+        gateway if settings.retrieval_check else None,
         settings.metadata_layout,
         image_rules(settings),
     )
@@ -48,6 +52,9 @@ async def serve(life: Lifecycle, settings: IpfsSettings) -> None:
         log.consume(IPFS_COLLECTION, collections.on_requested, concurrency=COLLECTION_CONCURRENCY),
     )
     life.spawn("uploads", log.consume(IPFS_UPLOAD, files.on_requested, concurrency=settings.ipfs_concurrency))
+    if settings.audit_hours:
+        audit = Audit(log, log, providers, gateway, life.clock, period=settings.audit_hours * 3600)
+        life.spawn("audit", audit.run(), background=True)
     await life.draining.wait()
     log.drain()
 

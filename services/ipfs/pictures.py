@@ -26,16 +26,19 @@ class ImageRules:
     strip_location: bool = False
     preview_pixels: int | None = None
 
+    @property
+    def take_as_uploaded(self) -> bool:
+        """Whether an upload is pinned byte for byte and nothing else is made of it."""
+        return not self.strip_location and self.preview_pixels is None
+
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """An image that is ready to be pinned, and its preview if there is one."""
+    """An image that is ready to be pinned (in memory when something was taken off the upload), and its preview."""
 
     info: ImageInfo
     body: Body
     cid: Cid
-    as_uploaded: bool
-    """The body is the very upload; False when something was taken off."""
     preview: bytes | None = None
 
 
@@ -50,7 +53,7 @@ def picture(upload: OnDisk, rules: ImageRules, profile: ImportProfile) -> Pictur
         if stripped != data:
             body, cid = InMemory(stripped), import_bytes(stripped, profile).cid
     preview = None if rules.preview_pixels is None or info.markup else _preview(upload.path, rules.preview_pixels)
-    return Picture(info, body, cid or file_cid(upload.path, profile), cid is None, preview)
+    return Picture(info, body, cid or file_cid(upload.path, profile), preview)
 
 
 def file_cid(path: Path, profile: ImportProfile) -> Cid:

@@ -93,6 +93,13 @@ class PinningService(Protocol):
         """
         ...
 
+    async def pin_by_cid(self, cid: Cid) -> None:
+        """Return once the service has found the content by itself, as other nodes have it, and pinned it.
+
+        Raises PinUnavailable when it could not, PinRefused and ContentMismatch.
+        """
+        ...
+
     async def has(self, cid: Cid) -> bool:
         """Return whether the service says that it has `cid` pinned. Raises PinUnavailable."""
         ...

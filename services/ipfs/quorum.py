@@ -73,6 +73,10 @@ class Guarded:
         if len(self._pinned) > REMEMBERED_PINS:
             self._pinned.popitem(last=False)
 
+    async def pin_by_cid(self, cid: Cid) -> None:
+        """Ask the service itself; see `PinningService.pin_by_cid`. Content that it does not find opens no circuit."""
+        await self._inner.pin_by_cid(cid)
+
     async def has(self, cid: Cid) -> bool:
         """Ask the service itself; see `PinningService.has`. What it has lost is forgotten here too."""
         there = await self._inner.has(cid)
@@ -113,6 +117,13 @@ class Quorum:
             if len(self._services) - len(errors) >= self._enough:
                 return
         raise self._verdict(errors)
+
+    async def pin_by_cid(self, cid: Cid) -> None:
+        """Have every service find it; raises the first error when too few do."""
+        results = await asyncio.gather(*(each.pin_by_cid(cid) for each in self._services), return_exceptions=True)
+        failed = [result for result in results if isinstance(result, BaseException)]
+        if len(self._services) - len(failed) < self._enough:
+            raise failed[0]
 
     async def has(self, cid: Cid) -> bool:
         """Return whether enough services have it; raises PinUnavailable when those that answer cannot tell."""

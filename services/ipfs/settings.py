@@ -83,6 +83,9 @@ class IpfsSettings(ServiceSettings, frozen=True, kw_only=True):
     retrieval_check: Annotated[
         bool, Meta(description="Content counts as pinned once IPFS_GATEWAY_URL has given it back whole.")
     ] = False
+    audit_hours: Annotated[
+        float, Meta(description="Hours between audits of what was pinned; 0: none.", ge=0, le=24 * 366)
+    ] = 24.0
     image_strip_location: Annotated[
         bool, Meta(description="Take the place where it was taken off an image before it is pinned.")
     ] = False

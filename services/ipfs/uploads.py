@@ -30,8 +30,11 @@ class PinnedUploads:
         found = await self._log.last(UploadPinned, sha256=sha256)
         return None if found is None else found.data
 
-    async def tell(self, pinned: UploadPinned, cause: Event[Fact] | None = None) -> None:
-        """Say that a file is pinned, unless it was said, then delete its bytes. Raises LogUnavailable."""
+    async def tell(self, pinned: UploadPinned, cause: Event[Fact] | None = None, *, keep: bool = False) -> None:
+        """Say that a file is pinned, unless it was said, then delete its bytes unless told to keep them.
+
+        Raises LogUnavailable.
+        """
         fence = upload_fence(pinned.sha256)
         for _ in range(MAX_CONFLICTS):
             newest = await self._log.last_matching(CONTENT, fence)
@@ -47,4 +50,5 @@ class PinnedUploads:
             # Nothing is lost: the bytes stay, and whoever needs them next tells it.
             _log.warning("upload is contended", sha256=pinned.sha256)
             return
-        await self._store.delete(pinned.sha256)
+        if not keep:
+            await self._store.delete(pinned.sha256)

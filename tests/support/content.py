@@ -12,7 +12,7 @@ from PIL import Image
 from contracts.collection import CollectionCreated, CollectionRequested, Standard, TreeShape
 from contracts.mint import Attribute, ImageUri, Nft, Requested, UploadedImage
 from services.ipfs.bodies import InMemory
-from services.ipfs.ports import Content, Folder, Pinnable
+from services.ipfs.ports import Content, Folder, Pinnable, PinUnavailable
 from tests.support.trees import import_tree
 from unixfs import V1, Cid, import_bytes
 
@@ -110,6 +110,7 @@ class MemoryPinning:
         self.contents: dict[Cid, Kept] = {}
         self.folders: dict[Cid, Folder] = {}
         self.calls: list[Cid] = []
+        self.network: dict[Cid, Kept] = {}
         self._before = before
 
     async def pin(self, content: Pinnable) -> None:
@@ -127,6 +128,12 @@ class MemoryPinning:
             self._before(kept)
         assert import_bytes(data).cid == content.cid
         self.contents[content.cid] = kept
+
+    async def pin_by_cid(self, cid: Cid) -> None:
+        """See `PinningService.pin_by_cid`: takes it from `network`, which others fill."""
+        if cid not in self.network:
+            raise PinUnavailable(f"nobody has {cid}")
+        self.contents[cid] = self.network[cid]
 
     async def has(self, cid: Cid) -> bool:
         """See `PinningService.has`."""

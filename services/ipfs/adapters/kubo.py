@@ -78,6 +78,12 @@ class KuboPinning:
         if not matches:
             raise ContentMismatch(content.cid, answered)
 
+    async def pin_by_cid(self, cid: Cid) -> None:
+        """Have the node fetch and pin it; see `PinningService.pin_by_cid`."""
+        await self._exchange.send(
+            "POST", f"{self._api}/pin/add", headers=self._headers(), params={"arg": str(cid), "recursive": "true"}
+        )
+
     async def has(self, cid: Cid) -> bool:
         """Ask for the pin; see `PinningService.has`."""
         answer = await self._exchange.ask(

@@ -18,7 +18,7 @@ from chassis.redaction import Secret
 from services.ipfs.adapters.http import Exchange
 from services.ipfs.adapters.multipart import FilePart, Multipart
 from services.ipfs.bodies import InMemory
-from services.ipfs.ports import ContentMismatch, Folder, Pinnable
+from services.ipfs.ports import ContentMismatch, Folder, Pinnable, PinUnavailable
 from unixfs import Cid, CidError
 
 UPLOADS_URL: Final = "https://uploads.pinata.cloud"
@@ -124,6 +124,10 @@ class PinataPinning:
         """Try the credentials; see `PinningService.check`."""
         await self._legacy.check()
 
+    async def pin_by_cid(self, cid: Cid) -> None:
+        """Ask the legacy API; see `PinningService.pin_by_cid`."""
+        await self._legacy.pin_by_cid(cid)
+
     async def has(self, cid: Cid) -> bool:
         """Ask the legacy API's list, which knows the files of both; see `PinningService.has`."""
         return await self._legacy.has(cid)
@@ -166,6 +170,17 @@ class PinataLegacyPinning:
         except msgspec.DecodeError as error:  # retry: not an answer of Pinata's
             raise self._exchange.misunderstood(str(error)) from error
         _compare(content.cid, answered)
+
+    async def pin_by_cid(self, cid: Cid) -> None:
+        """Have Pinata fetch it (`pinByHash`), which takes place after the answer; see `PinningService.pin_by_cid`."""
+        await self._exchange.send(
+            "POST",
+            f"{self._api_url}/pinning/pinByHash",
+            headers=self._credentials.headers(),
+            json=msgspec.json.encode({"hashToPin": str(cid)}),
+        )
+        if not await self.has(cid):
+            raise PinUnavailable(f"Pinata is still looking for {cid}")
 
     async def has(self, cid: Cid) -> bool:
         """Look for the pin in the account's list; see `PinningService.has`."""

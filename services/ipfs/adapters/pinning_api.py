@@ -6,6 +6,7 @@ status is then polled until it is `pinned` or `failed`. Not done here: connectin
 removing or replacing pin objects.
 """
 
+import re
 from typing import Final, Literal
 
 import httpx
@@ -24,6 +25,9 @@ FAILED_RETRY_SECONDS: Final = 60.0
 
 MAX_ORIGINS: Final = 20
 """The specification's limit."""
+
+
+_REQUEST_ID: Final = re.compile(r"(?!\.+$)[A-Za-z0-9._~:=@-]{1,255}")
 
 
 class _Pin(msgspec.Struct, frozen=True):
@@ -69,23 +73,28 @@ class PinningApi:
 
     async def pin(self, content: Pinnable) -> None:
         """Have the service pin the CID and wait until it has; see `PinningService.pin`."""
+        await self._pin(content.cid, content.name)
+
+    async def pin_by_cid(self, cid: Cid) -> None:
+        """See `PinningService.pin_by_cid`."""
+        await self._pin(cid, str(cid))
+
+    async def _pin(self, cid: Cid, name: str) -> None:
         deadline = self._clock.monotonic() + self._patience
-        state = await self._find(content.cid, "queued,pinning,pinned")
+        state = await self._find(cid, "queued,pinning,pinned")
         if state is None:
-            state = await self._create(content)
+            state = await self._create(cid, name)
         pause = FIRST_POLL_SECONDS
         while state.status != "pinned":
             if state.status == "failed":
                 details = scrub(str(state.info.get("status_details", "")))[:200]
-                raise PinUnavailable(
-                    f"the pinning service could not pin {content.cid}: {details}", after=FAILED_RETRY_SECONDS
-                )
+                raise PinUnavailable(f"the pinning service could not pin {cid}: {details}", after=FAILED_RETRY_SECONDS)
             if self._clock.monotonic() + pause > deadline:
-                raise PinUnavailable(f"the pinning service is still {state.status} with {content.cid}")
+                raise PinUnavailable(f"the pinning service is still {state.status} with {cid}")
             await self._clock.sleep(pause)
             pause = min(pause * 2, LONGEST_POLL_SECONDS)
             state = self._decoded(await self._send("GET", f"{self._pins}/{state.requestid}"))
-        self._compare(content.cid, state)
+        self._compare(cid, state)
 
     async def has(self, cid: Cid) -> bool:
         """Look for a pin object that is pinned; see `PinningService.has`."""
@@ -106,8 +115,8 @@ class PinningApi:
         self._compare(cid, results[0])
         return results[0]
 
-    async def _create(self, content: Pinnable) -> _PinStatus:
-        wanted: dict[str, object] = {"cid": str(content.cid), "name": content.name[:255]}
+    async def _create(self, cid: Cid, name: str) -> _PinStatus:
+        wanted: dict[str, object] = {"cid": str(cid), "name": name[:255]}
         if self._origins:
             wanted["origins"] = self._origins
         return self._decoded(await self._send("POST", self._pins, json=msgspec.json.encode(wanted)))
@@ -117,7 +126,7 @@ class PinningApi:
             state = msgspec.json.decode(body, type=_PinStatus)
         except msgspec.DecodeError as error:  # retry: not an answer of the API's
             raise self._exchange.misunderstood(str(error)) from error
-        if not state.requestid.isascii() or "/" in state.requestid or not 1 <= len(state.requestid) <= 255:
+        if not _REQUEST_ID.fullmatch(state.requestid):
             raise self._exchange.misunderstood("a request id that cannot be in a path")
         return state
 

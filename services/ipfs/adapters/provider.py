@@ -14,7 +14,7 @@ from services.ipfs.adapters.pinata import KeyPair, PinataLegacyPinning, PinataPi
 from services.ipfs.adapters.pinning_api import PinningApi
 from services.ipfs.pictures import ImageRules
 from services.ipfs.ports import IpfsGateway, PinningService
-from services.ipfs.quorum import Guarded, Quorum
+from services.ipfs.quorum import Guarded
 from services.ipfs.settings import IpfsSettings, Provider
 from unixfs import UNIXFS_V1_2025, V0, V1, ImportProfile
 
@@ -31,11 +31,6 @@ async def http_client(settings: IpfsSettings) -> AsyncGenerator[httpx.AsyncClien
     limits = httpx.Limits(max_connections=(settings.pin_concurrency + 1) * len(settings.pinning_provider))
     async with httpx.AsyncClient(timeout=timeout, limits=limits, follow_redirects=False) as client:
         yield client
-
-
-def pinning_service(settings: IpfsSettings, client: httpx.AsyncClient, clock: Clock) -> PinningService:
-    """Return the adapters that the settings, which have checked themselves, ask for, as one service."""
-    return Quorum(guarded_services(settings, client, clock), settings.quorum)
 
 
 def guarded_services(settings: IpfsSettings, client: httpx.AsyncClient, clock: Clock) -> list[Guarded]:

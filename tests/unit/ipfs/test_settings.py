@@ -8,7 +8,7 @@ from chassis.settings import SettingsError, load
 from services.ipfs.adapters.kubo import KuboPinning
 from services.ipfs.adapters.pinata import PinataLegacyPinning, PinataPinning
 from services.ipfs.adapters.pinning_api import PinningApi
-from services.ipfs.adapters.provider import adapter, pinning_service
+from services.ipfs.adapters.provider import adapter, guarded_services
 from services.ipfs.settings import IpfsSettings
 
 NATS = {"NATS_URL": "nats://127.0.0.1:4222"}
@@ -46,7 +46,12 @@ async def test_several_providers_are_one_service_with_a_quorum() -> None:
     assert settings.quorum == 2
     assert load(IpfsSettings, {**NATS, **SEVERAL}).quorum == 3
     async with httpx.AsyncClient() as client:
-        assert pinning_service(settings, client, ManualClock()).name == "kubo+pinata+pinning-api"
+        services = guarded_services(settings, client, ManualClock())
+    assert [(each.name, each.takes_bytes) for each in services] == [
+        ("kubo", True),
+        ("pinata", True),
+        ("pinning-api", False),
+    ]
 
 
 @pytest.mark.parametrize(
