@@ -5,11 +5,14 @@ import re
 from typing import Final
 from uuid import UUID
 
+import msgspec
+
 from chassis.log import EventLog, LogUnavailable
 from contracts.mint import Completed
 from services.gateway.errors import Unavailable
 from services.gateway.following import Following, StreamOver
 from services.gateway.ports import Operation, Projection, ProjectionUnavailable
+from services.gateway.status import closing_status
 
 MAX_WAIT: Final = 60
 """Seconds that a caller can have an answer wait."""
@@ -42,11 +45,15 @@ class Results:
                 if not await self._log.last(Completed, operation=operation):
                     while (event := await follower.next(_POLL)) is None or not _ends(event.subject):
                         pass
-            # The rows of all items were committed before the indexer said `completed`.
-            return await self._projection.operation(operation)
+            # The rows of all items were committed before the indexer said `completed`; that itself may be on its way.
+            completed = await self._log.last(Completed, operation=operation)
+            found = await self._projection.operation(operation)
         except (TimeoutError, Unavailable, LogUnavailable, ProjectionUnavailable, StreamOver):
             # Go on: the request is stored and is answered as one that does not wait.
             return None
+        if completed is None or found is None:
+            return None
+        return msgspec.structs.replace(found, status=closing_status(completed.data), end_time=completed.event.time)
 
 
 def _ends(subject: str) -> bool:

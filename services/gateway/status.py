@@ -48,7 +48,7 @@ def operation_from_log(requested: Message[Requested], completed: Message[Complet
     closing = completed.data
     return Operation(
         id=request.operation,
-        status=_closing_status(closing),
+        status=closing_status(closing),
         total=closing.total,
         completed=closing.minted,
         failed=closing.failed,
@@ -59,7 +59,8 @@ def operation_from_log(requested: Message[Requested], completed: Message[Complet
     )
 
 
-def _closing_status(closing: Completed) -> OperationState:
+def closing_status(closing: Completed) -> OperationState:
+    """Return how an operation with these closing totals ended."""
     if closing.cancelled:
         return "cancelled"
     return "completed" if closing.minted else "failed"

@@ -1,0 +1,117 @@
+"""Callers that follow a mint on the real stack: streams, WebSockets, answers that wait; and what an auditor reads."""
+
+import json
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+from solders.keypair import Keypair
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+
+from contracts.mint import Completed, Confirmed
+from tests.support.stack import IMAGES, PATIENCE, URI, LiveStack
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def stream(live: LiveStack, operation: UUID, last: int | None = None, until: str = "end") -> list[dict[str, Any]]:
+    """The events of a stream up to the first of a kind."""
+    headers = {} if last is None else {"Last-Event-ID": str(last)}
+    found: list[dict[str, Any]] = []
+    path = f"/api/mint/status/{operation}/events"
+    async with live.http.stream("GET", path, headers=headers, timeout=PATIENCE) as answer:
+        assert answer.status_code == 200
+        async for line in answer.aiter_lines():
+            if line.startswith("data: "):
+                found.append(json.loads(line.removeprefix("data: ")))
+            if line.startswith("event: ") and line.endswith(until):
+                break
+    return found
+
+
+async def test_a_stream_that_broke_goes_on_where_it_ended(live: LiveStack) -> None:
+    asked = await live.ask(await live.collection(), 4, batch_size=2)
+    before = await stream(live, asked.operation, until=Confirmed.type())
+    after = [event for event in await stream(live, asked.operation, before[-1]["sequence"]) if event]
+    sequences = [event["sequence"] for event in [*before, *after]]
+    timeline = (await live.http.get(f"/api/mint/operations/{asked.operation}/timeline")).json()["data"]
+    assert sequences == [event["sequence"] for event in timeline["events"]]
+    assert after[-1]["type"] == "mint.finalized.v1"
+    known = {event["id"] for event in timeline["events"]}
+    assert [event["type"] for event in timeline["events"] if event.get("causationId") not in known] == [
+        "mint.requested.v1"
+    ]
+
+
+async def test_the_same_over_a_websocket(live: LiveStack) -> None:
+    asked = await live.ask(await live.collection(), 1)
+    url = f"{live.stack.api_url.replace('http', 'ws', 1)}/api/mint/status/{asked.operation}/events"
+    async with connect(url, additional_headers={"X-API-Key": live.stack.api_key}) as socket:
+        # Until the gateway closes it in good order.
+        types = [json.loads(message)["type"] async for message in socket]
+    assert (types[0], types[-1]) == ("mint.requested.v1", "mint.finalized.v1")
+    with pytest.raises(InvalidStatus):
+        async with connect(url):
+            pass
+
+
+async def test_an_answer_that_waits_carries_the_result(live: LiveStack) -> None:
+    collection, recipient = await live.collection(), str(Keypair().pubkey())
+    body = {
+        "collectionId": collection["id"],
+        "recipient": recipient,
+        "metadata": {"name": "Now", "image": URI},
+        "copies": 2,
+    }
+    answer = await live.http.post("/api/mint/single", json=body, headers={"Prefer": "wait=60"}, timeout=PATIENCE)
+    assert answer.headers["preference-applied"] == "wait=60"
+    data = answer.json()["data"]
+    assert data["status"] == "completed"
+    assert sorted(data["assetIds"]) == sorted(await live.chain.assets_of(recipient))
+    assert sorted(data["leafIndexes"]) == [0, 1]
+    assert len(data["ipfsUris"]) == 2
+    assert data["signatures"]
+
+
+async def test_what_failed_is_minted_anew_once(live: LiveStack) -> None:
+    collection = await live.collection(tree={"maxDepth": 3, "maxBufferSize": 8})
+    asked = await live.ask(collection, 10, batch_size=10)
+    status = await live.settled(asked.operation)
+    failed = status["progress"]["failed"]
+    assert failed > 0
+    answers: list[httpx.Response] = [await live.http.post(f"/api/mint/retry/{asked.operation}") for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 200], answers[0].text
+    assert answers[0].json() == answers[1].json()
+    assert answers[0].json()["data"]["totalNfts"] == failed
+    retried = await live.settled(UUID(answers[0].json()["data"]["transactionId"]))
+    assert retried["progress"]["total"] == failed
+    minted = status["progress"]["completed"] + retried["progress"]["completed"]
+    assert len(await live.chain.assets_of(asked.recipient)) == minted, "what had landed was not minted anew"
+
+
+async def test_a_collection_is_counted_when_somebody_asks(live: LiveStack) -> None:
+    collection = await live.collection()
+    asked = await live.ask(collection, 3)
+    await live.first(Completed, asked)
+    answers = [await live.http.post(f"/api/collections/sync/{collection['id']}", timeout=PATIENCE) for _ in range(2)]
+    for answer in answers:
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["data"] == {
+            "updated": {"minted": 3, "capacity": collection["capacity"], "hasValidTree": True}
+        }
+
+
+async def test_operations_are_listed_from_the_newest(live: LiveStack) -> None:
+    collection = await live.collection()
+    asked = [await live.ask(collection, 1, files=bool(IMAGES)) for _ in range(3)]
+    for one in asked:
+        await live.settled(one.operation)
+    first = (await live.http.get(f"/api/mint/operations?collectionId={collection['id']}&limit=2")).json()["data"]
+    rest = await live.http.get(
+        "/api/mint/operations", params={"collectionId": collection["id"], "cursor": first["nextCursor"]}
+    )
+    listed = [*first["operations"], *rest.json()["data"]["operations"]]
+    assert [one["transactionId"] for one in listed] == [str(one.operation) for one in reversed(asked)]
+    assert {one["status"] for one in listed} == {"completed"}
