@@ -6,7 +6,7 @@ Used by the probe server and by the gateway's `GET /health`. Not done here: serv
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final, Literal
+from typing import Final, Literal, cast
 
 import msgspec
 
@@ -14,7 +14,8 @@ from chassis.clock import Clock, SystemClock
 from chassis.redaction import scrub
 
 Check = Callable[[], Awaitable[object]]
-"""Returns when all is well; raises to say what is not. The text is shown to whoever probes."""
+"""Returns when all is well; raises to say what is not. The text is shown to whoever probes, and so is a mapping that it
+returns: what is worth knowing though all is well."""
 
 Kind = Literal["live", "ready"]
 
@@ -27,6 +28,7 @@ class CheckResult(msgspec.Struct, frozen=True, omit_defaults=True):
     ok: bool
     latency_ms: float
     error: str | None = None
+    detail: Mapping[str, object] | None = None
 
 
 class HealthReport(msgspec.Struct, frozen=True):
@@ -84,12 +86,14 @@ class Health:
     async def _run(self, check: Check) -> CheckResult:
         start = self._clock.monotonic()
         error: str | None = None
+        said: object = None
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                await check()
+                said = await check()
         except TimeoutError:  # stop: the next probe tries again
             error = f"no answer in {self._timeout_seconds:g} s"
         except Exception as problem:  # stop: any failure of a check is its result
             error = scrub(f"{type(problem).__name__}: {problem}")[:_MAX_ERROR]
         latency = round((self._clock.monotonic() - start) * 1000, 2)
-        return CheckResult(ok=error is None, latency_ms=latency, error=error)
+        detail = cast("Mapping[str, object]", said) if isinstance(said, Mapping) else None
+        return CheckResult(ok=error is None, latency_ms=latency, error=error, detail=detail)

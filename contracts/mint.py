@@ -37,6 +37,7 @@ class FailureCode(StrEnum):
     TREE_AUTHORITY_MISSING = "tree_authority_missing"
     COLLECTION_AUTHORITY_MISSING = "collection_authority_missing"
     PROGRAM_REFUSED = "program_refused"
+    SIGNER_REFUSED = "signer_refused"
     CANCELLED = "cancelled"
 
 

@@ -12,17 +12,19 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from solders.instruction import Instruction
+from solders.transaction import VersionedTransaction
 
 from chassis.clock import Clock
 from chassis.log import RetryLater, SequenceConflict
 from chassis.logs import get_logger
-from contracts.mint import Attempt
+from contracts.mint import Attempt, FailureCode
+from services.minter.fees import PriorityFees
 from services.minter.landing import Landed, Refused, Send, Sign, SignatureState, Wait, next_step
 from services.minter.plan import MAX_COMPUTE_UNITS, LookupTable, compose, compute_limit, reference, wire_text
 from services.minter.ports import Chain, ChainUnavailable, RecentBlockhash
 from services.minter.refusals import Refusal, classify
 from services.minter.shapes import Shape, Shapes
-from services.minter.signer import Signer
+from services.minter.signer import MessageRefused, Signer, SignerUnavailable, unsigned
 from services.minter.watcher import SignatureWatcher
 
 PAUSE = 5.0
@@ -102,14 +104,15 @@ class Lander:
         clock: Clock,
         *,
         max_in_flight: int,
-        micro_lamports: int = 0,
+        fees: PriorityFees | None = None,
     ) -> None:
+        """Without `fees` no priority fee is offered."""
         self._chain = chain
         self._signer = signer
         self._watcher = watcher
         self._clock = clock
         self._slots = asyncio.Semaphore(max_in_flight)
-        self._micro_lamports = micro_lamports
+        self._fees = fees
         self._shapes = Shapes(clock)
         self._stopping = asyncio.Event()
 
@@ -128,11 +131,14 @@ class Lander:
     async def _land(self, transaction: Transaction) -> OnChain | Refusal:
         record = await transaction.read()
         sent_at: float | None = None
+        fresh = False
         while True:
             if self._stopping.is_set():
                 raise RetryLater("the minter is stopping", after=0.0)
             attempts = record.attempts if record else ()
-            view = await self._watcher.view(attempts) if attempts else None
+            # What was signed just now is nowhere yet, and what is on the log may be sent: no look comes before that.
+            view = await self._watcher.view(attempts) if attempts and not fresh else None
+            fresh = False
             since_send = None if sent_at is None else self._clock.monotonic() - sent_at
             match next_step(attempts, view, since_send):
                 case Sign(number=number):
@@ -140,6 +146,7 @@ class Lander:
                     if refusal is not None:
                         return refusal
                     record, sent_at = await transaction.read(), None
+                    fresh = True
                 case Send():
                     assert record is not None
                     await self._send(record, transaction.label)
@@ -166,18 +173,9 @@ class Lander:
             raise RetryLater(f"planning {transaction.label}: {error}", after=1.0) from error
         if isinstance(compute_units, Refusal):
             return compute_units
-        signed = self._signer.sign(
-            compose(
-                work,
-                self._signer.pubkey,
-                blockhash,
-                mark=reference(transaction.label),
-                compute_units=compute_units,
-                micro_lamports=self._micro_lamports,
-                tables=transaction.tables,
-            ),
-            transaction.co_signers,
-        )
+        signed = await self._signed(transaction, work, blockhash, compute_units)
+        if isinstance(signed, Refusal):
+            return signed
         attempt = Attempt(
             number=number,
             signature=str(signed.signatures[0]),
@@ -193,6 +191,32 @@ class Lander:
             # Another worker holds this attempt. Our bytes were sent nowhere and are forgotten here.
             _logger.info("following another worker's attempt", transaction=transaction.label, number=number)
         return None
+
+    async def _signed(
+        self, transaction: Work, work: Sequence[Instruction], blockhash: RecentBlockhash, compute_units: int
+    ) -> VersionedTransaction | Refusal:
+        price = await self._fees.price(work, compute_units) if self._fees else 0
+        message = compose(
+            work,
+            self._signer.pubkey,
+            blockhash,
+            mark=reference(transaction.label),
+            compute_units=compute_units,
+            micro_lamports=price,
+            tables=transaction.tables,
+        )
+        try:
+            return await self._signer.sign(message, transaction.co_signers)
+        except MessageRefused as error:
+            _logger.error("signer refused", transaction=transaction.label, reason=str(error))
+            return Refusal(
+                FailureCode.SIGNER_REFUSED,
+                f"The minter's signer may not sign this transaction: {error}.",
+                "Compare the transaction with the signer's policy, then raise the ceiling or correct the request.",
+            )
+        except SignerUnavailable as error:
+            # Nothing was signed. Try again later: the key is elsewhere, and nobody answers there.
+            raise RetryLater(f"signing {transaction.label}: {error}", after=1.0) from error
 
     async def rehearse(self, work: Work) -> Refusal | None:
         """Simulate what is not to be signed yet, unless its shape is known; return the refusal that it met, if any.
@@ -217,10 +241,10 @@ class Lander:
             blockhash,
             mark=reference(transaction.label),
             compute_units=MAX_COMPUTE_UNITS,
-            micro_lamports=self._micro_lamports,
+            micro_lamports=0,
             tables=transaction.tables,
         )
-        outcome = await self._chain.simulate(self._signer.sign(message, transaction.co_signers))
+        outcome = await self._chain.simulate(unsigned(message))
         if outcome.error is None:
             units = compute_limit(outcome.units_consumed, len(work))
             self._shapes.learn(transaction.shape, units)

@@ -9,14 +9,19 @@ from chassis.settings import load_or_exit
 from chassis.version import VERSION
 from contracts.fact import Producer
 from contracts.streams import MINTER_CANCELLED, MINTER_COLLECTION, MINTER_FINALITY, MINTER_MINT
-from services.minter.adapters.pool import RpcPool
+from services.minter.adapters.pool import GENESIS, PoolOptions, RpcPool
 from services.minter.cancelling import Cancelling
+from services.minter.fees import PriorityFees
 from services.minter.founding import Founding
 from services.minter.growing import Growth, TreeMaker
 from services.minter.lander import Lander
+from services.minter.landing import Commitment
 from services.minter.minting import Minting
 from services.minter.settings import MinterSettings
 from services.minter.signer import KeyRefused, Signer
+from services.minter.signing.configured import configured_key, configured_signer
+from services.minter.signing.keys import Key
+from services.minter.signing.remote import RemoteKey
 from services.minter.trees import CollectionTrees
 from services.minter.watcher import SignatureWatcher
 
@@ -24,21 +29,31 @@ NAME = "minter"
 COLLECTION_CONCURRENCY = 4
 CANCELLED_CONCURRENCY = 4
 FINALITY_CONCURRENCY = 512
+COMMITMENTS = {"confirmed": Commitment.CONFIRMED, "finalized": Commitment.FINALIZED}
 
 
-async def serve(life: Lifecycle, settings: MinterSettings, signer: Signer) -> None:
+async def serve(life: Lifecycle, settings: MinterSettings, key: Key, signer: Signer) -> None:
     """Run the minter until it is told to drain."""
-    chain = await life.enter(RpcPool.connect([settings.rpc_url.reveal()], life.clock))
+    if isinstance(key, RemoteKey):
+        await life.enter(key)
+    chain = await life.enter(RpcPool.connect(endpoints(settings), life.clock, pool_options(settings)))
     log = await life.enter(Log.session(Connection.of(settings, Producer(name=NAME, version=VERSION)), life.clock))
     await log.declare()
-    watcher = SignatureWatcher(chain, life.clock, settings.status_interval_ms / 1000)
+    watcher = SignatureWatcher(
+        chain, life.clock, settings.status_interval_ms / 1000, COMMITMENTS[settings.solana_commitment]
+    )
     lander = Lander(
         chain,
         signer,
         watcher,
         life.clock,
         max_in_flight=settings.minter_max_in_flight,
-        micro_lamports=settings.priority_fee_micro_lamports,
+        fees=PriorityFees(
+            chain,
+            life.clock,
+            percentile=settings.priority_fee_percentile,
+            cap=settings.priority_fee_cap_lamports,
+        ),
     )
     trees = CollectionTrees(log, chain, life.clock)
     maker = TreeMaker(log, chain, lander, signer, lookup_tables=settings.lookup_tables)
@@ -59,17 +74,35 @@ async def serve(life: Lifecycle, settings: MinterSettings, signer: Signer) -> No
     log.drain()
 
 
+def endpoints(settings: MinterSettings) -> list[str]:
+    """Return the nodes' URLs in the order in which they are asked, each once."""
+    backups = settings.backup_rpc_urls.reveal().split(",") if settings.backup_rpc_urls else []
+    return list(dict.fromkeys(url.strip() for url in (settings.rpc_url.reveal(), *backups) if url.strip()))
+
+
+def pool_options(settings: MinterSettings) -> PoolOptions:
+    """Return how the pool treats its nodes."""
+    return PoolOptions(
+        timeout=settings.rpc_timeout_ms / 1000,
+        hedge_after=settings.rpc_hedge_ms / 1000,
+        broadcast=settings.rpc_broadcast,
+        max_lag=settings.rpc_max_lag_slots,
+        genesis=GENESIS.get(settings.network),
+    )
+
+
 def main() -> None:
     """Run the minter as a process."""
     settings = load_or_exit(MinterSettings)
     try:
-        signer = Signer.from_secret(settings.private_key)
+        key = configured_key(settings)
+        signer = configured_signer(settings, key)
     except KeyRefused as error:
         # Stop: the operator has to give another key.
         print(f"minter: {error}", file=sys.stderr)  # noqa: T201  (before logging is set up)
         sys.exit(2)
 
     async def service(life: Lifecycle) -> None:
-        await serve(life, settings, signer)
+        await serve(life, settings, key, signer)
 
     sys.exit(lifecycle.run(service, name=NAME, settings=settings))

@@ -6,13 +6,13 @@ are looked up 256 at a time; a look through the whole history is made only for a
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from chassis.clock import Clock
 from chassis.logs import get_logger
 from contracts.mint import Attempt
-from services.minter.landing import ChainView, looks_expired
+from services.minter.landing import ChainView, Commitment, SignatureState, looks_expired
 from services.minter.ports import Chain, ChainUnavailable
 
 MAX_SIGNATURES: Final = 256
@@ -30,10 +30,12 @@ class _Request:
 class SignatureWatcher:
     """Answers `view` from shared looks at the chain; `run` must be running."""
 
-    def __init__(self, chain: Chain, clock: Clock, interval: float) -> None:
+    def __init__(self, chain: Chain, clock: Clock, interval: float, wanted: Commitment = Commitment.CONFIRMED) -> None:
+        """`interval` in seconds. What landed below `wanted` is shown as merely seen, so that it is waited for."""
         self._chain = chain
         self._clock = clock
         self._interval = interval
+        self._wanted = wanted
         self._waiting: list[_Request] = []
         self._wake = asyncio.Event()
 
@@ -85,9 +87,15 @@ class SignatureWatcher:
         for request in requests:
             if request.answer.done():
                 continue
-            wanted = {attempt.signature for attempt in request.attempts}
-            states = {signature: state for signature, state in look.found.items() if signature in wanted}
+            states = {
+                attempt.signature: self._shown(look.found[attempt.signature])
+                for attempt in request.attempts
+                if attempt.signature in look.found
+            }
             request.answer.set_result(ChainView(states, height, search_history))
+
+    def _shown(self, state: SignatureState) -> SignatureState:
+        return state if state.commitment >= self._wanted else replace(state, commitment=Commitment.PROCESSED)
 
 
 def _release(requests: Sequence[_Request]) -> None:

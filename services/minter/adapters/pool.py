@@ -8,7 +8,7 @@ they ended; their number is bounded.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Self, TypeVar
@@ -41,6 +41,13 @@ PROBE_INTERVAL: Final = 2.0
 """Seconds between two looks at how far behind each of several nodes is."""
 MAX_CALLS: Final = 4096
 """Most calls under way, with those whose answer is no longer awaited."""
+
+GENESIS: Final[Mapping[str, str]] = {
+    "mainnet-beta": "5eykt4UsFv8P8NJdTREpY1vzqKqZKvdpKuc147dw2N9d",
+    "devnet": "EtWTRABZaYq6iMfeYKouRu166VU2xqa1wcaWoxPkrZBG",
+    "testnet": "4uhcVJyU9pJkvQyS88uRDiswHXSCkY3zQawwpjk2NsNY",
+}
+"""Genesis hashes of the public clusters (Solana's documentation of its clusters)."""
 
 T = TypeVar("T")
 Work = Callable[[Node], Coroutine[Any, Any, T]]

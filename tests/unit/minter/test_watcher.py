@@ -61,6 +61,9 @@ class Node:
     async def minimum_rent(self, size: int) -> int:
         raise NotImplementedError
 
+    async def accounts(self, addresses: Sequence[str]) -> Sequence[bytes | None]:
+        raise NotImplementedError
+
 
 def attempt(number: int, last_valid: int = 950) -> Attempt:
     return Attempt(
