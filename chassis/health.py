@@ -32,7 +32,7 @@ class CheckResult(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class HealthReport(msgspec.Struct, frozen=True):
-    """What all checks of a kind said; `ok` when every one of them is."""
+    """What all checks of a kind said; `ok` when every one that decides is."""
 
     ok: bool
     checks: Mapping[str, CheckResult]
@@ -49,15 +49,18 @@ class Health:
         self._cache_seconds = cache_seconds
         self._timeout_seconds = timeout_seconds
         self._checks: dict[Kind, dict[str, Check]] = {"live": {}, "ready": {}}
+        self._advisory: dict[Kind, set[str]] = {"live": set(), "ready": set()}
         self._cached: dict[Kind, tuple[float, HealthReport]] = {}
         self._locks: dict[Kind, asyncio.Lock] = {"live": asyncio.Lock(), "ready": asyncio.Lock()}
         self._held: str | None = None
 
-    def add(self, name: str, check: Check, kind: Kind = "ready") -> None:
-        """Register a check under a name that is new for its kind."""
+    def add(self, name: str, check: Check, kind: Kind = "ready", *, advisory: bool = False) -> None:
+        """Register a check under a name that is new for its kind; an `advisory` one is told and decides nothing."""
         if name in self._checks[kind]:
             raise ValueError(f"there is a {kind} check named {name!r} already")
         self._checks[kind][name] = check
+        if advisory:
+            self._advisory[kind].add(name)
         self._cached.pop(kind, None)
 
     def hold(self, reason: str | None) -> None:
@@ -79,7 +82,8 @@ class Health:
             by_name = dict(zip(checks, results, strict=True))
             if kind == "ready" and self._held is not None:
                 by_name["lifecycle"] = CheckResult(ok=False, latency_ms=0.0, error=self._held)
-            report = HealthReport(ok=all(result.ok for result in by_name.values()), checks=by_name)
+            decide = (result for name, result in by_name.items() if name not in self._advisory[kind])
+            report = HealthReport(ok=all(result.ok for result in decide), checks=by_name)
             self._cached[kind] = (self._clock.monotonic() + self._cache_seconds, report)
             return report
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from contracts import collection, content, dead, mint, upload
+from contracts import collection, content, dead, mint, upload, wallet
 from contracts.fact import Event, Fact
 from contracts.streams import COLLECTION, CONTENT, DEAD, MINT, Stream
 
@@ -23,6 +23,8 @@ PUBLISHERS: Mapping[type[Fact], tuple[str, ...]] = {
     mint.Finalized: ("minter",),
     mint.Failed: ("minter",),
     mint.Completed: ("indexer",),
+    wallet.Paused: ("minter",),
+    wallet.Resumed: ("minter",),
     collection.CollectionRequested: ("gateway",),
     collection.CollectionPinned: ("ipfs",),
     collection.CollectionSigned: ("minter",),

@@ -27,6 +27,7 @@ from services.gateway.ports import NotAnImage, Wallet
 from services.gateway.results import Results
 from services.gateway.settings import GatewaySettings
 from services.gateway.stats import Stats
+from services.gateway.wallets import Wallets
 
 NAME = "gateway"
 
@@ -55,6 +56,8 @@ async def serve(life: Lifecycle, settings: GatewaySettings) -> None:
     everything = Health(life.clock)
     everything.add("log", log.ping)
     everything.add("database", projection.check)
+    wallets = Wallets(log, life.clock)
+    everything.add("wallet", wallets.check)
     life.health.add("log", log.ping)
     asking = Asking(log, Images(await log.uploads(UPLOADS), media_type))
     following = Following(log, projection, life.clock)
@@ -67,6 +70,7 @@ async def serve(life: Lifecycle, settings: GatewaySettings) -> None:
             following=following,
             collections=Collections(asking, projection),
             curating=Curating(log, life.clock),
+            wallets=wallets,
             stats=Stats(projection, await _wallet(life, settings, log), life.clock, ttl=settings.cache_ttl),
             authenticate=Authenticator(settings.api_key),
             probes=life.health,

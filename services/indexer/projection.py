@@ -12,7 +12,7 @@ from typing import Any, assert_never, cast
 
 import msgspec
 
-from contracts import collection, mint
+from contracts import collection, mint, wallet
 from contracts.fact import Event, Fact
 from services.indexer.changes import (
     AddTree,
@@ -85,6 +85,8 @@ def project(event: Event[Any], sequence: int) -> Sequence[RowChange]:
         return _project_mint(fact, sequence, at)
     if isinstance(fact, CollectionFact):
         return _project_collection(fact, at)
+    if isinstance(fact, wallet.Paused | wallet.Resumed):
+        return []  # how wallets stand is asked of the log; no table tells it
     raise Unprojectable(f"events of type {event.type} are not projected")
 
 

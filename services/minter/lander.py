@@ -19,6 +19,7 @@ from chassis.log import RetryLater, SequenceConflict
 from chassis.logs import get_logger
 from contracts.mint import Attempt, FailureCode
 from services.minter.fees import PriorityFees
+from services.minter.funds import Funds, outlay
 from services.minter.landing import Landed, Refused, Send, Sign, SignatureState, Wait, next_step
 from services.minter.plan import MAX_COMPUTE_UNITS, LookupTable, compose, compute_limit, reference, wire_text
 from services.minter.ports import Chain, ChainUnavailable, RecentBlockhash
@@ -105,14 +106,16 @@ class Lander:
         *,
         max_in_flight: int,
         fees: PriorityFees | None = None,
+        funds: Funds | None = None,
     ) -> None:
-        """Without `fees` no priority fee is offered."""
+        """Without `fees` no priority fee is offered; without `funds` nobody asks what can be paid."""
         self._chain = chain
         self._signer = signer
         self._watcher = watcher
         self._clock = clock
         self._slots = asyncio.Semaphore(max_in_flight)
         self._fees = fees
+        self._funds = funds
         self._shapes = Shapes(clock)
         self._stopping = asyncio.Event()
 
@@ -164,6 +167,8 @@ class Lander:
         """Plan and intend one attempt. A refused intention is no error: the caller reads who was first."""
         try:
             work = await transaction.instructions()
+            if self._funds is not None:
+                await self._funds.require(outlay(work, self._signer.pubkey))
             blockhash = await self._chain.recent_blockhash()
             # A second attempt is simulated for itself: the first one did not land by what was known.
             known = self._shapes.units(transaction.shape) if number == 1 else None
@@ -249,6 +254,8 @@ class Lander:
             units = compute_limit(outcome.units_consumed, len(work))
             self._shapes.learn(transaction.shape, units)
             return units
+        if self._funds is not None:
+            await self._funds.refused(outcome.error, message, outlay(work, self._signer.pubkey))
         refusal = classify(outcome.error)
         if refusal is None:
             raise RetryLater(f"{transaction.label} cannot land now: {outcome.error}", after=PAUSE)

@@ -13,6 +13,7 @@ from services.minter.adapters.pool import GENESIS, PoolOptions, RpcPool
 from services.minter.cancelling import Cancelling
 from services.minter.fees import PriorityFees
 from services.minter.founding import Founding
+from services.minter.funds import Funds
 from services.minter.growing import Growth, TreeMaker
 from services.minter.lander import Lander
 from services.minter.landing import Commitment
@@ -42,6 +43,7 @@ async def serve(life: Lifecycle, settings: MinterSettings, key: Key, signer: Sig
     watcher = SignatureWatcher(
         chain, life.clock, settings.status_interval_ms / 1000, COMMITMENTS[settings.solana_commitment]
     )
+    funds = Funds(signer.pubkey, chain, log, life.clock, reserve=settings.min_balance_lamports)
     lander = Lander(
         chain,
         signer,
@@ -54,6 +56,7 @@ async def serve(life: Lifecycle, settings: MinterSettings, key: Key, signer: Sig
             percentile=settings.priority_fee_percentile,
             cap=settings.priority_fee_cap_lamports,
         ),
+        funds=funds,
     )
     trees = CollectionTrees(log, chain, life.clock)
     maker = TreeMaker(log, chain, lander, signer, lookup_tables=settings.lookup_tables)
@@ -63,8 +66,10 @@ async def serve(life: Lifecycle, settings: MinterSettings, key: Key, signer: Sig
     founding = Founding(log, chain, lander, signer, maker)
     life.health.add("nats", log.ping)
     life.health.add("solana", chain.check)
+    life.health.add("wallet", funds.check, advisory=True)
     life.spawn("nodes", chain.run(), background=True)
     life.spawn("watcher", watcher.run(), background=True)
+    life.spawn("funds", funds.run(), background=True)
     life.spawn("mint", log.consume(MINTER_MINT, minting.on_pinned, concurrency=settings.minter_concurrency))
     life.spawn("cancelled", log.consume(MINTER_CANCELLED, cancelling.on_cancelled, concurrency=CANCELLED_CONCURRENCY))
     life.spawn("finality", log.consume(MINTER_FINALITY, minting.on_confirmed, concurrency=FINALITY_CONCURRENCY))

@@ -70,7 +70,7 @@ _BY_CUSTOM_CODE: Final[Mapping[int, Refusal]] = {
     _BUBBLEGUM + 45: COLLECTION_AUTHORITY,  # InvalidAuthority
 }
 
-_INSUFFICIENT_LAMPORTS: Final = 1
+INSUFFICIENT_LAMPORTS: Final = 1
 """The system program's ResultWithNegativeLamports, as a custom code."""
 
 _PASSING: Final = frozenset(
@@ -115,7 +115,7 @@ def classify(error: TransactionError) -> Refusal | None:
     if not isinstance(kind, Mapping):
         return _unknown(str(kind))
     custom = cast("Mapping[str, object]", kind).get("Custom")
-    if custom == _INSUFFICIENT_LAMPORTS:
+    if custom == INSUFFICIENT_LAMPORTS:
         return None
     if isinstance(custom, int) and custom in _BY_CUSTOM_CODE:
         return _BY_CUSTOM_CODE[custom]

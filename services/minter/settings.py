@@ -116,3 +116,12 @@ class MinterSettings(ServiceSettings, frozen=True, kw_only=True):
     priority_fee_cap_lamports: Annotated[
         int, Meta(description="Highest priority fee of one transaction.", ge=0, le=10**9)
     ] = 100_000
+    min_balance_lamports: Annotated[
+        int,
+        Meta(
+            description="What the wallet must hold beyond the rents that instructions name, for fees and for the rents "
+            "that programs take themselves. Below it, minting waits until the wallet is topped up.",
+            ge=1_000_000,
+            le=1_000_000_000_000,
+        ),
+    ] = 50_000_000

@@ -42,6 +42,7 @@ from services.gateway.ports import (
 )
 from services.gateway.results import Results
 from services.gateway.stats import Stats
+from services.gateway.wallets import Wallets
 from tests.support.memory_log import MemoryLog, MemoryUploads
 
 API_KEY = "the-key-of-the-tests"
@@ -153,6 +154,8 @@ class Gateway:
         asking = Asking(self.log, Images(self.uploads, media_type))
         everything = Health(self.clock, cache_seconds=0)
         everything.add("database", self.projection.check)
+        wallets = Wallets(self.log, self.clock)
+        everything.add("wallet", wallets.check)
         return create_app(
             Parts(
                 minting=Minting(asking, self.batch_size),
@@ -162,6 +165,7 @@ class Gateway:
                 following=self.following,
                 collections=Collections(asking, self.projection),
                 curating=Curating(self.log, self.clock),
+                wallets=wallets,
                 stats=Stats(self.projection, self.wallet, self.clock, ttl=300),
                 authenticate=Authenticator(Secret(API_KEY)),
                 probes=self.probes,

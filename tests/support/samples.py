@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from uuid import UUID
 
-from contracts import collection, content, dead, mint, upload
+from contracts import collection, content, dead, mint, upload, wallet
 from contracts.fact import Event, F, Fact, Producer
 
 OPERATION = UUID("0199d1a0-0000-7000-8000-000000000001")
@@ -134,6 +134,8 @@ SAMPLES: tuple[Fact, ...] = (
     mint.Finalized(operation=OPERATION, chunk=0, tx=1, signature=SIGNATURE, slot=204),
     mint.Failed(operation=OPERATION, chunk=0, tx=0, failure=FAILURE),
     mint.Completed(operation=OPERATION, total=3, minted=1, failed=2, cancelled=0),
+    wallet.Paused(wallet=WALLET, balance=900_000, needed=50_000_000),
+    wallet.Resumed(wallet=WALLET, balance=1_000_000_000),
     COLLECTION_REQUESTED,
     collection.CollectionPinned(collection=COLLECTION, uri="ipfs://bafkreic", image_uri="ipfs://bafkreia"),
     collection.CollectionSigned(

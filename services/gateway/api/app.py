@@ -24,6 +24,7 @@ from services.gateway.identity import IDEMPOTENCY_HEADER
 from services.gateway.operations import Operations
 from services.gateway.results import Results
 from services.gateway.stats import Stats
+from services.gateway.wallets import Wallets
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class Parts:
     collections: Collections
     curating: Curating
     stats: Stats
+    wallets: Wallets
     authenticate: Authenticator
     probes: Health
     everything: Health
@@ -59,7 +61,9 @@ def create_app(parts: Parts) -> FastAPI:
     failures.install(app)
     documentation.describe(app)
     authenticate = parts.authenticate
-    app.include_router(mint_router(parts.minting, parts.statuses, parts.results, authenticate, parts.clock))
+    app.include_router(
+        mint_router(parts.minting, parts.statuses, parts.results, parts.wallets, authenticate, parts.clock)
+    )
     app.include_router(operations_router(parts.operations, authenticate))
     app.include_router(events_router(parts.following, parts.statuses, authenticate))
     app.include_router(collections_router(parts.collections, parts.curating, authenticate))

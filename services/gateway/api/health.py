@@ -12,7 +12,10 @@ def health_router(probes: Health, everything: Health) -> APIRouter:
 
     @router.get("", responses={503: {"model": HealthView}})
     async def health(response: Response) -> HealthView:  # pyright: ignore[reportUnusedFunction]
-        """Tell what answers: `degraded` when only reading suffers, `unavailable` when minting does."""
+        """Tell what answers: `unavailable` when nothing can be asked for, `degraded` when something else suffers.
+
+        `database` away: lists are. `wallet`: it is out of SOL, and what is asked for waits until it is topped up.
+        """
         ready, whole = await probes.report("ready"), await everything.report("ready")
         return _view(response, ready, whole)
 

@@ -16,6 +16,7 @@ from services.gateway.identity import IDEMPOTENCY_HEADER
 from services.gateway.ports import Operation
 from services.gateway.requests import MintBatchBody, MintSingleBody
 from services.gateway.results import Results, preferred_wait
+from services.gateway.wallets import Wallets
 
 IdempotencyKey = Annotated[str | None, Header(alias=IDEMPOTENCY_HEADER, include_in_schema=False)]
 
@@ -31,7 +32,7 @@ _BATCH_JSON = ("nfts",)
 
 
 def mint_router(
-    minting: Minting, statuses: Statuses, results: Results, authenticate: Authenticator, clock: Clock
+    minting: Minting, statuses: Statuses, results: Results, wallets: Wallets, authenticate: Authenticator, clock: Clock
 ) -> APIRouter:
     """Return the routes of the noun."""
     router = APIRouter(prefix="/api/mint", tags=["mint"])
@@ -82,9 +83,10 @@ def mint_router(
         response_model_exclude_none=True,
     )
     async def mint_status(transactionId: str) -> Success[StatusView]:  # noqa: N803  # pyright: ignore[reportUnusedFunction]
-        """See how an operation stands."""
-        operation = operation_id(transactionId)
-        return Success(data=StatusView.of(await statuses.operation(operation), clock.now()))
+        """See how an operation stands; `message` says so when it may be waiting for a wallet to be topped up."""
+        found = await statuses.operation(operation_id(transactionId))
+        message = await wallets.hint() if found.status in ("pending", "processing") else None
+        return Success(data=StatusView.of(found, clock.now()), message=message)
 
     return router
 

@@ -84,3 +84,12 @@ def test_listen_addresses() -> None:
     for wrong in ("8081", ":1", "host:x", "host:65536"):
         with pytest.raises(ValueError, match="is not host:port"):
             parse_listen(wrong)
+
+
+async def test_an_advisory_check_is_told_and_decides_nothing() -> None:
+    health = Health(ManualClock())
+    health.add("nats", Counted())
+    health.add("wallet", Counted(ValueError("empty")), advisory=True)
+    report = await health.report("ready")
+    assert report.ok
+    assert report.checks["wallet"].error == "ValueError: empty"

@@ -68,7 +68,7 @@ async def test_health_needs_no_key_and_tells_names_only(gateway: Gateway) -> Non
         whole = await client.get("/health")
         assert (whole.status_code, whole.json()) == (
             200,
-            {"success": True, "status": "ok", "checks": {"database": True}},
+            {"success": True, "status": "ok", "checks": {"database": True, "wallet": True}},
         )
         gateway.projection.down = True
         reduced = await client.get("/health")
