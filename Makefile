@@ -28,6 +28,10 @@ up: .venv/.local ## Start the embedded stack alone, until Ctrl-C (ARGS="--help" 
 test: .venv/.dev tests/js/node_modules/.package-lock.json ## Run every test (TESTS=tests/unit for some)
 	@$(BIN)/pytest -n $(JOBS) $(TESTS)
 
+.PHONY: bench-ipfs
+bench-ipfs: .venv/.dev ## MB/s and pins/s of the ipfs service against the ideal, with its memory (ARGS="--help")
+	@$(BIN)/python -m tests.bench.bench_ipfs $(ARGS)
+
 .PHONY: check
 check: lint types walls generated ## Everything CI checks besides the tests
 

@@ -1,8 +1,11 @@
-"""The ipfs service: pins the content of requested mints and collections, and tells the log what it is called.
+"""The ipfs service: pins the content of requested mints, collections and uploads, and tells the log what it is called.
 
-Consumes `mint.requested` and `collection.requested`; publishes `mint.pinned`, `mint.pin_failed`, `collection.pinned`
-and, when the content can never be pinned, `collection.failed`. No database: what is done is what the log says.
+Consumes `mint.requested`, `collection.requested` and `upload.requested`; publishes `pinned` of each, `mint.pin_failed`,
+`collection.failed` and `upload.failed` where content can never be pinned, and the facts of its audits (`content.*`). No
+database: what is done is what the log says. docs/ipfs.md tells the whole.
 
-The rooms: `domain` (decisions), `metadata` (canonical JSON), `content` (fetch, check, name, pin), `handlers` (decode,
-decide, publish), `ports` and `adapters` (Kubo's RPC API, Pinata), `settings`, `main`. Not done here: anything on chain.
+The rooms: `domain` (decisions), `metadata` (canonical JSON), `pictures` (uploads to images), `bodies` (bytes,
+streamed), `content` (fetch, check, name, pin), `uploads` (what is pinned for ever), `quorum` (several services as one),
+`audit`, `handlers` (decode, decide, publish), `sessions`, `ports` and `adapters` (Kubo, Pinata, the Pinning Service
+API, gateways), `settings`, `main`. Not done here: anything on chain.
 """

@@ -109,8 +109,8 @@ async def gated_endpoint(directory: Path, uploads: int) -> AsyncGenerator[tuple[
             store.close()
 
 
-def ipfs_service_spec(directory: Path, nats_url: str, kubo_url: str) -> ChildSpec:
-    """Describe the ipfs service as a process; `nats_url` may hold user and password."""
+def ipfs_service_spec(directory: Path, nats_url: str, kubo_url: str, **environ: str) -> ChildSpec:
+    """Describe the ipfs service as a process; `nats_url` may hold user and password, `environ` more settings."""
     ports, nats = directory / "ports.json", urlsplit(nats_url)
     return ChildSpec(
         name="ipfs service",
@@ -124,5 +124,6 @@ def ipfs_service_spec(directory: Path, nats_url: str, kubo_url: str) -> ChildSpe
             KUBO_URL=kubo_url,
             PORTS_FILE=str(ports),
             LOG_FORMAT="json",
+            **environ,
         ),
     )

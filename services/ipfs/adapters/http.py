@@ -19,8 +19,8 @@ from chassis.redaction import scrub
 from services.ipfs.adapters.multipart import Multipart
 from services.ipfs.ports import PinRefused, PinUnavailable
 
-MAX_ANSWER_BYTES: Final = 65_536
-"""Answers of pinning services are a few hundred bytes; more is not read."""
+MAX_ANSWER_BYTES: Final = 262_144
+"""Answers are a few hundred bytes, and for a directory of a thousand files that much for each; more is not read."""
 
 MAX_RETRY_AFTER_SECONDS: Final = 900.0
 OPERATOR_RETRY_SECONDS: Final = 60.0

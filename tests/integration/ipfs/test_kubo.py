@@ -50,7 +50,7 @@ async def test_content_is_pinned_under_its_computed_cid(tmp_path: Path, client: 
 async def test_a_directory_is_pinned_whole(tmp_path: Path, client: httpx.AsyncClient) -> None:
     async with pinning_endpoint(tmp_path) as endpoint:
         service = KuboPinning(client, endpoint.url, V1, ManualClock())
-        folder = folder_of({f"{number}.json": b'{"name":"%d"}' % number for number in range(200)})
+        folder = folder_of({f"{number}.json": b'{"name":"%d"}' % number for number in range(1000)})
         await service.pin(folder)
         await service.pin(folder)
         assert (await client.get(f"{endpoint.url}/ipfs/{folder.cid}/7.json")).content == b'{"name":"7"}'

@@ -101,7 +101,7 @@ async def test_what_pinata_will_never_take_is_refused(pinata: Pinata, service: P
         PlainTextResponse("<html>"),
         JSONResponse({}),
         JSONResponse({"data": {"cid": 5}, "IpfsHash": 5}),
-        PlainTextResponse("x" * 70_000),
+        PlainTextResponse("x" * 270_000),
         Response(status_code=200),
     ],
 )

@@ -17,7 +17,8 @@ from contracts import registry
 from contracts.collection import CollectionPinned
 from contracts.fact import Event, Fact, Producer
 from contracts.mint import FailureCode, PinFailed, Pinned
-from contracts.streams import COLLECTION, MINT, UPLOADS, Stream
+from contracts.streams import COLLECTION, CONTENT, MINT, UPLOADS, Stream
+from contracts.upload import UploadPinned, UploadRequested, upload_fence
 from localnet.child import running
 from localnet.linux import free_port
 from tests.support.content import collection_created, collection_requested, mint_request, nft, png, sha256
@@ -102,6 +103,52 @@ async def test_a_collection_and_a_missing_upload(tmp_path: Path, nats_url: str, 
         assert [item.index for item in pinned.data.items] == [0, 2]
         (failed,) = await facts_until(log, MINT, PinFailed, lambda found: len(found) == 1)
         assert [(each.items, each.code) for each in failed.data.failures] == [((1,), FailureCode.UPLOAD_MISSING)]
+
+
+async def test_an_upload_is_pinned_served_and_no_longer_kept(tmp_path: Path, nats_url: str, log: Log) -> None:
+    uploads = await log.uploads(UPLOADS)
+    data = png(7)
+    cid = import_bytes(data).cid
+    await uploads.put(sha256(data), data)
+    request = UploadRequested(sha256=sha256(data), cid=str(cid), content_type="image/png", size=len(data))
+    await log.publish(request, cause=None, expected_sequence=0, fence=upload_fence(request.sha256))
+    async with (
+        pinning_endpoint(tmp_path / "endpoint") as endpoint,
+        running(ipfs_service_spec(tmp_path / "service", nats_url, endpoint.url)),
+        httpx.AsyncClient(base_url=endpoint.url, timeout=60) as http,
+    ):
+        (pinned,) = await facts_until(log, CONTENT, UploadPinned, lambda found: len(found) == 1)
+        assert (pinned.data.cid, pinned.data.size) == (str(cid), len(data))
+        assert (await http.get(f"/ipfs/{cid}")).content == data
+        # A mint of the same image needs neither its bytes nor another pin.
+        await log.publish(collection_created(), cause=None)
+        await log.publish(mint_request(nft(7)), cause=None)
+        (minted,) = await facts_until(log, MINT, Pinned, lambda found: len(found) == 1)
+        assert minted.data.items[0].image_uri == cid.uri
+    assert await uploads.get(sha256(data)) is None
+
+
+async def test_one_directory_for_an_operation_checked_through_the_gateway(
+    tmp_path: Path, nats_url: str, log: Log
+) -> None:
+    await request_mint(log, 25)
+    async with pinning_endpoint(tmp_path / "endpoint") as endpoint:
+        spec = ipfs_service_spec(
+            tmp_path / "service",
+            nats_url,
+            endpoint.url,
+            METADATA_LAYOUT="operation",
+            RETRIEVAL_CHECK="true",
+            IPFS_GATEWAY_URL=endpoint.url,
+        )
+        async with running(spec), httpx.AsyncClient(base_url=endpoint.url, timeout=60) as http:
+            chunks = await facts_until(log, MINT, Pinned, lambda found: len(found) == 3)
+            items = [item for event in chunks for item in event.data.items]
+            assert len({item.uri.rpartition("/")[0] for item in items}) == 1
+            for item in items:
+                document = (await http.get(item.uri.replace("ipfs://", "/ipfs/"))).json()
+                assert document["name"] == f"Booth #{item.index}"
+            assert {event.data.retrieved_from for event in chunks} == {endpoint.url}
 
 
 async def test_killed_within_a_chunk_the_next_process_pins_the_rest_once(
