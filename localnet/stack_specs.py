@@ -170,6 +170,7 @@ def _gateway(plan: StackPlan) -> ChildSpec:
         "API_KEY_FILE": str(plan.secrets.api_key),
         "DATABASE_URL": plan.database_url(plan.reader),
         "RPC_URL": plan.rpc_url,
+        "PINATA_GATEWAY": plan.ipfs_url,
     }
     return _service(plan, "gateway", environ, probe="api")
 

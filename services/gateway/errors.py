@@ -56,6 +56,16 @@ class MalformedBody(ApiError):
     code = "malformed_body"
 
 
+class UploadRefused(ApiError):
+    """Files that can never be pinned as they are; `problems` names them."""
+
+    status = 400
+    code = "upload_refused"
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("Upload refused", problems)
+
+
 class Unauthorized(ApiError):
     """The API key is missing or wrong."""
 

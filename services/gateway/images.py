@@ -5,12 +5,15 @@ Used by `handlers.py`. At most a few files are in memory at once, however many r
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from chassis.log import UploadStore
 from contracts.mint import UploadedImage
 from services.gateway.errors import Problem, ValidationFailed
 from services.gateway.ports import File, InspectImage, NotAnImage
+
+T = TypeVar("T")
 
 IN_MEMORY_AT_ONCE = 2
 """Files of up to 10 MiB that are held and decoded at the same moment, over all requests; decoding one takes up to a
@@ -49,6 +52,15 @@ class Images:
 
     def _examine(self, data: bytes) -> tuple[str, str]:
         return self._inspect(data), hashlib.sha256(data).hexdigest()
+
+    async def examine(self, file: File, work: Callable[[bytes], T]) -> T:
+        """Return what `work` makes of the file's bytes; it runs in a thread."""
+        async with self._slots:
+            return await asyncio.to_thread(work, await file.read())
+
+    async def digest(self, file: File) -> tuple[str, int]:
+        """Return the file's SHA-256 in hexadecimal and its size in bytes."""
+        return await self.examine(file, lambda data: (hashlib.sha256(data).hexdigest(), len(data)))
 
     async def keep(self, files: Sequence[File], images: Sequence[UploadedImage]) -> None:
         """Put the bytes of checked files in the object store, each content once. Raises LogUnavailable."""

@@ -27,9 +27,13 @@ from services.gateway.ports import NotAnImage, Wallet
 from services.gateway.results import Results
 from services.gateway.settings import GatewaySettings
 from services.gateway.stats import Stats
+from services.gateway.uploading import Uploading
 from services.gateway.wallets import Wallets
+from unixfs import UNIXFS_V1_2025, V0, V1
 
 NAME = "gateway"
+PROFILES = {"v1": V1, "v0": V0, "unixfs-v1-2025": UNIXFS_V1_2025}
+"""By the values of CID_PROFILE, which are Pinata's names of them."""
 
 
 async def serve(life: Lifecycle, settings: GatewaySettings) -> None:
@@ -59,7 +63,8 @@ async def serve(life: Lifecycle, settings: GatewaySettings) -> None:
     wallets = Wallets(log, life.clock)
     everything.add("wallet", wallets.check)
     life.health.add("log", log.ping)
-    asking = Asking(log, Images(await log.uploads(UPLOADS), media_type))
+    images = Images(await log.uploads(UPLOADS), media_type)
+    asking = Asking(log, images)
     following = Following(log, projection, life.clock)
     app = create_app(
         Parts(
@@ -72,6 +77,8 @@ async def serve(life: Lifecycle, settings: GatewaySettings) -> None:
             curating=Curating(log, life.clock),
             wallets=wallets,
             stats=Stats(projection, await _wallet(life, settings, log), life.clock, ttl=settings.cache_ttl),
+            uploading=Uploading(log, images, life.clock, PROFILES[settings.cid_profile]),
+            gateway_url=settings.pinata_gateway,
             authenticate=Authenticator(settings.api_key),
             probes=life.health,
             everything=everything,

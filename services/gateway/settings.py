@@ -1,12 +1,15 @@
 """The gateway's settings, in the source document's names (section 3). Values come from the environment."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
 from chassis.settings import Secret, ServiceSettings
 from contracts.mint import DEFAULT_BATCH_SIZE
 from services.gateway.requests import MAX_BATCH_SIZE
+
+DEFAULT_GATEWAY = "https://gateway.pinata.cloud"
+"""The source document's (section 8)."""
 
 
 class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
@@ -43,6 +46,14 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
     cache_ttl: Annotated[int, Meta(description="Seconds for which the wallet's balance is kept.", ge=0, le=86_400)] = (
         300
     )
+    pinata_gateway: Annotated[
+        str,
+        Meta(description="The IPFS gateway that answers to uploads point at.", pattern=r"^https?://[^\s?#]+$"),
+    ] = DEFAULT_GATEWAY
+    cid_profile: Annotated[
+        Literal["v1", "v0", "unixfs-v1-2025"],
+        Meta(description="How files are cut into blocks, which decides their CIDs; must be the ipfs service's."),
+    ] = "v1"
     queue_batch_size: Annotated[
         int,
         Meta(description="Items of a chunk when a request names no batchSize.", ge=1, le=MAX_BATCH_SIZE),

@@ -42,8 +42,10 @@ from services.gateway.ports import (
 )
 from services.gateway.results import Results
 from services.gateway.stats import Stats
+from services.gateway.uploading import Uploading
 from services.gateway.wallets import Wallets
 from tests.support.memory_log import MemoryLog, MemoryUploads
+from unixfs import V1
 
 API_KEY = "the-key-of-the-tests"
 COLLECTION = UUID("0199b0a0-0000-7000-8000-000000000001")
@@ -151,7 +153,8 @@ class Gateway:
         self.stopping = asyncio.Event()
 
     def app(self) -> FastAPI:
-        asking = Asking(self.log, Images(self.uploads, media_type))
+        images = Images(self.uploads, media_type)
+        asking = Asking(self.log, images)
         everything = Health(self.clock, cache_seconds=0)
         everything.add("database", self.projection.check)
         wallets = Wallets(self.log, self.clock)
@@ -167,6 +170,7 @@ class Gateway:
                 curating=Curating(self.log, self.clock),
                 wallets=wallets,
                 stats=Stats(self.projection, self.wallet, self.clock, ttl=300),
+                uploading=Uploading(self.log, images, self.clock, V1),
                 authenticate=Authenticator(Secret(API_KEY)),
                 probes=self.probes,
                 everything=everything,

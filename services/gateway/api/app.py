@@ -17,13 +17,16 @@ from services.gateway.api.mint import mint_router
 from services.gateway.api.operations import operations_router
 from services.gateway.api.scope import REQUEST_ID_HEADER, RequestScope
 from services.gateway.api.stats import stats_router
+from services.gateway.api.upload import upload_router
 from services.gateway.curating import Curating
 from services.gateway.following import Following
 from services.gateway.handlers import Collections, Minting, Statuses
 from services.gateway.identity import IDEMPOTENCY_HEADER
 from services.gateway.operations import Operations
 from services.gateway.results import Results
+from services.gateway.settings import DEFAULT_GATEWAY
 from services.gateway.stats import Stats
+from services.gateway.uploading import Uploading
 from services.gateway.wallets import Wallets
 
 
@@ -40,12 +43,14 @@ class Parts:
     curating: Curating
     stats: Stats
     wallets: Wallets
+    uploading: Uploading
     authenticate: Authenticator
     probes: Health
     everything: Health
     clock: Clock
     version: str
     cors_origins: Sequence[str] = ()
+    gateway_url: str = DEFAULT_GATEWAY
 
 
 def create_app(parts: Parts) -> FastAPI:
@@ -68,6 +73,7 @@ def create_app(parts: Parts) -> FastAPI:
     app.include_router(events_router(parts.following, parts.statuses, authenticate))
     app.include_router(collections_router(parts.collections, parts.curating, authenticate))
     app.include_router(stats_router(parts.stats, authenticate))
+    app.include_router(upload_router(parts.uploading, parts.gateway_url, authenticate))
     app.include_router(health_router(parts.probes, parts.everything))
     pages.install(app)
     app.add_middleware(RequestScope)

@@ -73,6 +73,16 @@ def json_body_of(model: type[BaseModel]) -> Json:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
+def upload_body() -> Json:
+    """Return the `openapi_extra` of uploads: files, and a JSON document as text."""
+    properties: Json = {
+        "files": {"type": "array", "items": {"type": "string", "format": "binary"}},
+        "metadata": {"type": "string", "description": "A JSON object as text; it becomes a file of its own."},
+    }
+    schema = {"type": "object", "properties": properties, "additionalProperties": False}
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
+
+
 def describe(app: FastAPI) -> None:
     """Give `app` an OpenAPI document with the bodies' schemas among its components."""
 

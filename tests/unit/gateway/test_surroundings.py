@@ -98,6 +98,7 @@ async def test_the_openapi_document_describes_the_bodies(client: httpx.AsyncClie
         "/api/mint/operations",
         "/api/mint/operations/{transactionId}/timeline",
         "/api/stats/overview",
+        "/api/upload/ipfs",
         "/api/collections",
         "/api/collections/{id}",
         "/api/collections/sync/{id}",
