@@ -8,7 +8,7 @@ slots after the one in which they were added.
 from collections.abc import Sequence
 from typing import Final
 
-from solders.address_lookup_table_account import derive_lookup_table_address
+from solders.address_lookup_table_account import AddressLookupTable, derive_lookup_table_address
 from solders.instruction import AccountMeta, Instruction
 from solders.pubkey import Pubkey
 
@@ -30,11 +30,13 @@ def table_account_size(addresses: int) -> int:
     return TABLE_META_BYTES + HASH_BYTES * addresses
 
 
-def create_table(*, authority: Pubkey, recent_slot: int, addresses: Sequence[Pubkey]) -> list[Instruction]:
-    """Make a table and fill it; `authority` signs and pays.
+def create_table(
+    *, authority: Pubkey, recent_slot: int, addresses: Sequence[Pubkey], payer: Pubkey | None = None
+) -> list[Instruction]:
+    """Make a table and fill it; `authority` signs, and so does `payer` unless the authority pays.
 
     The table's address follows from the authority and `recent_slot`, which must be a slot with a block among the last
-    512 when the transaction lands.
+    512 when the transaction lands. Making a table that exists succeeds and adds to it, so no two tables may share both.
     """
     if not 0 < len(addresses) <= MAX_ADDRESSES:
         raise ValueError(f"a table of {len(addresses)} addresses")
@@ -42,7 +44,7 @@ def create_table(*, authority: Pubkey, recent_slot: int, addresses: Sequence[Pub
     accounts = [
         AccountMeta(table, is_signer=False, is_writable=True),
         AccountMeta(authority, is_signer=True, is_writable=False),
-        AccountMeta(authority, is_signer=True, is_writable=True),
+        AccountMeta(payer or authority, is_signer=True, is_writable=True),
         AccountMeta(SYSTEM, is_signer=False, is_writable=False),
     ]
     create = Writer().u32(_CREATE).u64(recent_slot).u8(bump)
@@ -53,6 +55,15 @@ def create_table(*, authority: Pubkey, recent_slot: int, addresses: Sequence[Pub
         Instruction(ADDRESS_LOOKUP_TABLE, create.done(), accounts),
         Instruction(ADDRESS_LOOKUP_TABLE, extend.done(), accounts),
     ]
+
+
+def table_contents(data: bytes) -> tuple[Pubkey, ...]:
+    """Return the addresses in a table's account, in its order; DecodeError when it is no table."""
+    try:
+        return tuple(AddressLookupTable.deserialize(data).addresses)
+    except ValueError as error:
+        # Stop: other bytes than a table's never become one.
+        raise DecodeError(f"not an address lookup table: {error}") from error
 
 
 def created_table(transaction: ExecutedTransaction) -> Pubkey:

@@ -5,6 +5,7 @@ nearly full. A tree's address is derived from the wallet, the collection and the
 no other worker can make a second one. A lookup table only saves bytes: where none can be made, minting goes on without.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 from uuid import UUID
@@ -13,7 +14,7 @@ from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 
 from bubblegum.errors import DecodeError
-from bubblegum.lookup_tables import create_table, created_table
+from bubblegum.lookup_tables import create_table, created_table, table_contents
 from bubblegum.merkle import tree_account_size
 from bubblegum.reach import max_proof_nodes
 from chassis.log import EventLog, RetryLater
@@ -67,6 +68,14 @@ def asset_purpose(collection: UUID) -> str:
 def tree_purpose(collection: UUID, number: int = 0) -> str:
     """Return the name of the derived key that a tree account signs its creation with."""
     return f"collection:{collection}:tree" + (f":{number}" if number else "")
+
+
+def table_purpose(collection: UUID, number: int) -> str:
+    """Return the name of the derived key that is the authority of a tree's lookup table.
+
+    A key of its own: two tables of one authority that are made in the same slot would be one table.
+    """
+    return f"collection:{collection}:table:{number}"
 
 
 def unmovable(standard: Standard, shape: TreeShape) -> Refusal | None:
@@ -151,6 +160,10 @@ class TreeMaker:
         """Return the address of tree `number` of a collection, made or not."""
         return self._signer.derived_address(tree_purpose(collection, number))
 
+    async def has_tree(self, collection: UUID, number: int) -> bool:
+        """Return whether the log has tree `number`, from 1, of the collection."""
+        return await self._log.last(CollectionTreeAdded, collection=collection, number=number) is not None
+
     async def make_tree(
         self, cause: Event[Fact], collection: UUID, number: int, standard: Standard, shape: TreeShape
     ) -> OnChain | Refusal:
@@ -186,22 +199,19 @@ class TreeMaker:
         if not self._lookup_tables:
             return
         wallet, tree = self._signer.pubkey, self.tree_address(collection, number)
+        purpose = table_purpose(collection, number)
         addresses = table_addresses(standard, collection_address, tree, wallet)
 
         async def work() -> Sequence[Instruction]:
             head = await self._chain.finalized_head()
-            return create_table(authority=wallet, recent_slot=head.slot, addresses=addresses)
+            authority = self._signer.derived_address(purpose)
+            return create_table(authority=authority, payer=wallet, recent_slot=head.slot, addresses=addresses)
 
-        outcome = await self._land(cause, collection, table_tx(number), work, ())
+        outcome = await self._land(cause, collection, table_tx(number), work, (purpose,))
         if isinstance(outcome, Refusal):
             _logger.warning("no lookup table", collection=str(collection), tree=str(tree), reason=outcome.reason)
             return
-        landed = await executed(self._chain, outcome)
-        try:
-            table = created_table(landed.executed)
-        except DecodeError as error:
-            # Ask again: it is on chain, so a node that tells it whole will show the table.
-            raise RetryLater(str(error), after=1.0) from error
+        table = await self._table_of(outcome, addresses)
         created = CollectionTableCreated(
             collection=collection,
             number=number,
@@ -212,6 +222,22 @@ class TreeMaker:
             slot=outcome.state.slot,
         )
         await self._log.publish_once(created, cause=cause)
+
+    async def _table_of(self, landed: OnChain, addresses: Sequence[Pubkey]) -> Pubkey:
+        """Return the table that was made, once a node shows that it holds these addresses and no others.
+
+        A transaction that names an account by its place in a table writes to whatever stands there.
+        """
+        try:
+            table = created_table((await executed(self._chain, landed)).executed)
+            (data,) = await self._chain.accounts([str(table)])
+            held = None if data is None else table_contents(data)
+        except (ChainUnavailable, DecodeError) as error:
+            # Ask again: it is on chain, so a node that tells all of it will show the table.
+            raise RetryLater(str(error), after=1.0) from error
+        if held != tuple(addresses):
+            raise RetryLater(f"lookup table {table} is not shown as it was made", after=1.0)
+        return table
 
     async def _land(
         self, cause: Event[Fact], collection: UUID, tx: int, work: MakeWork, co_signers: Sequence[str]
@@ -228,27 +254,39 @@ class Growth:
         self._maker = maker
         self._trees = trees
         self._at = at
-        self._under_way: set[UUID] = set()
+        self._one_at_a_time = asyncio.Lock()
+
+    def possible(self, rooms: Rooms) -> bool:
+        """Return whether the collection may get another tree."""
+        return self._at < NEVER and len(rooms.trees) < MAX_TREES
 
     def due(self, rooms: Rooms) -> bool:
         """Return whether the collection should get another tree now."""
-        return self._at < NEVER and rooms.filled >= self._at and len(rooms.trees) < MAX_TREES
+        return self.possible(rooms) and rooms.filled >= self._at
 
-    async def grow(self, cause: Event[Fact], collection: CollectionCreated, rooms: Rooms) -> None:
-        """Make the tree after those in `rooms`; returns at once while this process is making one already.
+    async def grow(self, cause: Event[Fact], collection: CollectionCreated, rooms: Rooms) -> bool:
+        """Make the tree after those in `rooms`; return whether it is there. Raises RetryLater.
 
         A refusal is logged: the next chunk tries again, until the trees are full and their items are refused.
         """
-        if collection.collection in self._under_way:
-            return
-        self._under_way.add(collection.collection)
-        try:
-            await self._add(cause, collection, len(rooms.trees))
-        finally:
-            self._under_way.discard(collection.collection)
+        async with self._one_at_a_time:
+            made = await self._add(cause, collection, len(rooms.trees))
         self._trees.forget(collection.collection)
+        return made
 
-    async def _add(self, cause: Event[Fact], collection: CollectionCreated, number: int) -> None:
+    async def make_room(self, cause: Event[Fact], collection: CollectionCreated, leaves: int) -> Rooms:
+        """Return the collection's rooms, with trees made until there are `leaves` free ones, if they can be made.
+
+        Raises RetryLater and ChainUnavailable.
+        """
+        rooms = await self._trees.rooms(collection)
+        while rooms.free < leaves and self.possible(rooms) and await self.grow(cause, collection, rooms):
+            rooms = await self._trees.rooms(collection)
+        return rooms
+
+    async def _add(self, cause: Event[Fact], collection: CollectionCreated, number: int) -> bool:
+        if await self._maker.has_tree(collection.collection, number):
+            return True
         # The table first: whoever sees the tree on the log sees its table too.
         address = Pubkey.from_string(collection.collection_address)
         await self._maker.make_table(cause, collection.collection, number, collection.standard, address)
@@ -258,8 +296,9 @@ class Growth:
         about = {"collection": str(collection.collection), "number": number}
         if isinstance(outcome, Refusal):
             _logger.error("no further tree", **about, code=outcome.code, reason=outcome.reason)
-        else:
-            _logger.info("further tree made", **about)
+            return False
+        _logger.info("further tree made", **about)
+        return True
 
 
 async def executed(chain: Chain, landed: OnChain) -> ConfirmedTransaction:

@@ -5,6 +5,7 @@ land it again if a fork dropped it). What the log says last of a transaction, ov
 """
 
 import asyncio
+from collections.abc import Awaitable
 from dataclasses import replace
 from uuid import UUID
 
@@ -77,7 +78,7 @@ class Minting:
             await end_unsigned(self._log, message.event, pinned, NEVER_CREATED)
             return
         transactions = [await self._transaction(message.event, collection, pinned, each) for each in plan.transactions]
-        work = [self._land(transaction) for transaction in transactions]
+        work: list[Awaitable[object]] = [self._land(transaction) for transaction in transactions]
         if self._growth is not None and rooms is not None and self._growth.due(rooms):
             work.append(self._growth.grow(message.event, collection, rooms))
         # Each transaction goes its own way to its own end; the first trouble, if any, decides about the message.
@@ -96,11 +97,10 @@ class Minting:
         if collection is None:
             return await self._planner.give_up(message), None
         try:
-            rooms = await self._trees.rooms(collection)
-            if rooms.free < len(pinned.items) and self._growth is not None and self._growth.due(rooms):
-                # The items would be refused for want of room that is about to be there.
-                await self._growth.grow(message.event, collection, rooms)
+            if self._growth is None:
                 rooms = await self._trees.rooms(collection)
+            else:
+                rooms = await self._growth.make_room(message.event, collection, len(pinned.items))
         except ChainUnavailable as error:
             # Nothing was planned. Begin again when a node answers.
             raise RetryLater(f"planning {message.subject}: {error}", after=1.0) from error

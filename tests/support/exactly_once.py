@@ -7,6 +7,7 @@ from collections import Counter
 from typing import Any
 
 from chassis.log import Message
+from contracts.collection import CollectionTreeAdded
 from contracts.fact import Event, Fact
 from contracts.mint import Completed, Confirmed, Failed, MintedLeaf, PinFailed, Pinned, PinnedItem, Requested, Signed
 from contracts.streams import COLLECTION
@@ -89,7 +90,8 @@ async def check_chain(live: LiveStack, events: list[Message[Any]], asked: Asked,
         asset = await live.chain.verify(leaf.asset_id, asked.recipient)
         assert (asset.leaf_index, asset.uri) == (leaf.leaf_index, items[index].uri)
     # Counted against the whole log, so that a leaf which nobody told of fails every later check as well.
-    assert await live.chain.minted(asked.tree) == await live.leaves_on_log(asked.tree)
+    for tree in await trees_of(live, asked):
+        assert await live.chain.minted(tree) == await live.leaves_on_log(tree)
     await check_attempts(live, events)
 
 
@@ -139,7 +141,7 @@ async def check_tables(
             "error_message": None,
             "signature": confirmed[index].signature,
             "slot": confirmed[index].slot,
-            "tree_address": asked.tree,
+            "tree_address": confirmed[index].tree,
             "asset_id": leaves[index].asset_id,
             "leaf_index": leaves[index].leaf_index,
             "nonce": leaves[index].nonce,
@@ -157,6 +159,12 @@ async def projected(live: LiveStack, sequence: int) -> bool:
 
 
 async def counted(live: LiveStack, asked: Asked) -> bool:
-    """Whether the collection's row has as many minted leaves as its tree."""
+    """Whether the collection's row has as many minted leaves as its trees."""
     collection = await live.api.wait_for_collection(asked.collection["id"], within=5.0)
-    return collection["minted"] == await live.chain.minted(asked.tree)
+    return collection["minted"] == sum([await live.chain.minted(tree) for tree in await trees_of(live, asked)])
+
+
+async def trees_of(live: LiveStack, asked: Asked) -> list[str]:
+    """The collection's trees: the one it was created with, and those it got beside it."""
+    added = facts(await live.events(COLLECTION), CollectionTreeAdded)
+    return [asked.tree, *(fact.tree_address for fact in added if str(fact.collection) == asked.collection["id"])]

@@ -1,5 +1,6 @@
 """The trees of a collection: which by the log, how full by the chain, and when there has to be another."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import cast
@@ -137,6 +138,9 @@ class Making:
     refusal: Refusal | None = None
     made: list[str] = field(default_factory=list[str])
 
+    async def has_tree(self, collection: UUID, number: int) -> bool:
+        return f"tree {number}" in self.made and self.refusal is None
+
     async def make_table(self, cause: Event[Fact], collection: UUID, number: int, *_: object) -> None:
         self.made.append(f"table {number}")
 
@@ -169,10 +173,11 @@ async def test_growing_makes_the_next_tree_and_its_table_first() -> None:
     trees, _, _, _ = await world()
     making = Making()
     growth = Growth(cast("TreeMaker", making), trees, 0.9)
-    await growth.grow(event(REQUESTED), COLLECTION_ON_CHAIN, filled(CAPACITY, CAPACITY))
-    assert making.made == ["table 2", "tree 2"]
+    chunks = [growth.grow(event(REQUESTED), COLLECTION_ON_CHAIN, filled(CAPACITY, CAPACITY)) for _ in range(3)]
+    assert await asyncio.gather(*chunks) == [True, True, True]
+    assert making.made == ["table 2", "tree 2"], "many see the need, one tree is made"
     making.refusal = TREE_FULL
-    await growth.grow(event(REQUESTED), COLLECTION_ON_CHAIN, filled(CAPACITY))
+    assert not await growth.grow(event(REQUESTED), COLLECTION_ON_CHAIN, filled(CAPACITY))
     assert making.made[2:] == ["table 1", "tree 1"], "a refusal is no error of the chunk that saw the need"
 
 

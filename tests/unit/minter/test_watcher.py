@@ -18,7 +18,7 @@ from services.minter.ports import (
     RecentBlockhash,
     Simulation,
 )
-from services.minter.watcher import MAX_SIGNATURES, SignatureWatcher
+from services.minter.watcher import GATHER, MAX_SIGNATURES, SignatureWatcher
 
 INTERVAL = 0.2
 
@@ -139,3 +139,50 @@ async def test_nobody_is_left_waiting_when_the_watcher_stops() -> None:
         await asyncio.sleep(0)
         await asyncio.sleep(0)
     assert await asyncio.wait_for(asking, 5) is None
+
+
+class Listening:
+    def __init__(self) -> None:
+        self.signatures: list[str] = []
+
+    def listen(self, signature: str) -> None:
+        self.signatures.append(signature)
+
+
+async def test_news_brings_the_next_look_forward() -> None:
+    async with watching(Node()) as (watcher, clock):
+        feed = Listening()
+        watcher.listen_to(feed)
+        asking = asyncio.ensure_future(watcher.view([attempt(1), attempt(2)]))
+        await clock.advance(GATHER)
+        assert not asking.done()
+        watcher.news()
+        await clock.advance(GATHER)
+        await clock.advance(GATHER)
+        assert asking.done()
+        assert feed.signatures == [attempt(2).signature], "an earlier attempt is found by looking"
+
+
+async def test_without_news_the_interval_is_kept() -> None:
+    async with watching(Node()) as (watcher, clock):
+        watcher.listen_to(Listening())
+        asking = asyncio.ensure_future(watcher.view([attempt(1)]))
+        await clock.advance(INTERVAL - 0.01)
+        assert not asking.done()
+        await clock.advance(0.01)
+        assert await asyncio.wait_for(asking, 5) is not None
+
+
+async def test_what_is_only_confirmed_is_waited_for_when_finality_is_wanted() -> None:
+    confirmed, final = SignatureState(7, Commitment.CONFIRMED), SignatureState(8, Commitment.FINALIZED)
+    node = Node(found={attempt(1).signature: confirmed, attempt(2).signature: final})
+    clock = ManualClock()
+    watcher = SignatureWatcher(node, clock, INTERVAL, Commitment.FINALIZED)
+    task = asyncio.create_task(watcher.run())
+    asking = asyncio.ensure_future(watcher.view([attempt(1), attempt(2)]))
+    await clock.advance(INTERVAL)
+    view = await asyncio.wait_for(asking, 5)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert view is not None
+    assert [state.commitment for state in view.states.values()] == [Commitment.PROCESSED, Commitment.FINALIZED]
