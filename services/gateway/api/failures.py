@@ -14,10 +14,13 @@ from services.gateway.api.responses import Failure, ProblemView
 from services.gateway.errors import ApiError, Problem, ValidationFailed
 from services.gateway.requests import MAX_PROBLEMS, path_of, sentence_of
 
-_PLAIN = {
+PLAIN = {
     404: ("Endpoint not found", "not_found"),
     405: ("Method not allowed", "method_not_allowed"),
 }
+"""What the HTTP layer itself refuses: message and code by status."""
+REFUSED = "refused"
+"""The code of whatever else it refuses."""
 
 
 def install(app: FastAPI) -> None:
@@ -35,7 +38,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def on_http(request: Request, error: HTTPException) -> Response:  # pyright: ignore[reportUnusedFunction]
-        message, code = _PLAIN.get(error.status_code, ("Request refused", "refused"))
+        message, code = PLAIN.get(error.status_code, ("Request refused", REFUSED))
         return _failure(request_id_of(request), error.status_code, message, code, headers=error.headers)
 
 

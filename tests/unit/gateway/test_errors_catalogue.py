@@ -1,0 +1,66 @@
+"""docs/errors.md against the code: every code is in it with its status, and nothing else is."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+
+from contracts.mint import FailureCode
+from services.gateway import errors
+from services.gateway.api import failures
+from services.gateway.errors import ApiError
+from tests.support.gateway import Gateway
+
+DOCUMENT = Path(__file__).parents[3] / "docs" / "errors.md"
+_ROW = re.compile(r"^\| `(\w+)` \| (.*?) \|$", re.MULTILINE)
+
+
+def rows(section: str) -> dict[str, list[str]]:
+    """The other cells of a section's table by code."""
+    text = DOCUMENT.read_text().split(f"## {section}\n")[1].split("\n## ")[0]
+    return {code: rest.split(" | ") for code, rest in _ROW.findall(text)}
+
+
+def every(kind: type[ApiError]) -> Iterator[type[ApiError]]:
+    for each in kind.__subclasses__():
+        if each.__module__.startswith("services.gateway"):
+            yield each
+            yield from every(each)
+
+
+def test_every_answer_is_in_the_catalogue_with_its_status() -> None:
+    found = {each.code: str(each.status) for each in every(errors.ApiError)}
+    found |= {code: str(status) for status, (_, code) in failures.PLAIN.items()}
+    found |= {"internal_error": "500", failures.REFUSED: "4xx"}
+    assert {code: cells[0] for code, cells in rows("Answers to a request").items()} == found
+
+
+def test_every_failure_of_an_item_is_in_the_catalogue() -> None:
+    assert set(rows("Why an item failed")) == {code.value for code in FailureCode}
+
+
+def test_everything_has_a_meaning_and_a_cure() -> None:
+    for section, columns in (("Answers to a request", 3), ("Why an item failed", 2)):
+        for code, cells in rows(section).items():
+            assert len(cells) == columns, code
+            assert all(cell.endswith(".") for cell in cells[-2:]), code
+
+
+async def test_no_two_answers_share_a_code() -> None:
+    codes = [each.code for each in every(errors.ApiError)]
+    assert len(codes) == len(set(codes))
+
+
+async def test_unknown_routes_are_answered_in_the_same_shape(gateway: Gateway, client: httpx.AsyncClient) -> None:
+    for method, path, code in (
+        ("GET", "/nowhere", "not_found"),
+        ("GET", "/api/mint/nowhere/at/all", "not_found"),
+        ("POST", "/api/stats/overview", "method_not_allowed"),
+        ("PUT", "/api/collections", "method_not_allowed"),
+    ):
+        answer = await client.request(method, path)
+        body = answer.json()
+        assert set(body) == {"success", "error", "details", "code", "requestId"}
+        assert (body["success"], body["code"]) == (False, code)
+        assert str(answer.status_code) == rows("Answers to a request")[code][0]
