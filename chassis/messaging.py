@@ -23,16 +23,19 @@ from nats.js import JetStreamContext, api
 
 from chassis import telemetry
 from chassis.clock import Clock, SystemClock
+from chassis.connectivity import Connectivity
 from chassis.delivery import BurialCap, backoff
 from chassis.log import Handler, LogUnavailable, Message, RawMessage, SequenceConflict
 from chassis.logs import get_logger
 from chassis.messaging_publish import BatchPublisher
 from chassis.messaging_pull import ConsumerLoop, StreamReader
+from chassis.messaging_repair import LogRepair
 from chassis.messaging_uploads import ObjectStoreUploads
 from chassis.settings import ServiceSettings
 from contracts import registry
 from contracts.dead import DeadLetter
 from contracts.fact import Event, Fact, Producer
+from contracts.guard import Witness
 from contracts.streams import BUCKETS, CONSUMERS, STREAMS, Bucket, Consumer, Stream
 
 F = TypeVar("F", bound=Fact)
@@ -74,8 +77,11 @@ class Connection:
 class Log:
     """A connection to the event log. Make it with `connect`; it reconnects by itself for ever."""
 
-    def __init__(self, client: Client, connection: Connection, clock: Clock) -> None:
+    def __init__(self, client: Client, connection: Connection, clock: Clock, connectivity: Connectivity) -> None:
         self._client = client
+        self.connectivity = connectivity
+        self.witnesses: dict[str, Witness] = {}
+        """By stream: the newest message that was acknowledged to this process."""
         self._connection = connection
         self._clock = clock
         self._jetstream: JetStreamContext = client.jetstream(timeout=connection.timeout)
@@ -87,7 +93,10 @@ class Log:
     async def connect(cls, connection: Connection, clock: Clock | None = None) -> Self:
         """Return a connected log; raises LogUnavailable when no server answers within a few tries."""
 
+        connectivity = Connectivity()
+
         async def on_disconnect() -> None:
+            connectivity.lost()
             _logger.warning("nats disconnected")
 
         async def on_reconnect() -> None:
@@ -117,7 +126,7 @@ class Log:
             client = await asyncio.wait_for(nats.connect(list(connection.servers), **options), connection.timeout * 4)
         except (TimeoutError, OSError, nats.errors.Error) as error:
             raise LogUnavailable(f"no NATS server answers at {', '.join(connection.servers)}: {error}") from error
-        return cls(client, connection, clock or SystemClock())
+        return cls(client, connection, clock or SystemClock(), connectivity)
 
     @classmethod
     @asynccontextmanager
@@ -221,7 +230,18 @@ class Log:
         telemetry.inject(headers)
         payload = registry.encode(event)
         async with self._slots:
-            return await self._store(event, subject, payload, headers, expected_sequence)
+            sequence = await self._store(event, subject, payload, headers, expected_sequence)
+        self._witness(registry.stream_of(type(fact)).name, sequence, event)
+        return sequence
+
+    def _witness(self, stream: str, sequence: int, event: Event[Fact]) -> None:
+        known = self.witnesses.get(stream)
+        if known is None or sequence > known.sequence:
+            self.witnesses[stream] = Witness(stream=stream, sequence=sequence, event=event.id)
+
+    def repair(self) -> LogRepair:
+        """Return the means to put messages back; for the truncation guard alone."""
+        return LogRepair(self._jetstream, {each.name: _consumer_config(each) for each in CONSUMERS})
 
     async def _store(
         self, event: Event[Fact], subject: str, payload: bytes, headers: dict[str, str], expected: int | None

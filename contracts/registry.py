@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from contracts import collection, content, dead, mint, upload, wallet
+from contracts import collection, content, dead, guard, mint, upload, wallet
 from contracts.fact import Event, Fact
-from contracts.streams import COLLECTION, CONTENT, DEAD, MINT, Stream
+from contracts.streams import COLLECTION, CONTENT, DEAD, GUARD, MINT, Stream
 
 PUBLISHERS: Mapping[type[Fact], tuple[str, ...]] = {
     mint.Requested: ("gateway",),
@@ -42,6 +42,10 @@ PUBLISHERS: Mapping[type[Fact], tuple[str, ...]] = {
     content.AuditEnded: ("ipfs",),
     content.Vanished: ("ipfs",),
     content.Restored: ("ipfs",),
+    guard.Challenged: ("minter",),
+    guard.Verified: ("indexer",),
+    guard.Truncated: ("indexer",),
+    guard.Bounded: ("minter",),
     dead.DeadLetter: ("ipfs", "minter"),
 }
 """Every fact, and the services that may say it."""
@@ -54,6 +58,7 @@ _STREAM_BY_NOUN: dict[str, Stream] = {
     "upload": CONTENT,
     "content": CONTENT,
     "dead": DEAD,
+    "guard": GUARD,
 }
 _BY_TYPE: dict[str, type[Fact]] = {fact.type(): fact for fact in FACTS}
 _DECODERS: dict[str, msgspec.json.Decoder[Event[Any]]] = {

@@ -6,6 +6,7 @@ The one list that the services, the embedded stack and the Kubernetes resources 
 import msgspec
 
 from contracts.collection import CollectionPinned, CollectionRequested
+from contracts.guard import Challenged
 from contracts.mint import Cancelled, Confirmed, Pinned, Requested
 from contracts.upload import UploadRequested
 
@@ -69,7 +70,12 @@ DEAD = Stream(
     description="Messages that a consumer gave up on, with the reason.",
     max_message_bytes=2_097_152,
 )
-STREAMS: tuple[Stream, ...] = (MINT, COLLECTION, CONTENT, DEAD)
+GUARD = Stream(
+    name="GUARD",
+    subjects=("guard.>",),
+    description="Questions and answers about the log itself: has it kept what it acknowledged?",
+)
+STREAMS: tuple[Stream, ...] = (MINT, COLLECTION, CONTENT, DEAD, GUARD)
 
 UPLOADS = Bucket(
     name="UPLOADS",
@@ -127,6 +133,13 @@ MINTER_COLLECTION = Consumer(
     description="minter makes every pinned collection and its tree.",
     max_ack_pending=16,
 )
+INDEXER_GUARD = Consumer(
+    name="indexer-guard",
+    stream="GUARD",
+    filters=(Challenged.pattern(),),
+    description="indexer compares the log with its second copy for every minter that was cut off.",
+    max_ack_pending=64,
+)
 CONSUMERS: tuple[Consumer, ...] = (
     IPFS_MINT,
     IPFS_COLLECTION,
@@ -135,4 +148,5 @@ CONSUMERS: tuple[Consumer, ...] = (
     MINTER_CANCELLED,
     MINTER_FINALITY,
     MINTER_COLLECTION,
+    INDEXER_GUARD,
 )

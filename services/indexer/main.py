@@ -19,13 +19,18 @@ from chassis.postgres import DatabaseUnavailable
 from chassis.settings import load_or_exit
 from chassis.version import VERSION
 from contracts.fact import Producer
+from contracts.streams import INDEXER_GUARD
 from services.indexer.adapters.solana_rpc import SolanaRpc
+from services.indexer.guard import Guard
+from services.indexer.guarded import GuardedLog, GuardedTables
 from services.indexer.leadership import Leadership
 from services.indexer.settings import IndexerSettings, MigrationSettings
 from services.indexer.store import MIGRATIONS, PostgresStore
 from services.indexer.term import Term
+from services.indexer.vault import PostgresVault
 
 NAME = "indexer"
+GUARD_CONCURRENCY = 4
 
 
 async def serve(life: Lifecycle, settings: IndexerSettings) -> None:
@@ -41,7 +46,15 @@ async def serve(life: Lifecycle, settings: IndexerSettings) -> None:
     leadership = Leadership(settings.database_url, life.clock)
 
     async def lead() -> None:
-        term = Term(log, store, chain, life.clock, count_interval=settings.count_interval_seconds)
+        guard = Guard(log, PostgresVault(pool))
+        term = Term(
+            GuardedLog(log, guard),
+            GuardedTables(store, guard),
+            chain,
+            life.clock,
+            count_interval=settings.count_interval_seconds,
+            beside=lambda: log.consume(INDEXER_GUARD, guard.on_challenged, concurrency=GUARD_CONCURRENCY),
+        )
         await term.run(life.draining)
 
     life.health.add("nats", log.ping)

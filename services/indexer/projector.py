@@ -77,8 +77,8 @@ class Projector:
 
     async def _follow(self) -> None:
         name = self._stream.name
-        position = await self._store.watermark(name)
         last = await self._log.last_sequence(self._stream)
+        position = await self._store.watermark(name)
         if last < position:
             raise LogTruncated(name, last, position)
         self._end_at_start = last

@@ -5,7 +5,8 @@ becoming the leader (`leadership`).
 """
 
 import asyncio
-from typing import Protocol
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
 
 from chassis.clock import Clock
 from chassis.log import EventLog, LogReader
@@ -27,7 +28,18 @@ class Tables(Store, SettledOperations, CreatedCollections, Protocol):
 class Term:
     """The tasks of a leading indexer. `count_interval` is in seconds."""
 
-    def __init__(self, log: Log, tables: Tables, chain: Chain, clock: Clock, *, count_interval: float) -> None:
+    def __init__(
+        self,
+        log: Log,
+        tables: Tables,
+        chain: Chain,
+        clock: Clock,
+        *,
+        count_interval: float,
+        beside: Callable[[], Coroutine[Any, Any, None]] | None = None,
+    ) -> None:
+        """`beside` runs for as long as the term, and is cancelled at its end."""
+        self._beside = beside
         self._closer = Closer(log, tables, clock)
         self._counter = Counter(log, chain, tables, clock, interval=count_interval)
         # One projector a stream: each applies its own order, and no row depends on both.
@@ -44,6 +56,8 @@ class Term:
         try:
             async with asyncio.TaskGroup() as tasks:
                 others = [tasks.create_task(self._publish()), tasks.create_task(self._stop_when(stopping))]
+                if self._beside is not None:
+                    others.append(tasks.create_task(self._beside()))
                 await asyncio.wait([tasks.create_task(projector.run()) for projector in self._projectors])
                 for task in others:
                     task.cancel()

@@ -8,6 +8,7 @@ any line leaves the log saying what is in flight, and the next worker starts by 
 import asyncio
 import base64
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,6 +21,7 @@ from chassis.logs import get_logger
 from contracts.mint import Attempt, FailureCode
 from services.minter.fees import PriorityFees
 from services.minter.funds import Funds, outlay
+from services.minter.gate import Gate, Passage
 from services.minter.landing import Landed, Refused, Send, Sign, SignatureState, Wait, next_step
 from services.minter.plan import MAX_COMPUTE_UNITS, LookupTable, compose, compute_limit, reference, wire_text
 from services.minter.ports import Chain, ChainUnavailable, RecentBlockhash
@@ -107,8 +109,12 @@ class Lander:
         max_in_flight: int,
         fees: PriorityFees | None = None,
         funds: Funds | None = None,
+        gate: Gate | None = None,
     ) -> None:
-        """Without `fees` no priority fee is offered; without `funds` nobody asks what can be paid."""
+        """Without `fees` no priority fee is offered; without `funds` nobody asks what can be paid.
+
+        Without a `gate` the log is taken for one that forgets nothing.
+        """
         self._chain = chain
         self._signer = signer
         self._watcher = watcher
@@ -116,6 +122,7 @@ class Lander:
         self._slots = asyncio.Semaphore(max_in_flight)
         self._fees = fees
         self._funds = funds
+        self._gate = gate
         self._shapes = Shapes(clock)
         self._stopping = asyncio.Event()
 
@@ -133,6 +140,7 @@ class Lander:
 
     async def _land(self, transaction: Transaction) -> OnChain | Refusal:
         record = await transaction.read()
+        passed: Passage | None = None
         sent_at: float | None = None
         fresh = False
         while True:
@@ -143,7 +151,13 @@ class Lander:
             view = await self._watcher.view(attempts) if attempts and not fresh else None
             fresh = False
             since_send = None if sent_at is None else self._clock.monotonic() - sent_at
-            match next_step(attempts, view, since_send):
+            step = next_step(attempts, view, since_send)
+            if self._gate is not None and isinstance(step, Sign | Send):
+                passage = await self._gate.admit()
+                if passage != passed:
+                    record, passed = await self._readmit(self._gate, passage, transaction, record), passage
+                    continue
+            match step:
                 case Sign(number=number):
                     refusal = await self._sign(transaction, number, attempts)
                     if refusal is not None:
@@ -162,6 +176,27 @@ class Lander:
                     # What was known of its like is no longer so: the next one is simulated before it is signed.
                     self._shapes.forget(transaction.shape)
                     return refusal
+
+    async def _readmit(
+        self, gate: Gate, passage: Passage, transaction: Transaction, record: SignedRecord | None
+    ) -> SignedRecord | None:
+        """Return what the log holds, with what it had lost of this transaction and the chain has not."""
+        if passage.horizon is None:
+            return record
+        record = await transaction.read()
+        earlier = record.attempts if record else ()
+        try:
+            lost = await gate.lost_attempt(transaction.label, earlier, passage.horizon)
+        except ChainUnavailable as error:
+            # Unknown is not absent: neither signed nor sent until a node can tell.
+            raise RetryLater(f"looking for {transaction.label} on chain: {error}", after=1.0) from error
+        if lost is None:
+            return record
+        attempt, wire = lost
+        # A conflict means that another worker has put it back, or spoken of it: what the log says now is what counts.
+        with suppress(SequenceConflict):
+            await transaction.intend(attempt, base64.b64encode(wire).decode(), earlier)
+        return await transaction.read()
 
     async def _sign(self, transaction: Transaction, number: int, earlier: tuple[Attempt, ...]) -> Refusal | None:
         """Plan and intend one attempt. A refused intention is no error: the caller reads who was first."""

@@ -10,10 +10,12 @@ from chassis.version import VERSION
 from contracts.fact import Producer
 from contracts.streams import MINTER_CANCELLED, MINTER_COLLECTION, MINTER_FINALITY, MINTER_MINT
 from services.minter.adapters.pool import GENESIS, PoolOptions, RpcPool
+from services.minter.adapters.trail import RpcTrail
 from services.minter.cancelling import Cancelling
 from services.minter.fees import PriorityFees
 from services.minter.founding import Founding
 from services.minter.funds import Funds
+from services.minter.gate import Gate
 from services.minter.growing import Growth, TreeMaker
 from services.minter.lander import Lander
 from services.minter.landing import Commitment
@@ -44,6 +46,7 @@ async def serve(life: Lifecycle, settings: MinterSettings, key: Key, signer: Sig
         chain, life.clock, settings.status_interval_ms / 1000, COMMITMENTS[settings.solana_commitment]
     )
     funds = Funds(signer.pubkey, chain, log, life.clock, reserve=settings.min_balance_lamports)
+    gate = Gate(log, chain, await life.enter(RpcTrail.connect(endpoints(settings))), life.clock)
     lander = Lander(
         chain,
         signer,
@@ -57,6 +60,7 @@ async def serve(life: Lifecycle, settings: MinterSettings, key: Key, signer: Sig
             cap=settings.priority_fee_cap_lamports,
         ),
         funds=funds,
+        gate=gate,
     )
     trees = CollectionTrees(log, chain, life.clock)
     maker = TreeMaker(log, chain, lander, signer, lookup_tables=settings.lookup_tables)
@@ -66,9 +70,11 @@ async def serve(life: Lifecycle, settings: MinterSettings, key: Key, signer: Sig
     founding = Founding(log, chain, lander, signer, maker)
     life.health.add("nats", log.ping)
     life.health.add("solana", chain.check)
+    life.health.add("gate", gate.check)
     life.health.add("wallet", funds.check, advisory=True)
     life.spawn("nodes", chain.run(), background=True)
     life.spawn("watcher", watcher.run(), background=True)
+    life.spawn("gate", gate.run(), background=True)
     life.spawn("funds", funds.run(), background=True)
     life.spawn("mint", log.consume(MINTER_MINT, minting.on_pinned, concurrency=settings.minter_concurrency))
     life.spawn("cancelled", log.consume(MINTER_CANCELLED, cancelling.on_cancelled, concurrency=CANCELLED_CONCURRENCY))

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from uuid import UUID
 
-from contracts import collection, content, dead, mint, upload, wallet
+from contracts import collection, content, dead, guard, mint, upload, wallet
 from contracts.fact import Event, F, Fact, Producer
 
 OPERATION = UUID("0199d1a0-0000-7000-8000-000000000001")
@@ -181,6 +181,12 @@ SAMPLES: tuple[Fact, ...] = (
     content.AuditEnded(audit=20447, checked=1000, vanished=2, restored=1),
     content.Vanished(cid=CID, audit=20447, providers=("kubo", "pinata")),
     content.Restored(cid=CID, audit=20447, providers=("pinata",), source="kubo"),
+    guard.Challenged(
+        challenge=CAUSE_ID, witnesses=(guard.Witness(stream="MINT", sequence=41, event=EVENT_ID),)
+    ),
+    guard.Verified(challenge=CAUSE_ID, truncation=EVENT_ID),
+    guard.Truncated(truncation=EVENT_ID, stream="MINT", last=38, expected=41, restorable=2),
+    guard.Bounded(truncation=EVENT_ID, block_height=312_000_123),
     dead.DeadLetter(
         stream="MINT",
         consumer="minter-mint",

@@ -1,0 +1,70 @@
+"""Has a stream lost its tail, and what is to be put back? Pure.
+
+Used by the guard. What the stream holds is compared with its second copy (`event_log`, another disk) and with the
+newest messages that anybody knows to have been acknowledged (witnesses). Subjects and payloads count; headers do not,
+because a restored message is stored without the conditions of its first publish.
+"""
+
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
+
+from chassis.log import RawMessage
+from contracts.collection import CollectionSigned
+from contracts.mint import Signed
+from contracts.registry import type_of
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Messages from sequence `first` on, up to `expected` at least, are not what they were."""
+
+    first: int
+    expected: int
+    replaced: bool
+    """Other messages stand at the lost sequences: what is put back gets new ones."""
+
+
+def first_difference(kept: Sequence[RawMessage], logged: Sequence[RawMessage]) -> int | None:
+    """Return the first sequence at which the two copies differ; both are without holes and begin at the same one.
+
+    Only what both hold is compared: the longer one's rest says nothing here.
+    """
+    for one, other in zip(kept, logged, strict=False):
+        if (one.sequence, one.subject, one.payload) != (other.sequence, other.subject, other.payload):
+            return one.sequence
+    return None
+
+
+def judge(last: int, watermark: int, difference: int | None, witnessed: int) -> Loss | None:
+    """Return what a stream has lost; None when it has everything that is known of.
+
+    `last` is its last sequence, `watermark` that of its second copy, `difference` the first sequence at which the two
+    differ, `witnessed` the newest sequence that is known to have been acknowledged and is not there (0: none).
+    """
+    expected = max(watermark, witnessed)
+    if difference is not None:
+        return Loss(first=difference, expected=expected, replaced=True)
+    if last < expected:
+        return Loss(first=last + 1, expected=expected, replaced=False)
+    if witnessed:
+        # Something else stands where the witness was, and the second copy had not come so far.
+        return Loss(first=min(watermark + 1, witnessed), expected=expected, replaced=True)
+    return None
+
+
+def to_append(missing: Sequence[RawMessage], said: Container[str], present: Container[bytes]) -> list[RawMessage]:
+    """Return the lost messages that are to be said again although others have spoken since, in order.
+
+    `said` are the subjects that the stream holds, `present` the payloads of what was stored since the loss. What was
+    said anew stands. A `signed` is put back all the same: its bytes may be on their way to the chain, while nobody
+    sends what was signed before the log was verified.
+    """
+    return [
+        message
+        for message in missing
+        if message.payload not in present and (message.subject not in said or _is_signed(message.subject))
+    ]
+
+
+def _is_signed(subject: str) -> bool:
+    return type_of(subject) in (Signed.type(), CollectionSigned.type())

@@ -1,0 +1,232 @@
+"""The guard on an in-memory log: noticed once a connection, restored to the same sequences, and never read before."""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from uuid import UUID, uuid4
+
+import pytest
+
+from chassis.connectivity import Connectivity
+from chassis.log import LogUnavailable, Message, RawMessage, SequenceConflict
+from contracts.fact import Fact
+from contracts.guard import Challenged, Truncated, Verified, Witness
+from contracts.mint import Cancelled, Completed
+from contracts.registry import decode
+from contracts.streams import GUARD, INDEXER_GUARD, MINT, Consumer, Stream
+from services.indexer.guard import Guard
+from services.indexer.guarded import GuardedLog
+from services.indexer.ports import Fenced, StoreUnavailable
+from tests.support.memory_log import MemoryLog
+
+
+class CutLog(MemoryLog):
+    """An in-memory log whose connection can be cut, and whose tail can go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.connectivity = Connectivity()
+        self.renewed: list[str] = []
+
+    def cut(self, stream: Stream, last: int) -> None:
+        """Lose the connection, and everything beyond `last`."""
+        del self.streams[stream.name][last:]
+        self.connectivity.lost()
+
+    def repair(self) -> "CutLog":
+        return self
+
+    async def append(self, stream: Stream, raw: RawMessage, *, exactly: bool) -> int:
+        if exactly and len(self.streams[stream.name]) != raw.sequence - 1:
+            raise SequenceConflict(raw.subject, raw.sequence - 1)
+        self.put_raw(stream, raw.subject, raw.payload)
+        return len(self.streams[stream.name])
+
+    async def renew(self, consumers: Iterable[Consumer]) -> None:
+        self.renewed += [each.name for each in consumers]
+
+
+class Copy:
+    """The second copy; `away` makes it unreachable."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, list[RawMessage]] = {}
+        self.away = False
+        self.emptied = 0
+
+    async def watermark(self, stream: str) -> int:
+        if self.away:
+            raise StoreUnavailable("away")
+        return len(self.kept.get(stream, []))
+
+    async def messages(self, stream: str, first: int, last: int) -> Sequence[RawMessage]:
+        return self.kept.get(stream, [])[first - 1 : last]
+
+    async def empty(self) -> None:
+        self.kept.clear()
+        self.emptied += 1
+
+
+class World:
+    def __init__(self) -> None:
+        self.log, self.copy = CutLog(), Copy()
+        self.guard = Guard(self.log, self.copy)
+
+    async def say(self, count: int) -> list[Fact]:
+        """Say `count` things on MINT."""
+        said: list[Fact] = [Cancelled(operation=uuid4()) for _ in range(count)]
+        for fact in said:
+            await self.log.publish(fact, cause=None)
+        return said
+
+    def keep(self) -> None:
+        """Bring the copy up to date."""
+        self.copy.kept[MINT.name] = list(self.log.streams[MINT.name])
+
+    def payloads(self) -> list[bytes]:
+        return [raw.payload for raw in self.log.streams[MINT.name]]
+
+    def told(self) -> list[Message[Truncated]]:
+        raws = [raw for raw in self.log.streams[GUARD.name] if raw.subject.startswith("guard.truncated")]
+        return [Message(decode(r.subject, r.payload), r.subject, r.sequence, r.stored_at) for r in raws]
+
+    def witness(self) -> Witness:
+        raw = self.log.streams[MINT.name][-1]
+        return Witness(stream=MINT.name, sequence=raw.sequence, event=decode(raw.subject, raw.payload).id)
+
+    async def answer(self, *witnesses: Witness) -> Verified:
+        """The answer to a challenge."""
+        challenge = uuid4()
+        await self.log.publish(Challenged(challenge=challenge, witnesses=witnesses), cause=None)
+        self.log.drain()
+        await self.log.consume(INDEXER_GUARD, self.guard.on_challenged, concurrency=1)
+        answer = await self.log.last(Verified, challenge=challenge)
+        assert answer is not None
+        return answer.data
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+async def test_a_whole_log_is_answered_for_at_once(world: World) -> None:
+    await world.say(3)
+    world.keep()
+    assert (await world.answer(world.witness())).truncation is None
+    world.log.connectivity.lost()
+    assert (await world.answer(world.witness())).truncation is None
+    assert not world.told()
+
+
+async def test_a_lost_tail_is_put_back_at_its_own_sequences(world: World) -> None:
+    await world.say(400)
+    world.keep()
+    before = world.payloads()
+    world.log.cut(MINT, 50)
+    answer = await world.answer()
+    assert world.payloads() == before
+    (told,) = world.told()
+    assert answer.truncation == told.data.truncation
+    assert (told.data.last, told.data.expected, told.data.restorable) == (50, 400, 350)
+    assert "minter-mint" in world.log.renewed
+    assert not world.copy.emptied
+
+
+async def test_a_loss_stays_known_and_is_told_once(world: World) -> None:
+    await world.say(5)
+    world.keep()
+    world.log.cut(MINT, 3)
+    first = await world.answer()
+    world.log.connectivity.lost()
+    assert (await world.answer()).truncation == first.truncation
+    assert len(world.told()) == 1
+
+
+async def test_messages_that_came_since_are_kept_and_the_tables_begin_anew(world: World) -> None:
+    await world.say(600)
+    world.keep()
+    before = world.payloads()
+    world.log.cut(MINT, 200)
+    (came,) = await world.say(1)
+    await world.answer()
+    assert world.payloads()[:200] == before[:200]
+    assert decode(came.subject(), world.payloads()[200]).data == came
+    assert world.payloads()[201:] == before[200:]
+    assert world.copy.emptied == 1
+    with pytest.raises(Fenced):
+        world.guard.check_tables()
+
+
+async def test_a_stream_that_grew_past_its_loss_is_noticed(world: World) -> None:
+    await world.say(5)
+    world.keep()
+    world.log.cut(MINT, 3)
+    await world.say(9)
+    await world.answer()
+    assert world.told()[0].data.restorable == 2
+    assert len(world.payloads()) == 14
+
+
+async def test_what_never_reached_the_copy_is_missed_by_who_was_told_of_it(world: World) -> None:
+    await world.say(3)
+    world.keep()
+    await world.say(4)
+    witness = world.witness()
+    world.log.cut(MINT, 5)
+    answer = await world.answer(witness)
+    assert answer.truncation == world.told()[0].data.truncation
+    assert (world.told()[0].data.expected, world.told()[0].data.restorable) == (7, 0)
+    assert len(world.payloads()) == 5
+
+
+async def test_a_second_witness_of_the_same_loss_raises_no_second_alarm(world: World) -> None:
+    await world.say(3)
+    witness = world.witness()
+    world.log.cut(MINT, 1)
+    assert (await world.answer(witness)).truncation == (await world.answer(witness)).truncation
+    assert len(world.told()) == 1
+
+
+async def test_what_was_read_ahead_of_the_tables_is_missed_too(world: World) -> None:
+    await world.say(4)
+    await read(GuardedLog(world.log, world.guard).read(MINT, 0), 4)
+    world.log.cut(MINT, 2)
+    assert (await world.answer()).truncation is not None
+
+
+async def test_nothing_read_before_a_cut_is_read_on_or_applied_after_it(world: World) -> None:
+    await world.say(2)
+    log = GuardedLog(world.log, world.guard)
+    reading = log.read(MINT, 0)
+    await anext(reading)
+    async with world.guard.applying(MINT.name):
+        pass
+    world.log.cut(MINT, 2)
+    with pytest.raises(LogUnavailable):
+        await anext(reading)
+    with pytest.raises(StoreUnavailable):
+        async with world.guard.applying(MINT.name):
+            pass
+    await read(log.read(MINT, 0), 2)
+    async with world.guard.applying(MINT.name):
+        pass
+
+
+async def test_nothing_is_published_for_the_tables_before_the_log_is_whole(world: World) -> None:
+    await world.say(2)
+    world.keep()
+    world.log.cut(MINT, 1)
+    completed = Completed(operation=UUID(int=1), total=1, minted=1, failed=0)
+    assert await GuardedLog(world.log, world.guard).publish_once(completed, cause=None)
+    assert len(world.payloads()) == 3
+    assert len(world.told()) == 1
+
+
+async def test_without_the_copy_there_is_no_answer(world: World) -> None:
+    world.copy.away = True
+    with pytest.raises(StoreUnavailable):
+        await world.guard.whole()
+
+
+async def read(messages: AsyncIterator[RawMessage], count: int) -> None:
+    for _ in range(count):
+        await anext(messages)

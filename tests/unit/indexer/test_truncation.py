@@ -1,0 +1,87 @@
+"""What a stream has lost, and what is put back, decided without a log."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chassis.log import RawMessage
+from services.indexer.truncation import Loss, first_difference, judge, to_append
+
+
+def message(sequence: int, subject: str = "", payload: bytes = b"") -> RawMessage:
+    """A message, by default unlike every other."""
+    return RawMessage(
+        subject or f"mint.confirmed.v1.op.{sequence}",
+        sequence,
+        datetime(2026, 1, 1, tzinfo=UTC),
+        payload or str(sequence).encode(),
+        {},
+    )
+
+
+def stream(first: int, last: int) -> list[RawMessage]:
+    return [message(sequence) for sequence in range(first, last + 1)]
+
+
+def test_equal_copies_do_not_differ() -> None:
+    assert first_difference(stream(5, 9), stream(5, 9)) is None
+    assert first_difference(stream(5, 9), stream(5, 7)) is None
+    assert first_difference([], stream(5, 7)) is None
+
+
+@given(st.integers(5, 9), st.booleans())
+def test_the_first_difference_is_told(at: int, in_subject: bool) -> None:
+    logged = [
+        (replace(each, subject="mint.other.v1.x") if in_subject else replace(each, payload=b"other"))
+        if each.sequence >= at
+        else each
+        for each in stream(5, 9)
+    ]
+    assert first_difference(stream(5, 9), logged) == at
+
+
+def test_headers_do_not_count() -> None:
+    assert first_difference(stream(1, 2), [replace(each, headers={"a": "b"}) for each in stream(1, 2)]) is None
+
+
+@pytest.mark.parametrize(
+    ("last", "watermark", "difference", "witnessed", "loss"),
+    [
+        (9, 9, None, 0, None),
+        (9, 7, None, 0, None),  # the tables lag; nothing is known to be missing
+        (0, 0, None, 0, None),
+        (7, 9, None, 0, Loss(first=8, expected=9, replaced=False)),
+        (0, 9, None, 0, Loss(first=1, expected=9, replaced=False)),
+        # Other messages came since, so that the stream is as long as ever.
+        (12, 9, 8, 0, Loss(first=8, expected=9, replaced=True)),
+        # The tables lag behind what was lost, and only who was told of it knows.
+        (7, 5, None, 9, Loss(first=8, expected=9, replaced=False)),
+        (12, 5, None, 9, Loss(first=6, expected=9, replaced=True)),
+        (7, 9, None, 11, Loss(first=8, expected=11, replaced=False)),
+    ],
+)
+def test_a_loss_is_told_from_a_lag(
+    last: int, watermark: int, difference: int | None, witnessed: int, loss: Loss | None
+) -> None:
+    assert judge(last, watermark, difference, witnessed) == loss
+
+
+def test_what_was_said_anew_stands_and_intents_are_put_back_all_the_same() -> None:
+    there = message(1, "mint.requested.v1.a")
+    anew = message(2, "mint.confirmed.v1.a.0.0")
+    unsaid = message(3, "mint.finalized.v1.a.0.0")
+    intent = message(4, "mint.signed.v1.a.0.1")
+    founding = message(5, "collection.signed.v1.c.0")
+    said = {there.subject, anew.subject, intent.subject, founding.subject}
+    missing = [there, anew, unsaid, intent, founding]
+    assert to_append(missing, said, {there.payload}) == [unsaid, intent, founding]
+
+
+def test_putting_back_twice_puts_back_once() -> None:
+    missing = stream(4, 6)
+    first = to_append(missing, set[str](), set[bytes]())
+    assert first == missing
+    assert to_append(missing, {each.subject for each in first}, {each.payload for each in first}) == []
