@@ -165,6 +165,11 @@ class UploadContent:
         newest = await self._log.last_matching(CONTENT, fence)
         if newest is None or newest.sequence != message.sequence:
             return
+        known = await self._pinned.find(request.sha256)
+        if known is not None and known.cid == request.cid:
+            # Asked for although it is pinned: its bytes may be gone, and nobody needs them.
+            await self._pinned.tell(known, message.event, keep=self._pinner.keeps_uploads)
+            return
         try:
             refusal = await self._pinner.place_upload(request, self._sessions.of(request.sha256))
         except PinUnavailable as error:  # retry: the content is good and waits in the object store

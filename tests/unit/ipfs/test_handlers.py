@@ -403,6 +403,16 @@ class TestUploads:
         assert world.pinning.calls == []
         assert world.uploads.objects
 
+    async def test_what_is_pinned_can_be_asked_for_again_without_its_bytes(self) -> None:
+        world = World()
+        world.uploads.objects[sha256(self.data)] = self.data
+        await self.handle(world, self.requested())
+        calls = list(world.pinning.calls)
+        await self.handle(world, self.requested())
+        assert len(world.log.facts(UploadPinned)) == 2
+        assert world.log.facts(UploadFailed) == []
+        assert world.pinning.calls == calls
+
     async def test_a_failed_upload_can_be_asked_for_again(self) -> None:
         world = World()
         await self.handle(world, self.requested())
