@@ -10,6 +10,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from services.gateway.api.examples import examples_of
 from services.gateway.api.responses import Failure
 from services.gateway.identity import IDEMPOTENCY_HEADER
 from services.gateway.requests import CollectionBody, CollectionFlagsBody, MintBatchBody, MintSingleBody
@@ -32,7 +33,14 @@ _MEANINGS = {
 
 def errors(*statuses: int) -> dict[int | str, Json]:
     """Return the error answers of a route, for its `responses`."""
-    return {status: {"model": Failure, "description": _MEANINGS[status]} for status in (*statuses, 500)}
+    return {
+        status: {
+            "model": Failure,
+            "description": _MEANINGS[status],
+            "content": {"application/json": {"examples": examples_of(status)}},
+        }
+        for status in (*statuses, 500)
+    }
 
 
 def body_of(model: type[BaseModel], *, file_field: str, many: bool, json_fields: tuple[str, ...]) -> Json:

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import jsonschema
 
 from contracts.mint import FailureCode
 from services.gateway import errors
-from services.gateway.api import failures
+from services.gateway.api import examples, failures
 from services.gateway.errors import ApiError
 from tests.support.gateway import Gateway
 
@@ -64,3 +65,28 @@ async def test_unknown_routes_are_answered_in_the_same_shape(gateway: Gateway, c
         assert set(body) == {"success", "error", "details", "code", "requestId"}
         assert (body["success"], body["code"]) == (False, code)
         assert str(answer.status_code) == rows("Answers to a request")[code][0]
+
+
+def test_every_error_has_an_example() -> None:
+    shown = {type(error) for error in examples.ERRORS}
+    assert shown == {each for each in every(ApiError) if not each.__subclasses__()}
+
+
+async def test_the_openapi_document_shows_an_example_of_every_error_and_each_fits_its_schema(
+    client: httpx.AsyncClient,
+) -> None:
+    document = (await client.get("/openapi.json")).json()
+    schema = {"$ref": "#/components/schemas/Failure", "components": document["components"]}
+    validator = jsonschema.Draft202012Validator(schema)
+    shown: set[str] = set()
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            for status, answer in operation["responses"].items():
+                if status < "400" or path.startswith("/health"):
+                    continue
+                found = answer["content"]["application/json"]["examples"]
+                assert found, (method, path, status)
+                for code, example in found.items():
+                    validator.validate(example["value"])  # pyright: ignore[reportUnknownMemberType]
+                    shown.add(code)
+    assert shown == {error.code for error in examples.ERRORS} | {"internal_error", "not_found"}
