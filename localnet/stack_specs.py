@@ -160,6 +160,8 @@ def _minter(plan: StackPlan) -> ChildSpec:
         "NETWORK": "localnet",
         "PRIVATE_KEY_FILE": str(plan.secrets.wallet_key),
     }
+    if plan.external_rpc_url is None:
+        environ["WS_URL"] = f"ws://127.0.0.1:{plan.rpc_port + 1}"
     return _service(plan, "minter", environ)
 
 

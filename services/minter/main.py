@@ -2,6 +2,8 @@
 
 import sys
 
+from solders.pubkey import Pubkey
+
 from chassis import lifecycle
 from chassis.lifecycle import Lifecycle
 from chassis.messaging import Connection, Log
@@ -10,6 +12,7 @@ from chassis.version import VERSION
 from contracts.fact import Producer
 from contracts.streams import MINTER_CANCELLED, MINTER_COLLECTION, MINTER_FINALITY, MINTER_MINT
 from services.minter.adapters.pool import GENESIS, PoolOptions, RpcPool
+from services.minter.adapters.subscription import SignatureFeed
 from services.minter.adapters.trail import RpcTrail
 from services.minter.cancelling import Cancelling
 from services.minter.fees import PriorityFees
@@ -71,9 +74,13 @@ async def serve(life: Lifecycle, settings: MinterSettings, key: Key, signer: Sig
     life.health.add("nats", log.ping)
     life.health.add("solana", chain.check)
     life.health.add("gate", gate.check)
-    life.health.add("wallet", funds.check, advisory=True)
+    life.health.add("wallet", lambda: wallet_report(funds, chain, signer.pubkey), advisory=True)
     life.spawn("nodes", chain.run(), background=True)
     life.spawn("watcher", watcher.run(), background=True)
+    if settings.ws_url is not None:
+        feed = SignatureFeed(settings.ws_url, life.clock, watcher.news)
+        watcher.listen_to(feed)
+        life.spawn("subscription", feed.run(), background=True)
     life.spawn("gate", gate.run(), background=True)
     life.spawn("funds", funds.run(), background=True)
     life.spawn("mint", log.consume(MINTER_MINT, minting.on_pinned, concurrency=settings.minter_concurrency))
@@ -83,6 +90,12 @@ async def serve(life: Lifecycle, settings: MinterSettings, key: Key, signer: Sig
     await life.draining.wait()
     lander.stop()
     log.drain()
+
+
+async def wallet_report(funds: Funds, chain: RpcPool, wallet: Pubkey) -> dict[str, object]:
+    """Return the wallet's address and lamports for health reports; raises while work waits for SOL."""
+    await funds.check()
+    return {"address": str(wallet), "lamports": await chain.balance(wallet)}
 
 
 def endpoints(settings: MinterSettings) -> list[str]:

@@ -24,6 +24,13 @@ class MinterSettings(ServiceSettings, frozen=True, kw_only=True):
             examples=["https://one.example,https://two.example"],
         ),
     ] = None
+    ws_url: Annotated[
+        Secret | None,
+        Meta(
+            description="WebSocket endpoint of a node, on which confirmations are heard of sooner than by looking.",
+            examples=["ws://127.0.0.1:8900"],
+        ),
+    ] = None
     rpc_timeout_ms: Annotated[
         int, Meta(description="Milliseconds that a node has for one answer.", ge=100, le=60_000)
     ] = 10_000

@@ -1,13 +1,14 @@
 """Watching signatures: one look for all transactions in flight, as often as the interval says.
 
-Used by the lander and by the finality handler. Whoever asks waits for a look that began after it asked. Signatures
-are looked up 256 at a time; a look through the whole history is made only for attempts that seem expired.
+Used by the lander and by the finality handler. Whoever asks waits for a look that began after it asked. A feed of
+confirmations brings the next look forward and is never believed itself. Signatures are looked up 256 at a time; a look
+through the whole history is made only for attempts that seem expired.
 """
 
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Protocol
 
 from chassis.clock import Clock
 from chassis.logs import get_logger
@@ -18,7 +19,18 @@ from services.minter.ports import Chain, ChainUnavailable
 MAX_SIGNATURES: Final = 256
 """Most signatures of one getSignatureStatuses call (Solana RPC API)."""
 
+GATHER: Final = 0.01
+"""Seconds from news to the look at it: notifications of one block come one by one."""
+
 _logger = get_logger(__name__)
+
+
+class Feed(Protocol):
+    """Hears of confirmations."""
+
+    def listen(self, signature: str) -> None:
+        """Listen for a signature from now on."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +50,21 @@ class SignatureWatcher:
         self._wanted = wanted
         self._waiting: list[_Request] = []
         self._wake = asyncio.Event()
+        self._feed: Feed | None = None
+        self._news = asyncio.Event()
+
+    def listen_to(self, feed: Feed) -> None:
+        """Have signatures listened for; `news` must be called when one is heard of."""
+        self._feed = feed
+
+    def news(self) -> None:
+        """Look soon rather than at the next interval: something was confirmed."""
+        self._news.set()
 
     async def view(self, attempts: Sequence[Attempt]) -> ChainView | None:
         """Return what the chain says of these attempts now; None when no node could tell."""
+        if self._feed is not None and attempts:
+            self._feed.listen(attempts[-1].signature)
         answer: asyncio.Future[ChainView | None] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Request(tuple(attempts), answer))
         self._wake.set()
@@ -52,7 +76,7 @@ class SignatureWatcher:
         try:
             while True:
                 await self._wake.wait()
-                await self._clock.sleep(self._interval)
+                await self._pause()
                 self._wake.clear()
                 requests, self._waiting = self._waiting, []
                 await self._answer([request for request in requests if not request.answer.done()])
@@ -60,6 +84,21 @@ class SignatureWatcher:
         finally:
             # Nobody is left waiting for a look that never comes.
             _release([*requests, *self._waiting])
+
+    async def _pause(self) -> None:
+        """Wait an interval; less when there is news, but long enough to gather what is confirmed together."""
+        if self._feed is None:
+            await self._clock.sleep(self._interval)
+            return
+        waits = [asyncio.ensure_future(self._clock.sleep(self._interval)), asyncio.ensure_future(self._news.wait())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        if self._news.is_set():
+            await self._clock.sleep(min(GATHER, self._interval))
+            self._news.clear()
 
     async def _answer(self, requests: Sequence[_Request]) -> None:
         try:
