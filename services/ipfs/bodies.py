@@ -72,14 +72,22 @@ async def copied(uploads: UploadStore, sha256: str) -> AsyncGenerator[OnDisk | N
 
     Raises LogUnavailable. TMPDIR says where; the disk it is on needs room for as many files as are pinned at once.
     """
+    async with temporary() as (path, file):
+        size = await uploads.copy(sha256, file)
+        await asyncio.to_thread(file.flush)
+        yield None if size is None else OnDisk(path, size)
+
+
+@asynccontextmanager
+async def temporary() -> AsyncGenerator[tuple[Path, BinaryIO]]:
+    """Open a temporary file for writing and reading; it is removed on leaving."""
     path = await asyncio.to_thread(_temporary_file)
     try:
         file = await asyncio.to_thread(_open, path, "wb")
         try:
-            size = await uploads.copy(sha256, file)
+            yield path, file
         finally:
             await asyncio.to_thread(file.close)
-        yield None if size is None else OnDisk(path, size)
     finally:
         path.unlink(missing_ok=True)
 

@@ -6,19 +6,16 @@ next try has less to do.
 """
 
 import asyncio
-import hashlib
 from collections.abc import Coroutine, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, TypeVar
 
 from chassis import telemetry
-from chassis.images import ImageRefused
 from chassis.log import UploadStore
 from contracts.collection import CollectionCreated, CollectionRequested
-from contracts.mint import Image, ImageUri, Nft, Requested, UploadedImage
-from contracts.upload import UploadPinned, UploadRequested
+from contracts.mint import Nft, Requested
+from contracts.upload import UploadRequested
 from services.ipfs import metadata
-from services.ipfs.bodies import InMemory, OnDisk, copied
+from services.ipfs.bodies import InMemory, copied
 from services.ipfs.domain import (
     UPLOAD_MISSING,
     Outcome,
@@ -29,40 +26,22 @@ from services.ipfs.domain import (
     refuse_metadata,
 )
 from services.ipfs.metadata import PlacedImage
-from services.ipfs.pictures import ImageRules, Picture, file_cid, picture
+from services.ipfs.pictures import file_cid
+from services.ipfs.pinning import ImagePinner, Pinning
 from services.ipfs.ports import (
     Content,
     ContentMismatch,
     Folder,
-    IpfsGateway,
     Pinnable,
-    PinningService,
     PinRefused,
     PinUnavailable,
 )
 from services.ipfs.sessions import Session
 from services.ipfs.uploads import PinnedUploads
-from unixfs import Cid, Entry, ImportProfile, import_bytes, import_directory
+from unixfs import Cid, Entry, import_bytes, import_directory
 
 K = TypeVar("K")
 V = TypeVar("V")
-
-DECODERS: Final = 2
-"""Images that are decoded at once: each may take 160 MB for a moment (`chassis.images.MAX_IMAGE_PIXELS`)."""
-
-Layout = Literal["file", "chunk", "operation"]
-"""Metadata as files of their own, or in one directory for each chunk or each operation."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pinning:
-    """How content is pinned. `gateway`, when there is one, has to give back what was pinned before it counts."""
-
-    service: PinningService
-    profile: ImportProfile
-    gateway: IpfsGateway | None = None
-    layout: Layout = "file"
-    rules: ImageRules = field(default_factory=ImageRules)
 
 
 class ContentPinner:
@@ -70,15 +49,14 @@ class ContentPinner:
 
     def __init__(self, uploads: UploadStore, pinned: PinnedUploads, pinning: Pinning, *, concurrency: int) -> None:
         self._uploads = uploads
-        self._known = pinned
         self._how = pinning
         self._slots = asyncio.Semaphore(concurrency)
-        self._decoders = asyncio.Semaphore(DECODERS)
+        self._images = ImagePinner(uploads, pinned, pinning, self._slots, self._pin)
 
     @property
     def retrieved_from(self) -> str | None:
         """The gateway that everything pinned here was had from, None when none is asked."""
-        return None if self._how.gateway is None else self._how.gateway.url
+        return self._how.retrieved_from
 
     @property
     def keeps_uploads(self) -> bool:
@@ -113,12 +91,13 @@ class ContentPinner:
                 nfts[position] = nft
             else:
                 outcomes[position] = invalid_metadata(unfit)
-        uploads = {image.sha256: image for nft in nfts.values() if isinstance(image := nft.image, UploadedImage)}
-        images = await settle({sha256: self._place_upload(image, session) for sha256, image in uploads.items()})
+        # Structs are equal by value, so equal images are one job.
+        distinct = {nft.image for nft in nfts.values()}
+        images = await settle({image: self._images.place(image, session) for image in distinct})
         placed: dict[int, PlacedImage] = {}
         documents: dict[int, bytes] = {}
         for position, nft in nfts.items():
-            image = _placed_image(nft, images)
+            image = images[nft.image]
             if isinstance(image, Refusal):
                 outcomes[position] = image
                 continue
@@ -146,7 +125,7 @@ class ContentPinner:
             return invalid_metadata(unfit), None
         image: PlacedImage | None = None
         if request.image is not None:
-            found = await self._place_image(request.image, session)
+            found = await self._images.place(request.image, session)
             if isinstance(found, Refusal):
                 return found, None
             image = found
@@ -176,65 +155,6 @@ class ContentPinner:
             except (PinRefused, ContentMismatch) as error:  # stop: the same bytes fail again
                 return refuse_image(error)
         return None
-
-    async def _place_image(self, image: Image, session: Session) -> PlacedImage | Refusal:
-        return PlacedImage.at(image.uri) if isinstance(image, ImageUri) else await self._place_upload(image, session)
-
-    async def _place_upload(self, image: UploadedImage, session: Session) -> PlacedImage | Refusal:
-        known = session.images.get(image.sha256)
-        if known is not None:
-            return known
-        async with self._slots:
-            told = await self._known.find(image.sha256)
-            if told is not None and self._how.rules.take_as_uploaded:
-                return PlacedImage(told.uri, told.content_type)
-            async with copied(self._uploads, image.sha256) as upload:
-                if upload is None:
-                    return UPLOAD_MISSING if told is None else PlacedImage(told.uri, told.content_type)
-                placed = await self._place_copy(image, upload, session)
-        if not isinstance(placed, Refusal):
-            session.images[image.sha256] = placed
-        return placed
-
-    async def _place_copy(self, image: UploadedImage, upload: OnDisk, session: Session) -> PlacedImage | Refusal:
-        try:
-            async with self._decoders:
-                made = await asyncio.to_thread(picture, upload, self._how.rules, self._how.profile)
-            content_type = made.info.content_type
-            suffix = content_type.partition("/")[2].partition("+")[0]
-            await self._pin(Content(made.body, made.cid, f"{made.cid}.{suffix}", content_type), session)
-            preview = await self._pin_preview(made, session)
-        except (ImageRefused, PinRefused, ContentMismatch) as error:  # stop: the same bytes fail again
-            return refuse_image(error)
-        # From here on the log knows what these bytes are called, and nobody needs them any more: unless what is pinned
-        # is not the upload itself, or another mint will want a preview of it.
-        sha256 = image.sha256
-        if isinstance(made.body, InMemory):
-            sha256 = hashlib.sha256(made.body.data).hexdigest()
-        await self._tell(
-            sha256, made.cid, made.body.size, content_type, keep=self._how.rules.preview_pixels is not None
-        )
-        return PlacedImage(made.cid.uri, content_type, preview)
-
-    async def _tell(self, sha256: str, cid: Cid, size: int, content_type: str, *, keep: bool) -> None:
-        fact = UploadPinned(
-            sha256=sha256,
-            cid=str(cid),
-            uri=cid.uri,
-            size=size,
-            content_type=content_type,
-            retrieved_from=self.retrieved_from,
-        )
-        await self._known.tell(fact, keep=keep)
-
-    async def _pin_preview(self, made: Picture, session: Session) -> str | None:
-        if made.preview is None:
-            return None
-        cid = import_bytes(made.preview, self._how.profile).cid
-        await self._pin(Content(InMemory(made.preview), cid, f"{cid}.webp", metadata.PREVIEW_TYPE), session)
-        digest = hashlib.sha256(made.preview).hexdigest()
-        await self._tell(digest, cid, len(made.preview), metadata.PREVIEW_TYPE, keep=True)
-        return cid.uri
 
     async def _pin_documents(self, documents: Mapping[int, bytes], session: Session) -> dict[int, str | Refusal]:
         """Pin metadata by position, each as a file or all as one directory; return their URIs."""
@@ -297,9 +217,3 @@ async def settle(jobs: Mapping[K, Coroutine[Any, Any, V]]) -> dict[K, V]:
     if unavailable:
         raise max(unavailable, key=lambda error: (error.operator, error.after or 0.0))
     return done
-
-
-def _placed_image(nft: Nft, uploads: Mapping[str, PlacedImage | Refusal]) -> PlacedImage | Refusal:
-    if isinstance(nft.image, ImageUri):
-        return PlacedImage.at(nft.image.uri)
-    return uploads[nft.image.sha256]

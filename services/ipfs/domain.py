@@ -16,7 +16,7 @@ from contracts.collection import CollectionFailed, CollectionPinned, CollectionR
 from contracts.fact import Event, Fact
 from contracts.mint import FailureCode, Item, ItemFailure, PinFailed, Pinned, PinnedItem, Planned, Requested
 from contracts.upload import UploadFailed, UploadPinned, UploadRequested
-from services.ipfs.ports import ContentMismatch, PinRefused
+from services.ipfs.ports import ContentMismatch, OutsideRefused, PinRefused
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +169,7 @@ def conclude_upload(request: UploadRequested, outcome: Refusal | None, retrieved
     )
 
 
-def refuse_image(error: ImageRefused | PinRefused | ContentMismatch) -> Refusal:
+def refuse_image(error: ImageRefused | PinRefused | ContentMismatch | OutsideRefused) -> Refusal:
     """Return why an image is given up."""
     match error:
         case ImageRefused():
@@ -183,6 +183,12 @@ def refuse_image(error: ImageRefused | PinRefused | ContentMismatch) -> Refusal:
                 FailureCode.IMAGE_REFUSED,
                 f"The image is refused: {error.reason}.",
                 "Send the mint again with an image that the pinning service takes.",
+            )
+        case OutsideRefused():
+            return Refusal(
+                FailureCode.IMAGE_REFUSED,
+                f"The image cannot be fetched: {error.reason}.",
+                "Upload the image, or name a public https:// address that gives it.",
             )
         case ContentMismatch():
             return _mismatch("image", error)

@@ -9,10 +9,18 @@ from chassis.settings import load_or_exit
 from chassis.version import VERSION
 from contracts.fact import Producer
 from contracts.streams import IPFS_COLLECTION, IPFS_MINT, IPFS_UPLOAD, UPLOADS
-from services.ipfs.adapters.provider import PROFILES, guarded_services, http_client, image_rules, ipfs_gateway
+from services.ipfs.adapters.provider import (
+    PROFILES,
+    guarded_services,
+    http_client,
+    image_rules,
+    ipfs_gateway,
+    outside_images,
+)
 from services.ipfs.audit import Audit
-from services.ipfs.content import ContentPinner, Pinning
+from services.ipfs.content import ContentPinner
 from services.ipfs.handlers import CollectionContent, MintContent, UploadContent
+from services.ipfs.pinning import Pinning
 from services.ipfs.quorum import Quorum
 from services.ipfs.sessions import Sessions
 from services.ipfs.settings import IpfsSettings
@@ -38,6 +46,7 @@ async def serve(life: Lifecycle, settings: IpfsSettings) -> None:
         gateway if settings.retrieval_check else None,
         settings.metadata_layout,
         image_rules(settings),
+        await life.enter(outside_images(settings, life.clock)),
     )
     pinner = ContentPinner(uploads, pinned, how, concurrency=settings.pin_concurrency)
     sessions = Sessions()

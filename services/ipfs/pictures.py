@@ -4,6 +4,7 @@ Slow and blocking: `content` calls it in a worker thread. What the settings leav
 was uploaded. Not done here: what an image is (`chassis.images`), where a location hides (`chassis.image_location`).
 """
 
+import hashlib
 import io
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,6 +64,12 @@ def file_cid(path: Path, profile: ImportProfile) -> Cid:
         while piece := file.read(PIECE_BYTES):
             importer.update(piece)
     return importer.finish().cid
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, read a piece at a time."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _preview(path: Path, longest: int) -> bytes | None:

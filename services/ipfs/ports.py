@@ -73,6 +73,22 @@ class ContentMismatch(Exception):
         self.answered = answered[:80]
 
 
+class OutsideRefused(Exception):
+    """An image at somebody else's address cannot or must not be fetched. Fatal: its reason is told to the caller."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class OutsideImages(Protocol):
+    """Fetches images from addresses that callers name."""
+
+    async def fetch(self, url: str, target: BinaryIO) -> int:
+        """Write the file at `url` into `target` and return its size. Raises OutsideRefused."""
+        ...
+
+
 class PinningService(Protocol):
     """Keeps content on IPFS under its CID."""
 

@@ -101,6 +101,9 @@ class IpfsSettings(ServiceSettings, frozen=True, kw_only=True):
     image_allow_markup: Annotated[bool, Meta(description="Take SVG and HTML, which can hold script, for images.")] = (
         False
     )
+    image_fetch_outside: Annotated[
+        bool, Meta(description="Fetch and pin images that callers name by https:// addresses, instead of linking them.")
+    ] = False
     pin_timeout_seconds: Annotated[
         float, Meta(description="Seconds to wait for the provider at any one step of a request.", ge=1, le=600)
     ] = 60.0

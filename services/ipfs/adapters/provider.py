@@ -7,13 +7,14 @@ from typing import Final
 import httpx
 
 from chassis.clock import Clock
-from chassis.images import ImageLimits
+from chassis.images import MAX_IMAGE_BYTES, ImageLimits
 from services.ipfs.adapters.gateway import HttpGateway
 from services.ipfs.adapters.kubo import KuboPinning
+from services.ipfs.adapters.outside import OutsideFetcher
 from services.ipfs.adapters.pinata import KeyPair, PinataLegacyPinning, PinataPinning
 from services.ipfs.adapters.pinning_api import PinningApi
 from services.ipfs.pictures import ImageRules
-from services.ipfs.ports import IpfsGateway, PinningService
+from services.ipfs.ports import IpfsGateway, OutsideImages, PinningService
 from services.ipfs.quorum import Guarded
 from services.ipfs.settings import IpfsSettings, Provider
 from unixfs import UNIXFS_V1_2025, V0, V1, ImportProfile
@@ -92,3 +93,14 @@ def image_rules(settings: IpfsSettings) -> ImageRules:
     """Return what the settings ask of images."""
     limits = ImageLimits(max_frames=settings.image_max_frames, allow_markup=settings.image_allow_markup)
     return ImageRules(limits, settings.image_strip_location, settings.image_preview_pixels)
+
+
+@asynccontextmanager
+async def outside_images(settings: IpfsSettings, clock: Clock) -> AsyncGenerator[OutsideImages | None]:
+    """Open what fetches callers' `https://` images, if the settings ask for it."""
+    if not settings.image_fetch_outside:
+        yield None
+        return
+    timeout = httpx.Timeout(settings.pin_timeout_seconds, connect=CONNECT_SECONDS)
+    async with httpx.AsyncClient(timeout=timeout, follow_redirects=False, trust_env=False) as client:
+        yield OutsideFetcher(client, clock, max_bytes=MAX_IMAGE_BYTES, seconds=settings.pin_timeout_seconds)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from typing import BinaryIO
 from uuid import UUID
 
 import msgspec
@@ -14,9 +15,10 @@ from contracts.collection import CollectionFailed, CollectionPinned, CollectionR
 from contracts.fact import Event, Fact
 from contracts.mint import FailureCode, PinFailed, Pinned, Requested, UploadedImage
 from contracts.upload import UploadFailed, UploadPinned, UploadRequested
-from services.ipfs.content import ContentPinner, Layout, Pinning
+from services.ipfs.content import ContentPinner
 from services.ipfs.handlers import JITTER, CollectionContent, MintContent, UploadContent
-from services.ipfs.ports import ContentMismatch, Pinnable, PinRefused, PinUnavailable
+from services.ipfs.pinning import Layout, Pinning
+from services.ipfs.ports import ContentMismatch, OutsideImages, OutsideRefused, Pinnable, PinRefused, PinUnavailable
 from services.ipfs.sessions import Sessions
 from services.ipfs.uploads import PinnedUploads
 from tests.support.content import (
@@ -38,6 +40,7 @@ class World:
 
     def __init__(self, pinning: MemoryPinning | None = None, layout: Layout = "file") -> None:
         self.layout: Layout = layout
+        self.outside: OutsideImages | None = None
         self.log = MemoryLog("ipfs")
         self.uploads = MemoryUploads()
         self.pinning = pinning or MemoryPinning()
@@ -46,7 +49,7 @@ class World:
         return MintContent(self.log, self.pinner(pinning), Sessions())
 
     def pinner(self, pinning: MemoryPinning | None = None) -> ContentPinner:
-        how = Pinning(pinning or self.pinning, V1, layout=self.layout)
+        how = Pinning(pinning or self.pinning, V1, layout=self.layout, outside=self.outside)
         return ContentPinner(self.uploads, PinnedUploads(self.log, self.uploads), how, concurrency=4)
 
     async def requested(self, request: Requested, *, upload: bool = True) -> Message[Requested]:
@@ -175,6 +178,40 @@ async def test_a_published_image_is_taken_as_it_is() -> None:
     (pinned,) = world.log.facts(Pinned)
     assert pinned.items[0].image_uri == uri
     assert len(world.pinning.calls) == 1
+
+
+class MemoryOutside:
+    """Others' images, by address."""
+
+    def __init__(self, images: dict[str, bytes]) -> None:
+        self.images = images
+        self.calls: list[str] = []
+
+    async def fetch(self, url: str, target: BinaryIO) -> int:
+        self.calls.append(url)
+        if url not in self.images:
+            raise OutsideRefused("its server answers 404")
+        return target.write(self.images[url])
+
+
+async def test_an_outside_image_is_fetched_checked_and_pinned_where_the_settings_ask() -> None:
+    world = World()
+    good, gone, wrong = "https://x.test/1.png", "https://x.test/2.png", "https://x.test/3.png"
+    world.outside = outside = MemoryOutside({good: png(1), wrong: b"<html>"})
+    request = mint_request(
+        nft(0, image=good), nft(1, image=gone), nft(2, image=wrong), nft(3, image=good), nft(4, image="ar://x")
+    )
+    await world.worker().on_requested(await world.requested(request))
+    (pinned,) = world.log.facts(Pinned)
+    assert [item.index for item in pinned.items] == [0, 3, 4]
+    assert {item.image_uri for item in pinned.items[:2]} == {import_bytes(png(1)).cid.uri}
+    assert pinned.items[2].image_uri == "ar://x"
+    (failed,) = world.log.facts(PinFailed)
+    assert {failure.items: failure.code for failure in failed.failures} == {
+        (1,): FailureCode.IMAGE_REFUSED,
+        (2,): FailureCode.IMAGE_REFUSED,
+    }
+    assert sorted(outside.calls) == [good, gone, wrong]
 
 
 async def test_what_can_never_succeed_fails_alone() -> None:
