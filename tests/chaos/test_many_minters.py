@@ -1,3 +1,5 @@
+# nats-py is annotated in part only.
+# pyright: reportUnknownMemberType=false
 """Three minters on one log: killed, stopped for longer than their messages wait, and given each other's work."""
 
 import signal
@@ -7,10 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import httpx
+import nats
 import pytest
 import pytest_asyncio
 
 from contracts.mint import Completed, Confirmed, Signed
+from contracts.streams import MINTER_FINALITY, MINTER_MINT
 from localnet.child import Child, ChildSpec, running
 from localnet.stack_specs import stack_stages
 from tests.support.exactly_once import check_exactly_once
@@ -96,4 +100,29 @@ async def test_a_minter_that_wakes_up_in_the_middle_of_the_others_work(
     others[0].kill(signal.SIGCONT)
     await live.first_of(Confirmed, asked, 15)
     others[1].kill(signal.SIGCONT)
+    await check_exactly_once(live, asked)
+
+
+async def deliver_everything_again(live: LiveStack) -> None:
+    """Make the consumers anew: whatever was pinned or confirmed, acknowledged or in somebody's hands, comes again."""
+    client = await nats.connect(live.stack.nats_url)
+    try:
+        for consumer in (MINTER_MINT, MINTER_FINALITY):
+            await client.jetstream().delete_consumer(consumer.stream, consumer.name)
+    finally:
+        await client.close()
+    await live.log.declare()
+
+
+async def test_three_are_given_everything_again_and_again(
+    live: LiveStack, collection: Json, others: tuple[Child, Child]
+) -> None:
+    asked = await live.ask(collection, COUNT, batch_size=1)
+    for count in (1, 5, 10):
+        await live.first_of(Signed, asked, count)
+        await deliver_everything_again(live)
+    await check_exactly_once(live, asked)
+    await deliver_everything_again(live)
+    again = await live.ask(collection, COUNT, batch_size=2)
+    await check_exactly_once(live, again)
     await check_exactly_once(live, asked)
