@@ -33,7 +33,8 @@ for (const [profile, options] of Object.entries(PROFILES)) {
   cases.push({ profile, ...options, chunkSize: 1024 * KIB, width: 1024, size: 3_500_000 })
 }
 for (const profile of ['v1', 'v0']) {
-  for (const size of [DEFAULT_WIDTH * DEFAULT_CHUNK, DEFAULT_WIDTH * DEFAULT_CHUNK + 1]) {
+  const full = DEFAULT_WIDTH * DEFAULT_CHUNK
+  for (const size of [1024 * KIB, 10 * 1024 * KIB, full, full + 1, 50 * 1024 * KIB]) {
     cases.push({ profile, ...PROFILES[profile], chunkSize: DEFAULT_CHUNK, width: DEFAULT_WIDTH, size })
   }
 }
