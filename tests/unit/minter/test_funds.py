@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from solders.hash import Hash
@@ -16,8 +17,9 @@ from solders.system_program import CreateAccountParams, TransferParams, create_a
 
 from bubblegum.programs import BUBBLEGUM
 from chassis.clock import ManualClock
-from chassis.log import LogUnavailable, RetryLater
+from chassis.log import LogUnavailable, Message, RetryLater
 from contracts.fact import Fact
+from contracts.streams import Stream
 from contracts.wallet import PAUSE_RENEWAL, Paused, Resumed, sol
 from services.minter.funds import FIRST_DELAY, LAST_DELAY, Doubt, Funds, InsufficientSol, cannot_pay, outlay
 from services.minter.ports import ChainUnavailable
@@ -47,12 +49,21 @@ class Purse:
         return self.lamports
 
 
+class SlowLog(MemoryLog):
+    """A log whose answers are old by the time that they are heard."""
+
+    async def last_matching(self, stream: Stream, pattern: str) -> Message[Any] | None:
+        found = await super().last_matching(stream, pattern)
+        await asyncio.sleep(0)
+        return found
+
+
 @dataclass
 class World:
     """One log and one purse; as many minters as wanted."""
 
     purse: Purse = field(default_factory=lambda: Purse(RESERVE))
-    log: MemoryLog = field(default_factory=MemoryLog)
+    log: MemoryLog = field(default_factory=SlowLog)
     clock: ManualClock = field(default_factory=lambda: ManualClock(datetime.now(UTC)))
 
     def minter(self) -> Funds:
