@@ -144,6 +144,10 @@ class Gate:
                 return passage
         raise RetryLater(f"signing gate closed: {self._reason}", after=HANDED_BACK)
 
+    async def landed(self, label: str, horizon: Horizon) -> Sequence[LostIntent]:
+        """Return what is on chain under the mark of the transaction called `label`; raises ChainUnavailable."""
+        return await self._trail.landed(reference(label), horizon.slot)
+
     async def lost_attempt(
         self, label: str, known: Sequence[Attempt], horizon: Horizon
     ) -> tuple[Attempt, bytes] | None:
@@ -152,7 +156,7 @@ class Gate:
         None when there is none, which at the horizon means that there never will be. Raises ChainUnavailable.
         """
         signatures = {attempt.signature for attempt in known}
-        found = await self._trail.landed(reference(label), horizon.slot)
+        found = await self.landed(label, horizon)
         lost = [each for each in found if each.signature not in signatures]
         if not lost:
             return None

@@ -23,6 +23,7 @@ from services.minter.growing import Growth, TreeMaker
 from services.minter.lander import Lander
 from services.minter.landing import Commitment
 from services.minter.minting import Minting
+from services.minter.relearning import Relearner
 from services.minter.settings import MinterSettings
 from services.minter.signer import KeyRefused, Signer
 from services.minter.signing.configured import configured_key, configured_signer
@@ -68,7 +69,7 @@ async def serve(life: Lifecycle, settings: MinterSettings, key: Key, signer: Sig
     trees = CollectionTrees(log, chain, life.clock)
     maker = TreeMaker(log, chain, lander, signer, lookup_tables=settings.lookup_tables)
     growth = Growth(maker, trees, settings.tree_successor_at)
-    minting = Minting(log, chain, lander, watcher, signer.pubkey, life.clock, trees, growth)
+    minting = Minting(log, chain, lander, watcher, signer.pubkey, life.clock, trees, growth, Relearner(gate, chain))
     cancelling = Cancelling(log)
     founding = Founding(log, chain, lander, signer, maker)
     life.health.add("nats", log.ping)

@@ -27,6 +27,7 @@ from services.minter.plan import LookupTable, metadata_fault, mint_instructions,
 from services.minter.planning import items_of, shape_of
 from services.minter.ports import ConfirmedTransaction
 from services.minter.refusals import Refusal
+from services.minter.relearning import label_of
 
 
 class MintTransaction:
@@ -62,7 +63,7 @@ class MintTransaction:
     @property
     def label(self) -> str:
         """Operation, chunk and number."""
-        return f"{self._pinned.operation}.{self._pinned.chunk}.{self.planned.tx}"
+        return label_of(self._pinned.operation, self._pinned.chunk, self.planned.tx)
 
     @property
     def fence(self) -> str:

@@ -27,6 +27,7 @@ from services.minter.plan import LookupTable
 from services.minter.planning import Planner
 from services.minter.ports import Chain, ChainUnavailable
 from services.minter.refusals import COLLECTION_GONE, METADATA, Refusal
+from services.minter.relearning import Relearner
 from services.minter.trees import CollectionTrees
 from services.minter.watcher import SignatureWatcher
 
@@ -51,6 +52,7 @@ class Minting:
         clock: Clock,
         trees: CollectionTrees | None = None,
         growth: Growth | None = None,
+        relearner: Relearner | None = None,
     ) -> None:
         """Without `growth`, a collection whose trees are full gets no further one."""
         self._log = log
@@ -62,6 +64,7 @@ class Minting:
         self._trees = trees or CollectionTrees(log, chain, clock)
         self._growth = growth
         self._planner = Planner(log, lander, wallet)
+        self._relearner = relearner
 
     async def on_pinned(self, message: Message[Pinned]) -> None:
         """Land every transaction of the chunk; returns when each is confirmed or failed on the log."""
@@ -96,6 +99,7 @@ class Minting:
             return standing, None
         if collection is None:
             return await self._planner.give_up(message), None
+        landed = () if self._relearner is None else await self._relearner.landed(pinned)
         try:
             if self._growth is None:
                 rooms = await self._trees.rooms(collection)
@@ -104,7 +108,7 @@ class Minting:
         except ChainUnavailable as error:
             # Nothing was planned. Begin again when a node answers.
             raise RetryLater(f"planning {message.subject}: {error}", after=1.0) from error
-        return await self._planner.plan(message, collection, rooms), rooms
+        return await self._planner.plan(message, collection, rooms, landed), rooms
 
     async def _land(self, transaction: MintTransaction) -> None:
         try:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
+from msgspec.structs import replace
 from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 
@@ -22,6 +23,7 @@ from contracts.streams import MINT
 from services.minter.lander import Lander
 from services.minter.packing import Rooms, pack
 from services.minter.plan import LookupTable, mint_instructions
+from services.minter.relearning import completed
 from services.minter.shapes import Shape
 
 MAX_CONFLICTS: Final = 8
@@ -108,9 +110,19 @@ class Planner:
         nothing = Planned(operation=pinned.operation, chunk=pinned.chunk, collection=pinned.collection, transactions=())
         return await agreed(self._log, message.event, nothing)
 
-    async def plan(self, message: Message[Pinned], collection: CollectionCreated, rooms: Rooms) -> Planned:
-        """Make the chunk's plan, put it on the log, and return the one that holds. Raises RetryLater."""
-        pinned = message.data
+    async def plan(
+        self,
+        message: Message[Pinned],
+        collection: CollectionCreated,
+        rooms: Rooms,
+        landed: Sequence[PlannedTransaction] = (),
+    ) -> Planned:
+        """Make the chunk's plan, put it on the log, and return the one that holds. Raises RetryLater.
+
+        `landed` are transactions of an earlier plan, which the log has lost: they stand in the new one as they were.
+        """
+        gone = {index for each in landed for index in each.items}
+        pinned = replace(message.data, items=tuple(item for item in message.data.items if item.index not in gone))
         transactions = pack(collection, pinned, rooms, self._wallet)
         apart = await self._refused_alone(collection, pinned, transactions, rooms)
         if apart:
@@ -120,7 +132,7 @@ class Planner:
             operation=pinned.operation,
             chunk=pinned.chunk,
             collection=pinned.collection,
-            transactions=transactions,
+            transactions=completed(landed, transactions),
         )
         return await agreed(self._log, message.event, plan)
 

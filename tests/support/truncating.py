@@ -37,6 +37,7 @@ from services.minter.founding import Founding
 from services.minter.gate import Gate
 from services.minter.lander import Lander
 from services.minter.minting import Minting
+from services.minter.relearning import Relearner
 from services.minter.signer import Signer
 from services.minter.watcher import SignatureWatcher
 from tests.support.crashing import LaterClock
@@ -171,7 +172,8 @@ def _minter(log: Log, chain: RpcPool, wallet: Keypair, gate: Gate | None) -> lis
     signer = Signer(wallet)
     watcher = SignatureWatcher(chain, clock, STATUS_INTERVAL)
     lander = Lander(chain, signer, watcher, clock, max_in_flight=4, gate=gate)
-    minting = Minting(log, chain, lander, watcher, signer.pubkey, clock)
+    relearner = None if gate is None else Relearner(gate, chain)
+    minting = Minting(log, chain, lander, watcher, signer.pubkey, clock, relearner=relearner)
     founding = Founding(log, chain, lander, signer)
     return [
         watcher.run(),
