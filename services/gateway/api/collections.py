@@ -33,8 +33,8 @@ def collections_router(collections: Collections, curating: Curating, authenticat
     async def list_collections(  # pyright: ignore[reportUnusedFunction]
         status: CollectionState | None = None,
         allow_minting: Annotated[Truth | None, Query(alias="allowMinting")] = None,
-        page: Annotated[int, DIGITS, Field(ge=1, le=MAX_PAGE)] = 1,
-        limit: Annotated[int, DIGITS, Field(ge=1, le=MAX_LIMIT)] = 20,
+        page: Annotated[int, Field(ge=1, le=MAX_PAGE), DIGITS] = 1,
+        limit: Annotated[int, Field(ge=1, le=MAX_LIMIT), DIGITS] = 20,
     ) -> Success[CollectionListView]:
         """List the collections that are on chain, the newest first."""
         query = CollectionQuery(status=status, allow_minting=allow_minting, page=page, limit=limit)

@@ -39,7 +39,22 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def on_http(request: Request, error: HTTPException) -> Response:  # pyright: ignore[reportUnusedFunction]
         message, code = PLAIN.get(error.status_code, ("Request refused", REFUSED))
-        return _failure(request_id_of(request), error.status_code, message, code, headers=error.headers)
+        headers = _allowed(request, error) if error.status_code == 405 else error.headers
+        return _failure(request_id_of(request), error.status_code, message, code, headers=headers)
+
+
+def _allowed(request: Request, error: HTTPException) -> Mapping[str, str] | None:
+    """Return the headers of a 405: the methods of every route at the path, where the framework names one route's."""
+    steps = request.url.path.split("/")
+    paths: dict[str, dict[str, object]] = request.app.openapi()["paths"]
+    methods = {method.upper() for path, each in paths.items() if _fits(path.split("/"), steps) for method in each}
+    return {"Allow": ", ".join(sorted(methods))} if methods else error.headers
+
+
+def _fits(template: list[str], steps: list[str]) -> bool:
+    return len(template) == len(steps) and all(
+        wanted.startswith("{") or wanted == given for wanted, given in zip(template, steps, strict=True)
+    )
 
 
 def answer(request: Request, error: ApiError) -> Response:

@@ -30,7 +30,7 @@ def operations_router(operations: Operations, authenticate: Authenticator) -> AP
         collection: Annotated[CollectionId | None, Query(alias="collectionId")] = None,
         recipient: Recipient | None = None,
         cursor: Annotated[str | None, Query(max_length=64, description="The nextCursor of the page before.")] = None,
-        limit: Annotated[int, DIGITS, Field(ge=1, le=MAX_LIMIT)] = 20,
+        limit: Annotated[int, Field(ge=1, le=MAX_LIMIT), DIGITS] = 20,
     ) -> Success[OperationListView]:
         """List operations, the newest first."""
         query = OperationQuery(
@@ -47,8 +47,8 @@ def operations_router(operations: Operations, authenticate: Authenticator) -> AP
     )
     async def mint_timeline(  # pyright: ignore[reportUnusedFunction]
         transactionId: str,  # noqa: N803
-        after: Annotated[int, DIGITS, Field(ge=0, le=MAX_SEQUENCE)] = 0,
-        limit: Annotated[int, DIGITS, Field(ge=1, le=MAX_EVENTS)] = MAX_EVENTS,
+        after: Annotated[int, Field(ge=0, le=MAX_SEQUENCE), DIGITS] = 0,
+        limit: Annotated[int, Field(ge=1, le=MAX_EVENTS), DIGITS] = MAX_EVENTS,
     ) -> Success[TimelineView]:
         """Read every event of an operation as it is on the log, with its causes."""
         history = await operations.timeline(operation_id(transactionId), after, limit)

@@ -11,7 +11,7 @@ from contracts.mint import FailureCode
 from services.gateway import errors
 from services.gateway.api import examples, failures
 from services.gateway.errors import ApiError
-from tests.support.gateway import Gateway
+from tests.support.gateway import COLLECTION, Gateway
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "errors.md"
 _ROW = re.compile(r"^\| `(\w+)` \| (.*?) \|$", re.MULTILINE)
@@ -90,3 +90,9 @@ async def test_the_openapi_document_shows_an_example_of_every_error_and_each_fit
                     validator.validate(example["value"])  # pyright: ignore[reportUnknownMemberType]
                     shown.add(code)
     assert shown == {error.code for error in examples.ERRORS} | {"internal_error", "not_found"}
+
+
+async def test_a_wrong_method_is_told_every_right_one(client: httpx.AsyncClient) -> None:
+    for path, methods in (("/api/collections", "GET, POST"), (f"/api/collections/{COLLECTION}", "GET, PATCH")):
+        answer = await client.put(path)
+        assert (answer.status_code, answer.headers["allow"]) == (405, methods)
