@@ -11,9 +11,10 @@ A transaction's life, decided by `next_step` alone:
 An attempt is *dead* when it can never land: it was executed with an error in a finalized block, or it is *expired*.
 It is expired only when one view shows both that the finalized block height is beyond its last valid block height and,
 in an answer from a bank at least that new, that its signature is in no block, with the whole history searched. A view
-that lags, errs or was not searched proves nothing: unknown is never failed, and nothing is signed a second time while
-the first can still land. (Validators accept 151 recent blockhashes, so a transaction can land in the block *after* its
-last valid block height. A finalized height beyond that height means that this block, too, is settled.)
+that lags, errs, was not searched or whose history begins later proves nothing: unknown is never failed, and nothing is
+signed a second time while the first can still land. (Validators accept 151 recent blockhashes, so a transaction can
+land in the block *after* its last valid block height. A finalized height beyond that height means that this block,
+too, is settled.)
 
 Carried out by `lander.py`; the classes of errors are in `refusals.py`.
 """
@@ -27,6 +28,9 @@ from services.minter.refusals import Refusal, TransactionError, classify_landed
 
 RESEND_INTERVAL = 2.0
 """Seconds between two sends of the same bytes. Nodes drop transactions silently; sending again is free and safe."""
+
+BLOCKHASH_BLOCKS = 150
+"""Blocks from the one whose hash a transaction carries to its last valid block height (Solana runtime)."""
 
 
 class Commitment(IntEnum):
@@ -59,6 +63,8 @@ class ChainView:
     states: Mapping[str, SignatureState]
     finalized_height: int | None
     searched: bool
+    history_from: int = 0
+    """Block height from which on the history was there to be searched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +131,8 @@ def is_dead(attempt: Attempt, view: ChainView) -> bool:
     state = view.states.get(attempt.signature)
     if state is not None:
         return state.error is not None and state.commitment is Commitment.FINALIZED
-    return view.searched and looks_expired(attempt, view.finalized_height)
+    reaches_back = max(0, attempt.last_valid_block_height - BLOCKHASH_BLOCKS) >= view.history_from
+    return view.searched and reaches_back and looks_expired(attempt, view.finalized_height)
 
 
 def looks_expired(attempt: Attempt, finalized_height: int | None) -> bool:

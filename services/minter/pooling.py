@@ -86,12 +86,14 @@ def strongest(states: Sequence[SignatureState]) -> SignatureState:
 def merge(looks: Sequence[Look]) -> Look:
     """Return what several nodes say together of the same signatures.
 
-    The newest proven head holds for all that none of them found: its own node looked and found nothing either.
+    A proven head holds for all that none of them found: its own node looked and found nothing either. Of several, the
+    one whose node's history reaches back the furthest is taken, then the newest.
     """
     said: dict[str, list[SignatureState]] = {}
     for look in looks:
         for signature, state in look.found.items():
             said.setdefault(signature, []).append(state)
     found: Mapping[str, SignatureState] = {signature: strongest(states) for signature, states in said.items()}
-    heads = [look.head for look in looks if look.head is not None]
-    return Look(max(heads, key=lambda head: head.block_height, default=None), found)
+    proofs = [(look.history_from, -look.head.block_height, look.head) for look in looks if look.head is not None]
+    history_from, _, head = min(proofs, key=lambda each: each[:2], default=(0, 0, None))
+    return Look(head, found, history_from)

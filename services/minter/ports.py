@@ -43,6 +43,8 @@ class Look:
 
     head: FinalizedHead | None
     found: Mapping[str, SignatureState]
+    history_from: int = 0
+    """Block height from which on the node that told `head` keeps its history; nothing below is proven."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,7 +131,7 @@ class SignatureWatcher:
                 for attempt in request.attempts
                 if attempt.signature in look.found
             }
-            request.answer.set_result(ChainView(states, height, search_history))
+            request.answer.set_result(ChainView(states, height, search_history, look.history_from))
 
     def _shown(self, state: SignatureState) -> SignatureState:
         return state if state.commitment >= self._wanted else replace(state, commitment=Commitment.PROCESSED)

@@ -30,6 +30,8 @@ class FakeNode(SolanaRpc):
     genesis: str = "genesis"
     transactions: Mapping[str, ConfirmedTransaction] = field(default_factory=dict[str, ConfirmedTransaction])
     head: FinalizedHead | None = None
+    oldest: int = 0
+    """Height of the oldest block that it still has."""
     lamports: int = 0
     fees: tuple[int, ...] = ()
     open: asyncio.Event = field(default_factory=asyncio.Event)
@@ -69,6 +71,10 @@ class FakeNode(SolanaRpc):
     async def finalized_head(self) -> FinalizedHead:
         await self._called("finalized_head")
         return self.head or FinalizedHead(self.at - FINALITY, self.at - FINALITY)
+
+    async def history_from(self) -> int:
+        await self._called("history_from")
+        return self.oldest
 
     async def statuses(
         self, signatures: Sequence[str], *, search_history: bool

@@ -147,7 +147,16 @@ class Node:
             head = None
         answer = await self.call(lambda rpc: rpc.statuses(signatures, search_history=search_history))
         self.learn(answer.slot)
-        return answer.slot, Look(proof(head, answer.slot), answer.value)
+        proven = proof(head, answer.slot)
+        if not search_history or proven is None:
+            return answer.slot, Look(proven, answer.value)
+        # Read after the search: a node purges its oldest blocks meanwhile, and what is there now was there then.
+        try:
+            return answer.slot, Look(proven, answer.value, await self.call(lambda rpc: rpc.history_from()))
+        except ChainUnavailable as error:
+            # How far the search reached is not known, so it proves nothing; what it found is found.
+            _logger.warning("start of history not read", node=self.name, reason=str(error))
+            return answer.slot, Look(None, answer.value)
 
     async def _verify(self) -> None:
         """Ask once which cluster this is: a proof of expiry from another cluster would mint twice."""

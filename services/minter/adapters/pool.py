@@ -196,6 +196,7 @@ class RpcPool:
         Nodes are named by position and host: their URLs may hold keys.
         """
         await self.finalized_head()
+        await asyncio.gather(*(self._measure(node) for node in self._nodes))
         facts = [node.facts() for node in self._nodes]
         newest = newest_slot(facts)
         return {

@@ -23,6 +23,7 @@ from solders.pubkey import Pubkey
 from solders.rpc import errors as rpc_errors
 from solders.signature import Signature
 from solders.transaction import VersionedTransaction
+from solders.transaction_status import TransactionDetails
 
 from bubblegum.errors import DecodeError
 from bubblegum.transaction import from_rpc
@@ -124,6 +125,19 @@ class SolanaRpc:
         """The newest finalized block: getEpochInfo tells slot and block height in one answer."""
         value = (await _answer("getEpochInfo", self._client.get_epoch_info(Finalized))).value
         return FinalizedHead(value.absolute_slot, value.block_height)
+
+    async def history_from(self) -> int:
+        """The height of the oldest block that the node still has; 0 when it has all."""
+        slot = (await _answer("getFirstAvailableBlock", self._client.get_first_available_block())).value
+        if slot == 0:
+            return 0
+        call = self._client.get_block(
+            slot, max_supported_transaction_version=0, transaction_details=TransactionDetails.None_, rewards=False
+        )
+        result = _result(await _answer("getBlock", call))
+        if not result or result.get("blockHeight") is None:
+            raise ChainUnavailable(f"getBlock does not tell the height of block {slot}")
+        return int(result["blockHeight"])
 
     async def statuses(
         self, signatures: Sequence[str], *, search_history: bool

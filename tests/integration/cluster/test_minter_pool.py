@@ -100,6 +100,21 @@ async def test_a_cluster_with_another_genesis_proves_nothing() -> None:
     assert head.block_height < EXPIRED
 
 
+async def test_what_was_never_sent_is_proven_expired_and_what_landed_is_found_in_the_history(
+    cluster: RunningCluster,
+) -> None:
+    async with pool(cluster.addresses.rpc) as rpc:
+        signature, wire = await paid(cluster, rpc)
+        last_valid = (await rpc.recent_blockhash()).last_valid_block_height
+        await rpc.send(wire)
+        await cluster.node.step(EXPIRED)
+        look = await rpc.look([signature, UNSEEN], search_history=True)
+    assert list(look.found) == [signature]
+    assert look.head is not None
+    assert look.head.block_height > last_valid
+    assert look.history_from == 0
+
+
 async def test_a_node_that_errs_is_passed_over_and_one_that_is_gone_too(cluster: RunningCluster) -> None:
     async with stepped_cluster() as failing:
         failing.node.set_faults(Faults(error_share=1.0))

@@ -5,10 +5,11 @@ import asyncio
 import pytest
 
 from chassis.clock import ManualClock
+from contracts.mint import Attempt
 from services.minter.adapters.node import FAILURES, FIRST_PAUSE, host
 from services.minter.adapters.pool import BLOCKHASH_REFRESH, PROBE_INTERVAL, NodeReport
 from services.minter.adapters.solana_rpc import NodeRefused, RateLimited
-from services.minter.landing import Commitment, SignatureState
+from services.minter.landing import ChainView, Commitment, SignatureState, is_dead
 from services.minter.ports import ChainUnavailable, FinalizedHead, Look
 from tests.support.fake_nodes import FakeNode, dead, pool_of
 
@@ -67,6 +68,29 @@ async def test_before_anything_is_proven_expired_every_node_is_asked() -> None:
     async with pool_of(first, second, third) as pool:
         look = await pool.look(["a", "b"], search_history=True)
     assert look == Look(FinalizedHead(1068, 1068), {"a": LANDED})
+
+
+async def test_a_history_that_does_not_reach_back_proves_nothing_older() -> None:
+    """A node without long-term storage does not find what landed days ago; that is no proof that it did not."""
+    recent, archive = FakeNode(at=9000, oldest=8000), FakeNode(at=8990, oldest=0)
+    async with pool_of(recent) as pool:
+        look = await pool.look(["a"], search_history=True)
+    assert (look.head, look.history_from) == (FinalizedHead(8968, 8968), 8000)
+    old = Attempt(number=1, signature="a", blockhash="1" * 32, last_valid_block_height=8149)
+    new = Attempt(number=1, signature="a", blockhash="1" * 32, last_valid_block_height=8150)
+    view = ChainView(look.found, 8968, searched=True, history_from=look.history_from)
+    assert [is_dead(attempt, view) for attempt in (old, new)] == [False, True]
+    async with pool_of(recent, archive) as pool:
+        assert await pool.look(["a"], search_history=True) == Look(FinalizedHead(8958, 8958), {}, 0)
+
+
+async def test_a_node_that_does_not_tell_how_far_it_looked_back_proves_nothing() -> None:
+    class Silent(FakeNode):
+        async def history_from(self) -> int:
+            raise ChainUnavailable("getBlock: HTTP status 500")
+
+    async with pool_of(Silent(found={"a": LANDED})) as pool:
+        assert await pool.look(["a", "b"], search_history=True) == Look(None, {"a": LANDED})
 
 
 async def test_an_error_that_one_node_tells_is_held_against_the_others() -> None:

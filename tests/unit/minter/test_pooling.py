@@ -19,7 +19,7 @@ ERROR = {"InstructionError": [1, {"Custom": 6016}]}
 STATES = st.builds(SignatureState, SLOTS, st.sampled_from(Commitment), st.sampled_from([None, ERROR]))
 HEADS = st.builds(FinalizedHead, SLOTS, SLOTS)
 LOOKS = st.lists(
-    st.builds(Look, st.none() | HEADS, st.dictionaries(st.sampled_from("abc"), STATES)), min_size=1, max_size=5
+    st.builds(Look, st.none() | HEADS, st.dictionaries(st.sampled_from("abc"), STATES), SLOTS), min_size=1, max_size=5
 )
 
 
@@ -81,13 +81,20 @@ def test_nodes_together_prove_nothing_dead_that_one_saw_alive(looks: list[Look],
     attempt = Attempt(number=1, signature="a", blockhash="1" * 32, last_valid_block_height=last_valid)
     together = merge(looks)
     height = together.head.block_height if together.head else None
-    step = next_step([attempt], ChainView(together.found, height, searched=True), since_send=None)
+    step = next_step(
+        [attempt], ChainView(together.found, height, searched=True, history_from=together.history_from), since_send=None
+    )
     seen = [look.found["a"] for look in looks if "a" in look.found]
     if any(state.error is None for state in seen):
         assert not isinstance(step, Sign)
     if any(state.error is None and state.commitment >= Commitment.CONFIRMED for state in seen):
         assert isinstance(step, Landed)
     if isinstance(step, Sign):
-        proven = any(look.head is not None and look.head.block_height > last_valid for look in looks)
+        proven = any(
+            look.head is not None
+            and look.head.block_height > last_valid
+            and look.history_from <= max(0, last_valid - 150)
+            for look in looks
+        )
         final = any(state.error is not None and state.commitment is Commitment.FINALIZED for state in seen)
         assert final or (proven and not seen)
