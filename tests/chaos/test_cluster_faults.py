@@ -73,7 +73,7 @@ async def first_attempts(live: LiveStack, asked: Asked, number: int) -> list[Mes
             and message.data.operation == asked.operation
             and message.data.attempt.number == number
         ]
-        return found if len(found) == asked.count else None
+        return found if sum(len(message.data.items) for message in found) == asked.count else None
 
     return await eventually(look, f"attempt {number} is signed")
 
