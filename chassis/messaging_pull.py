@@ -80,6 +80,8 @@ class Pull:
                 message = await self._subscription.next_msg(timeout=2 * PULL_HEARTBEAT)
             except nats.errors.TimeoutError as error:
                 raise PullLost("no heartbeat") from error
+            finally:
+                _honour_cancellation()
             if message.reply.startswith("$JS.ACK"):
                 left -= 1
                 yield message
@@ -251,6 +253,18 @@ class ConsumerLoop:
             "messaging.consumer.group.name": self.consumer.name,
             "messaging.message.id": raw.headers.get("Nats-Msg-Id", str(raw.sequence)),
         }
+
+
+def _honour_cancellation() -> None:
+    """Raise the CancelledError that the client has swallowed, if it has.
+
+    A message that comes at the moment of the cancellation is returned by `asyncio.wait_for` in its place (until
+    Python 3.12), and on a closed connection the client raises an error of its own instead. Whoever goes on pulling
+    after that is never cancelled again. The message was not acknowledged, so it is delivered once more.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 async def _acquire_all(slots: asyncio.Semaphore) -> int:

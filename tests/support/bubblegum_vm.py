@@ -23,6 +23,9 @@ from bubblegum.types import Collection, Creator, MetadataArgs, MetadataArgsV2
 from programs.manifest import load_manifest
 from tests.support.vm import Outcome, Vm
 
+LEAF_NOT_IN_TREE = 6001
+"""What account compression answers to a leaf that is not where its proof says (ConcurrentMerkleTreeError)."""
+
 SHAPE = (3, 8, 0)
 """Depth, buffer size and canopy depth of a tree that a test can fill."""
 
@@ -79,14 +82,18 @@ def metadata_v2(creators: tuple[Creator, ...] = (), collection: Pubkey | None = 
 class BubblegumTree:
     """A tree created on `vm` by its payer, with the plain tree of the leaves that it must hold."""
 
-    def __init__(self, vm: Vm, version: int, shape: tuple[int, int, int] = SHAPE, *, public: bool | None = None) -> None:
+    def __init__(
+        self, vm: Vm, version: int, shape: tuple[int, int, int] = SHAPE, *, public: bool | None = None
+    ) -> None:
         self.vm, self.version, self.shape = vm, version, shape
         self.keypair = Keypair()
         self.address = self.keypair.pubkey()
         self.payer = vm.payer.pubkey()
         self.plain = MerkleTree(shape[0])
         self.leaves: dict[int, LeafSchemaV1 | LeafSchemaV2] = {}
-        created = self.accept(vm.send(self.account_instruction(), self.config_instruction(public), signers=(self.keypair,)))
+        created = self.accept(
+            vm.send(self.account_instruction(), self.config_instruction(public), signers=(self.keypair,))
+        )
         assert isinstance(created, TreeCreated)
         assert created.tree == self.address
 
@@ -151,6 +158,25 @@ class BubblegumTree:
         assert isinstance(change, Minted)
         return change.leaf_index
 
+    def mint_into(
+        self, collection: CoreCollection, owner: Pubkey, metadata: MetadataArgsV2 | None = None
+    ) -> Instruction:
+        """MintV2 into a collection; payer and collection authority sign."""
+        return instructions.mint_v2(
+            tree=self.address,
+            payer=self.payer,
+            leaf_owner=owner,
+            metadata=metadata or metadata_v2(collection=collection.address),
+            collection_authority=collection.authority.pubkey(),
+            core_collection=collection.address,
+        )
+
+    def minted_into(self, collection: CoreCollection, owner: Pubkey) -> int:
+        """Mint one V2 NFT into a collection and give its leaf index."""
+        change = self.accept(self.vm.send(self.mint_into(collection, owner), signers=(collection.authority,)))
+        assert isinstance(change, Minted)
+        return change.leaf_index
+
     def proof(self, index: int) -> LeafProof:
         """What an indexer would say of the leaf now."""
         schema = self.leaves[index]
@@ -168,7 +194,8 @@ class BubblegumTree:
     def plant(self, schema: LeafSchemaV1 | LeafSchemaV2) -> int:
         """Make `schema` the leaf at its nonce, where one stands already, as instructions beyond the stand-in do.
 
-        The tree is the compression program's: its authority is Bubblegum's PDA, so the account is rewritten for a moment.
+        The tree is the compression program's and its authority is Bubblegum's PDA, so the account is rewritten for a
+        moment.
         """
         index = schema.nonce
         proof = self.proof(index)
@@ -255,7 +282,7 @@ class TokenMetadataCollection:
 def core_collection_instruction(
     vm: Vm, collection: Pubkey, plugins: tuple[bytes, ...] = (b"\x0f\0",), authority: Pubkey | None = None
 ) -> Instruction:
-    """CreateCollectionV2 with these plugins, each as Borsh of (plugin, Option of authority); BubblegumV2 alone by default."""
+    """CreateCollectionV2 with these plugins, each as Borsh of (plugin, Option of authority); by default BubblegumV2."""
     text = b"".join(struct.pack("<I", len(part)) + part for part in (b"Coll", b"https://example.com/c.json"))
     data = b"\x15" + text + b"\1" + struct.pack("<I", len(plugins)) + b"".join(plugins) + b"\0"
     return Instruction(
