@@ -58,10 +58,16 @@ def flags(ports: StackPorts) -> list[str]:
 
 
 def start(*arguments: str) -> "subprocess.Popen[str]":
-    """Start a command that stays."""
+    """Start a command that stays, as a terminal would: a shell's background jobs inherit an ignored Ctrl-C."""
     command = [sys.executable, "-m", "mintstream", *arguments]
     return subprocess.Popen(
-        command, cwd=ROOT, env=environ(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        cwd=ROOT,
+        env=environ(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
