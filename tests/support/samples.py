@@ -181,9 +181,7 @@ SAMPLES: tuple[Fact, ...] = (
     content.AuditEnded(audit=20447, checked=1000, vanished=2, restored=1),
     content.Vanished(cid=CID, audit=20447, providers=("kubo", "pinata")),
     content.Restored(cid=CID, audit=20447, providers=("pinata",), source="kubo"),
-    guard.Challenged(
-        challenge=CAUSE_ID, witnesses=(guard.Witness(stream="MINT", sequence=41, event=EVENT_ID),)
-    ),
+    guard.Challenged(challenge=CAUSE_ID, witnesses=(guard.Witness(stream="MINT", sequence=41, event=EVENT_ID),)),
     guard.Verified(challenge=CAUSE_ID, truncation=EVENT_ID),
     guard.Truncated(truncation=EVENT_ID, stream="MINT", last=38, expected=41, restorable=2),
     guard.Bounded(truncation=EVENT_ID, block_height=312_000_123),
