@@ -83,7 +83,7 @@ Result burn_v2(Context *context, Reader *reader) {
     const u8 *collection = counter.collection ? counter.collection->key : NULL;
     TRY(current_leaf(&tree, &arguments, TREE_VERSION_V2, collection, leaf));
     TRY(check_burn(leaf, counter.collection, authority->key));
-    if (counter.collection) TRY(collection_v2_count(&counter, COLLECTION_UPDATE_REMOVE));
     Swap swap = {&arguments, leaf, EMPTY_LEAF, ACCOUNTS};
-    return swap_leaf(&tree, &swap);
+    TRY(swap_leaf(&tree, &swap));
+    return counter.collection ? collection_v2_count(&counter, COLLECTION_UPDATE_REMOVE) : OK;
 }
