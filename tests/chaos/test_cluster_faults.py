@@ -80,7 +80,7 @@ async def first_attempts(live: LiveStack, asked: Asked, number: int) -> list[Mes
 
 async def test_a_fork_drops_what_was_confirmed(live: LiveStack, collection: Json) -> None:
     asked = await live.ask(collection, COUNT, batch_size=5)
-    await live.first_of(Confirmed, asked, COUNT)
+    await live.confirmed(asked)
     dropped = await live.rpc("localnet_fork", 20)
     assert dropped["droppedSignatures"], "the fork took confirmed mints away"
     final = await finalized(live, asked)
@@ -110,4 +110,4 @@ async def test_every_confirmation_becomes_final(live: LiveStack, collection: Jso
 
 async def finalized(live: LiveStack, asked: Asked) -> list[Finalized]:
     """The finality of every transaction of the operation."""
-    return [message.data for message in await live.first_of(Finalized, asked, asked.count)]
+    return [message.data for message in await live.finalized(asked)]

@@ -4,7 +4,6 @@ import json
 from typing import Any
 from uuid import UUID
 
-import httpx
 import pytest
 from solders.keypair import Keypair
 from websockets.asyncio.client import connect
@@ -73,22 +72,6 @@ async def test_an_answer_that_waits_carries_the_result(live: LiveStack) -> None:
     assert sorted(data["leafIndexes"]) == [0, 1]
     assert len(data["ipfsUris"]) == 2
     assert data["signatures"]
-
-
-async def test_what_failed_is_minted_anew_once(live: LiveStack) -> None:
-    collection = await live.collection(tree={"maxDepth": 3, "maxBufferSize": 8})
-    asked = await live.ask(collection, 10, batch_size=10)
-    status = await live.settled(asked.operation)
-    failed = status["progress"]["failed"]
-    assert failed > 0
-    answers: list[httpx.Response] = [await live.http.post(f"/api/mint/retry/{asked.operation}") for _ in range(2)]
-    assert [answer.status_code for answer in answers] == [200, 200], answers[0].text
-    assert answers[0].json() == answers[1].json()
-    assert answers[0].json()["data"]["totalNfts"] == failed
-    retried = await live.settled(UUID(answers[0].json()["data"]["transactionId"]))
-    assert retried["progress"]["total"] == failed
-    minted = status["progress"]["completed"] + retried["progress"]["completed"]
-    assert len(await live.chain.assets_of(asked.recipient)) == minted, "what had landed was not minted anew"
 
 
 async def test_a_collection_is_counted_when_somebody_asks(live: LiveStack) -> None:

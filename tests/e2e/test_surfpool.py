@@ -16,7 +16,6 @@ from bubblegum import pda
 from bubblegum.decode import Change, Minted, TreeCreated, Unknown, decode
 from bubblegum.merkle import ConcurrentMerkleTree, TreeConfig, verify_proof
 from contracts.collection import CollectionCreated
-from contracts.mint import Finalized
 from contracts.streams import COLLECTION
 from localnet.das import DasIndex
 from tests.integration.cluster.rpc_client import BareClient, RpcRefused
@@ -64,7 +63,7 @@ async def test_what_was_asked_for_is_on_its_chain_once(on_surfpool: LiveStack, n
     status = await live.settled(asked.operation)
     assert status["status"] == "completed", status
     # Surfpool calls every block final about as soon as it is there; the last words are these.
-    await live.first_of(Finalized, asked, COUNT)
+    await live.finalized(asked)
 
     events = [
         message

@@ -23,7 +23,7 @@ from chassis.log import Message, RawMessage
 from chassis.messaging import Connection, Log
 from contracts import registry
 from contracts.fact import Fact, Producer
-from contracts.mint import Confirmed
+from contracts.mint import Confirmed, Finalized
 from contracts.streams import DEAD, MINT, Stream
 from localnet.linux import port_is_free
 from localnet.stack import Stack, StackPorts, StackSettings
@@ -182,6 +182,24 @@ class LiveStack:
                     if len(found) == count:
                         break
         return found
+
+    async def confirmed(self, asked: Asked) -> list[Message[Confirmed]]:
+        """The newest confirmation of every transaction, once they hold all of the operation's items."""
+
+        async def look() -> list[Message[Confirmed]] | None:
+            newest: dict[str, Message[Confirmed]] = {}
+            for message in await self.events(MINT, asked.after):
+                if isinstance(message.data, Confirmed) and message.data.operation == asked.operation:
+                    newest[message.subject] = message
+            found = list(newest.values())
+            return found if sum(len(message.data.leaves) for message in found) == asked.count else None
+
+        return await eventually(look, "every item is confirmed")
+
+    async def finalized(self, asked: Asked) -> list[Message[Finalized]]:
+        """The operation's `finalized` facts, once every transaction that holds an item has one."""
+        wanted = len(await self.confirmed(asked))
+        return await self.first_of(Finalized, asked, wanted)
 
     async def leaves_on_log(self, tree: str) -> int:
         """How many leaves of `tree` the log holds: those of every transaction's newest confirmation."""
