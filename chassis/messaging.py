@@ -181,6 +181,8 @@ class Log:
             storage=api.StorageType.FILE,
             discard=api.DiscardPolicy.NEW,
             max_msg_size=stream.max_message_bytes,
+            max_age=stream.max_age,
+            max_bytes=stream.max_bytes,
             num_replicas=self._connection.replicas,
             duplicate_window=120,
             deny_delete=True,

@@ -76,7 +76,7 @@ def asyncapi() -> dict[str, Any]:
         "info": {
             "title": "Mintstream event log",
             "version": "1",
-            "description": "Every message on the MINT, COLLECTION, CONTENT, DEAD and GUARD streams of NATS JetStream.",
+            "description": "Every message on the MINT, COLLECTION, CONTENT, DEAD, GUARD, ACCESS and LOGIN streams of NATS JetStream.",
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": "application/json",

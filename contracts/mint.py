@@ -17,6 +17,7 @@ from uuid import UUID
 
 import msgspec
 
+from contracts.access import CallerName
 from contracts.fact import Address, Count, Fact, Hash32, Index, Lamports, Signature, Slot
 
 MAX_ITEMS = 1000
@@ -99,6 +100,8 @@ class Requested(Fact, frozen=True, kw_only=True):
     delay_between_batches_ms: Count = 0
     request_sha256: Hash32 | None = None
     """Digest of the request's meaning, by which a repeated idempotency key is told from a misused one."""
+    caller: CallerName = ""
+    """Who asked: only this caller and admins see the operation. Empty, from before callers were kept: admins only."""
     retry_of: UUID | None = None
     """The operation whose failed items this one mints anew; its id is derived from that one's."""
 

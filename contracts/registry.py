@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from contracts import collection, content, dead, guard, mint, upload, wallet
+from contracts import access, collection, content, dead, guard, mint, upload, wallet
 from contracts.fact import Event, Fact
-from contracts.streams import COLLECTION, CONTENT, DEAD, GUARD, MINT, Stream
+from contracts.streams import ACCESS, COLLECTION, CONTENT, DEAD, GUARD, LOGIN, MINT, Stream
 
 PUBLISHERS: Mapping[type[Fact], tuple[str, ...]] = {
     mint.Requested: ("gateway",),
@@ -46,9 +46,12 @@ PUBLISHERS: Mapping[type[Fact], tuple[str, ...]] = {
     guard.Verified: ("indexer",),
     guard.Truncated: ("indexer",),
     guard.Bounded: ("minter",),
+    access.KeyCreated: ("mintstream",),
+    access.KeyRevoked: ("mintstream",),
+    access.LoginRedeemed: ("gateway",),
     dead.DeadLetter: ("ipfs", "minter"),
 }
-"""Every fact, and the services that may say it."""
+"""Every fact, and the services that may say it; `mintstream` is the operator's command line."""
 
 FACTS: tuple[type[Fact], ...] = tuple(PUBLISHERS)
 
@@ -59,6 +62,8 @@ _STREAM_BY_NOUN: dict[str, Stream] = {
     "content": CONTENT,
     "dead": DEAD,
     "guard": GUARD,
+    "access": ACCESS,
+    "login": LOGIN,
 }
 _BY_TYPE: dict[str, type[Fact]] = {fact.type(): fact for fact in FACTS}
 _DECODERS: dict[str, msgspec.json.Decoder[Event[Any]]] = {

@@ -15,12 +15,17 @@ HOUR = 3_600.0
 
 
 class Stream(msgspec.Struct, frozen=True, kw_only=True):
-    """A JetStream stream on file storage; messages are never removed by age or count."""
+    """A JetStream stream on file storage; without `max_age` (seconds) its messages are never removed.
+
+    With `max_bytes` it refuses what does not fit any more.
+    """
 
     name: str
     subjects: tuple[str, ...]
     description: str
     max_message_bytes: int = 1_048_576
+    max_age: float | None = None
+    max_bytes: int | None = None
 
 
 class Bucket(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +80,20 @@ GUARD = Stream(
     subjects=("guard.>",),
     description="Questions and answers about the log itself: has it kept what it acknowledged?",
 )
-STREAMS: tuple[Stream, ...] = (MINT, COLLECTION, CONTENT, DEAD, GUARD)
+ACCESS = Stream(
+    name="ACCESS",
+    subjects=("access.>",),
+    description="Every API key that was made or revoked, by digest.",
+)
+LOGIN = Stream(
+    name="LOGIN",
+    subjects=("login.>",),
+    description="Sign-ins by their nonce, for longer than a nonce is good for.",
+    # Anybody with a wallet can write here: a flood of sign-ins must not take the disk from the mints.
+    max_age=HOUR,
+    max_bytes=64 * 1024**2,
+)
+STREAMS: tuple[Stream, ...] = (MINT, COLLECTION, CONTENT, DEAD, GUARD, ACCESS, LOGIN)
 
 UPLOADS = Bucket(
     name="UPLOADS",

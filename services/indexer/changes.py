@@ -18,6 +18,7 @@ class OpenOperation:
     operation: UUID
     collection: UUID
     recipient: str
+    caller: str
     operation_type: str
     batch_size: int
     metadata: Mapping[str, Any]

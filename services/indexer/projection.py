@@ -123,6 +123,7 @@ def _opened(fact: mint.Requested, at: datetime) -> OpenOperation:
         operation=fact.operation,
         collection=fact.collection,
         recipient=fact.recipient,
+        caller=clean_text(fact.caller),
         operation_type=fact.operation_type,
         batch_size=fact.batch_size,
         metadata={"nfts": _clean(msgspec.to_builtins(fact.nfts))},

@@ -129,6 +129,7 @@ class Rows:
             id=change.operation,
             collection_id=change.collection,
             recipient=change.recipient,
+            caller=change.caller,
             operation_type=change.operation_type,
             total_nfts=len(change.names),
             batch_size=change.batch_size,

@@ -37,11 +37,11 @@ V = TypeVar("V")
 
 # The columns of the bulk statements, in the order of their arrays in queries.sql.
 _OPERATION_INSERT: Final = (
-    "id", "collection_id", "recipient", "operation_type", "total_nfts", "batch_size", "metadata", "start_time",
+    "id", "collection_id", "recipient", "caller", "operation_type", "total_nfts", "batch_size", "metadata", "start_time",
     "updated_at", "status", "completed_nfts", "failed_nfts", "cancelled_nfts", "error_message", "first_error",
     "estimated_completion", "end_time", "settled_sequence",
 )  # fmt: skip
-_OPERATION_UPDATE: Final = ("id", *_OPERATION_INSERT[8:])
+_OPERATION_UPDATE: Final = ("id", *_OPERATION_INSERT[9:])
 _ITEM_UPDATE: Final = (
     "id", "updated_at", "status", "ipfs_uri", "ipfs_hash", "image_uri", "signature", "asset_id", "leaf_index", "nonce",
     "tree_address", "slot", "finalized_slot", "error_code", "error_message", "settled_at",

@@ -21,6 +21,7 @@ class Operation:
     id: UUID
     collection_id: UUID
     recipient: str
+    caller: str
     operation_type: str
     total_nfts: int
     batch_size: int

@@ -98,6 +98,7 @@ def requested(operation: UUID, total: int = 1, *, batch_size: int = 2, **fields:
         "operation_type": "mint" if total == 1 else "batch_mint",
         "collection": uid("collection"),
         "recipient": address("recipient"),
+        "caller": "app:shop",
         "nfts": nfts,
         "batch_size": batch_size,
     } | fields

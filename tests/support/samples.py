@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from uuid import UUID
 
-from contracts import collection, content, dead, guard, mint, upload, wallet
+from contracts import access, collection, content, dead, guard, mint, upload, wallet
 from contracts.fact import Event, F, Fact, Producer
 
 OPERATION = UUID("0199d1a0-0000-7000-8000-000000000001")
@@ -48,6 +48,7 @@ REQUESTED = mint.Requested(
     batch_size=2,
     delay_between_batches_ms=250,
     request_sha256=DIGEST,
+    caller="app:shop",
     retry_of=CAUSE_ID,
 )
 PINNED = mint.Pinned(
@@ -185,6 +186,16 @@ SAMPLES: tuple[Fact, ...] = (
     guard.Verified(challenge=CAUSE_ID, truncation=EVENT_ID),
     guard.Truncated(truncation=EVENT_ID, stream="MINT", last=38, expected=41, restorable=2),
     guard.Bounded(truncation=EVENT_ID, block_height=312_000_123),
+    access.KeyCreated(
+        key="Ab3dEf6hIj9l",
+        caller="app:shop",
+        scopes=(access.Scope.MINT, access.Scope.READ),
+        sha256=DIGEST,
+        expires_at=TIME,
+        replaces="Zy3xWv6uTs9r",
+    ),
+    access.KeyRevoked(key="Ab3dEf6hIj9l", at=TIME),
+    access.LoginRedeemed(nonce="0a" * 36, wallet=RECIPIENT),
     dead.DeadLetter(
         stream="MINT",
         consumer="minter-mint",

@@ -22,7 +22,7 @@ SELECT $1, * FROM unnest($2::bigint[], $3::text[], $4::text[]);
 
 -- name: load_operations
 -- Operations by id, without their metadata.
-SELECT id, collection_id, recipient, operation_type, total_nfts, batch_size, start_time, updated_at, status,
+SELECT id, collection_id, recipient, caller, operation_type, total_nfts, batch_size, start_time, updated_at, status,
        completed_nfts, failed_nfts, cancelled_nfts, error_message, first_error, estimated_completion, end_time,
        settled_sequence
 FROM mint_operations WHERE id = ANY($1::uuid[]);
@@ -49,18 +49,18 @@ FROM nft_collections WHERE id = ANY($1::uuid[]);
 -- name: insert_operations
 -- New operations, as they are after their first batch of messages.
 INSERT INTO mint_operations
-      (id, transaction_id, collection_id, recipient, operation_type, total_nfts, batch_size, metadata, start_time,
+      (id, transaction_id, collection_id, recipient, caller, operation_type, total_nfts, batch_size, metadata, start_time,
        created_at, updated_at, status, completed_nfts, failed_nfts, cancelled_nfts, error_message, first_error,
        estimated_completion, end_time, settled_sequence)
-SELECT id, id::text, collection_id, recipient, operation_type, total_nfts, batch_size, metadata, start_time,
+SELECT id, id::text, collection_id, recipient, caller, operation_type, total_nfts, batch_size, metadata, start_time,
        start_time, updated_at, status, completed_nfts, failed_nfts, cancelled_nfts, error_message, first_error,
        estimated_completion, end_time, settled_sequence
-FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::int[], $6::int[], $7::text[]::jsonb[],
-            $8::timestamptz[], $9::timestamptz[], $10::text[], $11::int[], $12::int[], $13::int[], $14::text[],
-            $15::text[], $16::timestamptz[], $17::timestamptz[], $18::bigint[])
-  AS row (id, collection_id, recipient, operation_type, total_nfts, batch_size, metadata, start_time, updated_at,
-          status, completed_nfts, failed_nfts, cancelled_nfts, error_message, first_error, estimated_completion,
-          end_time, settled_sequence);
+FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::int[], $7::int[], $8::text[]::jsonb[],
+            $9::timestamptz[], $10::timestamptz[], $11::text[], $12::int[], $13::int[], $14::int[], $15::text[],
+            $16::text[], $17::timestamptz[], $18::timestamptz[], $19::bigint[])
+  AS row (id, collection_id, recipient, caller, operation_type, total_nfts, batch_size, metadata, start_time,
+          updated_at, status, completed_nfts, failed_nfts, cancelled_nfts, error_message, first_error,
+          estimated_completion, end_time, settled_sequence);
 
 -- name: update_operations
 -- The columns of operations that messages after the request change.
