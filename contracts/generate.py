@@ -11,7 +11,7 @@ import msgspec
 
 from contracts import registry
 from contracts.fact import Event, Fact
-from contracts.streams import CONSUMERS
+from contracts.streams import CONSUMERS, STREAMS
 
 HERE = Path(__file__).parent
 SCHEMAS = HERE / "schemas"
@@ -76,7 +76,7 @@ def asyncapi() -> dict[str, Any]:
         "info": {
             "title": "Mintstream event log",
             "version": "1",
-            "description": "Every message on the MINT, COLLECTION, CONTENT, DEAD, GUARD, ACCESS and LOGIN streams of NATS JetStream.",
+            "description": f"Every message on the JetStream streams {', '.join(stream.name for stream in STREAMS)}.",
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": "application/json",

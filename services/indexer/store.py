@@ -37,9 +37,9 @@ V = TypeVar("V")
 
 # The columns of the bulk statements, in the order of their arrays in queries.sql.
 _OPERATION_INSERT: Final = (
-    "id", "collection_id", "recipient", "caller", "operation_type", "total_nfts", "batch_size", "metadata", "start_time",
-    "updated_at", "status", "completed_nfts", "failed_nfts", "cancelled_nfts", "error_message", "first_error",
-    "estimated_completion", "end_time", "settled_sequence",
+    "id", "collection_id", "recipient", "caller", "operation_type", "total_nfts", "batch_size", "metadata",
+    "start_time", "updated_at", "status", "completed_nfts", "failed_nfts", "cancelled_nfts", "error_message",
+    "first_error", "estimated_completion", "end_time", "settled_sequence",
 )  # fmt: skip
 _OPERATION_UPDATE: Final = ("id", *_OPERATION_INSERT[9:])
 _ITEM_UPDATE: Final = (
@@ -73,14 +73,12 @@ _UNAVAILABLE: Final = (
 class _Sql(msgspec.Struct, frozen=True):
     watermark: str
     move_watermark: str
-    keep_messages: str
+    reach_event_log: str
     park_messages: str
     load_operations: str
     load_items: str
     load_collections: str
-    insert_operations: str
     update_operations: str
-    insert_items: str
     update_items: str
     put_collections: str
     put_trees: str
@@ -94,6 +92,8 @@ class PostgresStore:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._sql = load_queries(SQL).into(_Sql)
+        self._roomy: dict[str, int] = {}
+        """By stream: the last sequence up to which no partition of event_log has to be made."""
 
     async def watermark(self, stream: str) -> int:
         """See `ports.Store.watermark`."""
@@ -105,23 +105,28 @@ class PostgresStore:
 
     async def apply(self, stream: str, after: int, entries: Sequence[Entry]) -> Committed:
         """See `ports.Store.apply`."""
-        async with self._connection() as connection, connection.transaction():
-            await self._move_watermark(connection, stream, after, entries[-1].raw.sequence)
-            await self._keep(connection, stream, entries)
-            rows = await self._load(connection, Keys.of(change for entry in entries for change in entry.changes))
-            parked = fold(rows, entries)
-            if parked:
-                columns = _columns(parked, lambda entry: (entry.raw.sequence, entry.raw.subject, entry.parked), 3)
-                await connection.execute(self._sql.park_messages, stream, *columns)
-            try:
-                await self._write(connection, rows)
-            except _REFUSED as error:  # stop: the same values would be refused again
-                raise Refused(f"{type(error).__name__}: {error}") from error
-            except asyncpg.InterfaceError as error:
-                # asyncpg reports a value that it cannot encode as an InterfaceError that is a ValueError too.
-                if isinstance(error, ValueError):
-                    raise Refused(str(error)) from error
-                raise
+        async with self._connection() as connection:
+            await self._make_room(connection, stream, entries)
+            async with connection.transaction():
+                return await self._apply(connection, stream, after, entries)
+
+    async def _apply(self, connection: Connection, stream: str, after: int, entries: Sequence[Entry]) -> Committed:
+        await self._move_watermark(connection, stream, after, entries[-1].raw.sequence)
+        await self._keep(connection, stream, entries)
+        rows = await self._load(connection, Keys.of(change for entry in entries for change in entry.changes))
+        parked = fold(rows, entries)
+        if parked:
+            columns = _columns(parked, lambda entry: (entry.raw.sequence, entry.raw.subject, entry.parked), 3)
+            await connection.execute(self._sql.park_messages, stream, *columns)
+        try:
+            await self._write(connection, rows)
+        except _REFUSED as error:  # stop: the same values would be refused again
+            raise Refused(f"{type(error).__name__}: {error}") from error
+        except asyncpg.InterfaceError as error:
+            # asyncpg reports a value that it cannot encode as an InterfaceError that is a ValueError too.
+            if isinstance(error, ValueError):
+                raise Refused(str(error)) from error
+            raise
         return Committed(frozenset(rows.newly_settled), frozenset(rows.to_count), parked, frozenset(rows.to_sync))
 
     async def settled_operations(self, after: int, limit: int) -> list[SettledOperation]:
@@ -173,24 +178,38 @@ class PostgresStore:
         if await connection.execute(self._sql.move_watermark, stream, after, to) != "UPDATE 1":
             raise Fenced(f"the watermark of {stream} is no longer at {after}: another indexer is writing")
 
+    async def _make_room(self, connection: Connection, stream: str, entries: Sequence[Entry]) -> None:
+        """Make the partitions of event_log that the entries, and `AHEAD` messages behind them, belong into.
+
+        In a transaction of its own, so that the locks are short and what is remembered is committed.
+        """
+        first, last = entries[0].raw.sequence, entries[-1].raw.sequence
+        if last > self._roomy.get(stream, 0):
+            end = await connection.fetchval(self._sql.reach_event_log, stream, first, last + AHEAD)
+            self._roomy[stream] = int(end) - AHEAD
+
     async def _keep(self, connection: Connection, stream: str, entries: Sequence[Entry]) -> None:
-        raws = [entry.raw for entry in entries]
-        columns = _columns(
-            raws,
+        records = [
             # ASCII, so that whatever a header holds is valid in the column.
-            lambda raw: (raw.sequence, raw.subject, raw.payload, json.dumps(dict(raw.headers)), raw.stored_at),
-            5,
-        )
-        await connection.execute(self._sql.keep_messages, stream, *columns)
+            (stream, raw.sequence, raw.subject, raw.payload, json.dumps(dict(raw.headers)), raw.stored_at)
+            for raw in (entry.raw for entry in entries)
+        ]
+        try:
+            await connection.copy_records_to_table("event_log", columns=_MESSAGE, records=records)
+        except asyncpg.CheckViolationError as error:
+            # Retry: the tables were emptied or exchanged, and what is remembered of the partitions is wrong.
+            self._roomy.pop(stream, None)
+            raise StoreUnavailable(f"event_log has no place for the messages of {stream}: {error}") from error
 
     async def _load(self, connection: Connection, keys: Keys) -> Rows:
         rows = Rows()
         if keys.operations:
             for row in await connection.fetch(self._sql.load_operations, list(keys.operations)):
                 rows.operations[row["id"]] = Operation(metadata=None, **row)
-        if keys.items or keys.signatures:
-            by_index = _columns(keys.items, lambda key: key, 2)
-            by_signature = _columns(keys.signatures, lambda key: key, 2)
+        # Of an operation that has no row yet there are no items either.
+        by_index = _columns((key for key in keys.items if key[0] in rows.operations), lambda key: key, 2)
+        by_signature = _columns((key for key in keys.signatures if key[0] in rows.operations), lambda key: key, 2)
+        if by_index[0] or by_signature[0]:
             for row in await connection.fetch(self._sql.load_items, *by_index, *by_signature):
                 rows.add_item(Item(**row))
         if keys.collections:
@@ -203,10 +222,15 @@ class PostgresStore:
         items = (rows.items[operation][index] for operation, index in rows.changed_items)
         new_items, known_items = _split(items, rows.new_operations, "operation_id")
         collections = [rows.collections[key] for key in rows.changed_collections]
+        for table, columns, added in (
+            ("mint_operations", _OPERATION_INSERT, new),
+            ("mint_results", _ITEM_INSERT, new_items),
+        ):
+            if added:
+                records = [[_value(row, column) for column in columns] for row in added]
+                await connection.copy_records_to_table(table, columns=columns, records=records)
         for statement, columns, changed in (
-            (self._sql.insert_operations, _OPERATION_INSERT, new),
             (self._sql.update_operations, _OPERATION_UPDATE, known),
-            (self._sql.insert_items, _ITEM_INSERT, new_items),
             (self._sql.update_items, _ITEM_UPDATE, known_items),
             (self._sql.put_collections, _COLLECTION, collections),
         ):
