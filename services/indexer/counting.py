@@ -1,6 +1,7 @@
 """Publishes `collection.counted`: what the chain itself says of each collection, when it has changed.
 
-One task beside the projectors: after a collection was created, after an operation has ended, when a caller asks for it
+One task beside the projectors: after a collection was created, after an operation has ended, after its transactions
+became final (a fork may have taken leaves away, and given them back, since), when a caller asks for it
 (`collection.sync_requested`, which is always answered by a count), and on a slow schedule.
 The numbers reach Postgres only through the log, so a replay gives them too. Two counters cannot overwrite each other: a
 count is published by compare-and-set on the last one, and one that was read from an older slot is dropped.
@@ -11,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 from uuid import UUID
 
+from chassis import metrics
 from chassis.clock import Clock
 from chassis.log import EventLog, LogUnavailable, Message, SequenceConflict
 from chassis.telemetry import get_logger
@@ -97,6 +99,8 @@ class Counter:
             self._all_wanted = False
             try:
                 await self.count(None if everything else wanted)
+                if everything:
+                    await self._measure_drift()
                 failures = 0
             except (ChainUnavailable, LogUnavailable, StoreUnavailable) as error:
                 # Retry: a count that was not published is found to differ again.
@@ -107,6 +111,11 @@ class Counter:
                 _log.warning("cannot count collections", reason=str(error), again_in=pause_after(failures))
                 await self._clock.sleep(pause_after(failures))
             await self._clock.sleep(self._pause)
+
+    async def _measure_drift(self) -> None:
+        """Tell how far tables and chain are apart, once the counts of this round are likely to be in the tables."""
+        await self._clock.sleep(self._pause)
+        metrics.DRIFT.set(await self._collections.drift())
 
     async def count(self, among: frozenset[UUID] | None) -> None:
         """Count these collections, or all when None, and publish what has changed.

@@ -184,6 +184,8 @@ class Rows:
                 item.finalized_slot = change.slot
                 item.updated_at = max(item.updated_at, change.at)
                 self.changed_items.add((change.operation, index))
+        # What was counted when the operation ended may have stood on a fork that is gone.
+        self.to_count.add(self.operations[change.operation].collection_id)
 
     def _operation(self, change: OperationChange) -> Operation:
         operation = self.operations[change.operation]

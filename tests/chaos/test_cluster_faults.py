@@ -78,7 +78,6 @@ async def first_attempts(live: LiveStack, asked: Asked, number: int) -> list[Mes
     return await eventually(look, f"attempt {number} is signed")
 
 
-@pytest.mark.skip(reason="not settled within its patience since mints are packed; see docs/limits.md")
 async def test_a_fork_drops_what_was_confirmed(live: LiveStack, collection: Json) -> None:
     asked = await live.ask(collection, COUNT, batch_size=5)
     await live.confirmed(asked)

@@ -179,6 +179,21 @@ async def test_after_a_fork_the_last_confirmation_holds() -> None:
     assert tables.operations[OPERATION].completed_nfts == 1
 
 
+async def test_a_collection_is_counted_again_when_its_mints_are_final() -> None:
+    history, tables = History(), MemoryTables()
+    told = [
+        await tables.apply("MINT", tables.watermarks["MINT"], [plan(history.say(fact))])
+        for fact in (
+            requested(OPERATION),
+            confirmed(OPERATION, 0, 0, [0]),
+            completed(OPERATION, 1, 1, 0),
+            finalized(OPERATION, 0, 0),
+        )
+    ]
+    assert [bool(committed.to_count) for committed in told] == [False, False, True, True]
+    assert told[-1].to_count == told[-2].to_count
+
+
 async def test_the_chain_overrules_a_failure_and_never_the_other_way() -> None:
     fail, land = failed(OPERATION, 0, 0, [0]), confirmed(OPERATION, 0, 0, [0])
     for story in ([fail, land], [land, fail], [fail, land, fail]):
