@@ -4,7 +4,7 @@ Used by `chassis.postgres`, `chassis.migrations` and the SQL adapters of the ser
 `Pool` from here. Not done here: retries and settings, see `chassis.postgres`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, cast
 
@@ -59,6 +59,16 @@ class Connection(Executor, Protocol):
         """Whether the connection is gone."""
         ...
 
+    async def copy_records_to_table(
+        self, table_name: str, *, records: Iterable[Sequence[object]], columns: Sequence[str]
+    ) -> str:
+        """Append `records` by COPY, values in the order of `columns`; the command's tag."""
+        ...
+
+    def cursor(self, query: str, /, *args: object, prefetch: int | None = None) -> AsyncIterator[Row]:
+        """The rows as they are needed, `prefetch` at a time; only inside of a transaction."""
+        ...
+
 
 class Pool(Executor, Protocol):
     """A pool of connections."""
@@ -84,9 +94,15 @@ class OwnedConnection(Connection, Protocol):
         ...
 
 
-async def connect(dsn: str, *, timeout: float = 10) -> OwnedConnection:  # noqa: ASYNC109
+async def connect(
+    dsn: str,
+    *,
+    timeout: float = 10,  # noqa: ASYNC109
+    server_settings: Mapping[str, str] | None = None,
+) -> OwnedConnection:
     """One connection to `dsn`. Raises OSError, TimeoutError or an `asyncpg.PostgresError`."""
-    return cast("OwnedConnection", await _asyncpg.connect(dsn, timeout=timeout))
+    opened = await _asyncpg.connect(dsn, timeout=timeout, server_settings=dict(server_settings or {}))
+    return cast("OwnedConnection", opened)
 
 
 async def create_pool(

@@ -35,13 +35,19 @@ MIGRATIONS: Final = SQL / "migrations"
 T = TypeVar("T", Operation, Item)
 V = TypeVar("V")
 
-# The columns of the bulk statements, in the order of their arrays in queries.sql.
-_OPERATION_INSERT: Final = (
-    "id", "collection_id", "recipient", "caller", "operation_type", "total_nfts", "batch_size", "metadata",
-    "start_time", "updated_at", "status", "completed_nfts", "failed_nfts", "cancelled_nfts", "error_message",
-    "first_error", "estimated_completion", "end_time", "settled_sequence",
+AHEAD: Final = 500_000
+"""How many messages before the end of the last partition of event_log the next one is made."""
+
+# The columns of COPY, and of the bulk statements in the order of their arrays in queries.sql.
+_MESSAGE: Final = ("stream", "sequence", "subject", "payload", "headers", "stored_at")
+_OPERATION_UPDATE: Final = (
+    "id", "updated_at", "status", "completed_nfts", "failed_nfts", "cancelled_nfts", "error_message", "first_error",
+    "estimated_completion", "end_time", "settled_sequence",
 )  # fmt: skip
-_OPERATION_UPDATE: Final = ("id", *_OPERATION_INSERT[9:])
+_OPERATION_INSERT: Final = (
+    "transaction_id", "collection_id", "recipient", "caller", "operation_type", "total_nfts", "batch_size", "metadata",
+    "start_time", "created_at", *_OPERATION_UPDATE,
+)  # fmt: skip
 _ITEM_UPDATE: Final = (
     "id", "updated_at", "status", "ipfs_uri", "ipfs_hash", "image_uri", "signature", "asset_id", "leaf_index", "nonce",
     "tree_address", "slot", "finalized_slot", "error_code", "error_message", "settled_at",
@@ -56,6 +62,9 @@ _COLLECTION: Final = (
 
 # The message is at fault: its values do not fit the columns or break an invariant.
 _REFUSED: Final = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.ProgramLimitExceededError)
+# The same, found by asyncpg as it encodes: DataError in arguments is an InterfaceError and a ValueError, in COPY
+# whatever the codec raised. Other InterfaceErrors are no ValueErrors.
+_UNENCODABLE: Final = (ValueError, OverflowError, TypeError)
 # The server or the way to it is at fault, and it may pass.
 _UNAVAILABLE: Final = (
     OSError,
@@ -120,14 +129,15 @@ class PostgresStore:
             await connection.execute(self._sql.park_messages, stream, *columns)
         try:
             await self._write(connection, rows)
-        except _REFUSED as error:  # stop: the same values would be refused again
+        except (*_REFUSED, *_UNENCODABLE) as error:  # stop: the same values would be refused again
             raise Refused(f"{type(error).__name__}: {error}") from error
-        except asyncpg.InterfaceError as error:
-            # asyncpg reports a value that it cannot encode as an InterfaceError that is a ValueError too.
-            if isinstance(error, ValueError):
-                raise Refused(str(error)) from error
-            raise
-        return Committed(frozenset(rows.newly_settled), frozenset(rows.to_count), parked, frozenset(rows.to_sync))
+        return Committed(
+            frozenset(rows.newly_settled),
+            frozenset(rows.to_count),
+            parked,
+            frozenset(rows.to_sync),
+            {operation.id: operation.start_time for operation in rows.operations.values()},
+        )
 
     async def settled_operations(self, after: int, limit: int) -> list[SettledOperation]:
         """See `ports.SettledOperations.settled_operations`."""

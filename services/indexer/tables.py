@@ -1,7 +1,7 @@
 """The rows of the projection's tables, named and typed as in `sql/migrations`.
 
 Made and changed by `rows`, loaded and written by `store`. Columns that follow from others (`transaction_id`, the id of
-a result) are not repeated here. Not done here: what changes them.
+a result) are properties. Not done here: what changes them.
 """
 
 from collections.abc import Mapping
@@ -37,6 +37,16 @@ class Operation:
     estimated_completion: datetime | None = None
     end_time: datetime | None = None
     settled_sequence: int | None = None
+
+    @property
+    def transaction_id(self) -> str:
+        """The id as the API's text."""
+        return str(self.id)
+
+    @property
+    def created_at(self) -> datetime:
+        """The time of the request."""
+        return self.start_time
 
     @property
     def settled(self) -> int:

@@ -1,5 +1,5 @@
--- The indexer's statements. Bulk ones take one array a column and are given each row once, so a batch of messages costs
--- the same number of statements whatever its size.
+-- The indexer's statements, besides the COPY of new rows. Bulk ones take one array a column and are given each row once,
+-- so a batch of messages costs the same number of statements whatever its size.
 
 -- name: watermark
 -- The last applied sequence of a stream; no row for a stream that is not projected.
@@ -10,10 +10,9 @@ SELECT sequence FROM watermarks WHERE stream = $1;
 -- the transaction ends, so two projectors cannot apply the same messages.
 UPDATE watermarks SET sequence = $3 WHERE stream = $1 AND sequence = $2;
 
--- name: keep_messages
--- Raw messages of one stream, byte for byte.
-INSERT INTO event_log (stream, sequence, subject, payload, headers, stored_at)
-SELECT $1, * FROM unnest($2::bigint[], $3::text[], $4::bytea[], $5::text[]::json[], $6::timestamptz[]);
+-- name: reach_event_log
+-- Makes what partitions of event_log are missing for sequences $2 to $3 of a stream; the last sequence with a place.
+SELECT reach_event_log($1, $2, $3);
 
 -- name: park_messages
 -- Messages of one stream that changed no row, with the reason.
@@ -46,22 +45,6 @@ SELECT id, name, symbol, standard, description, image_url, external_url, capacit
        minted, has_valid_tree, supports_das, counted_slot, error_code, error_message
 FROM nft_collections WHERE id = ANY($1::uuid[]);
 
--- name: insert_operations
--- New operations, as they are after their first batch of messages.
-INSERT INTO mint_operations
-      (id, transaction_id, collection_id, recipient, caller, operation_type, total_nfts, batch_size, metadata, start_time,
-       created_at, updated_at, status, completed_nfts, failed_nfts, cancelled_nfts, error_message, first_error,
-       estimated_completion, end_time, settled_sequence)
-SELECT id, id::text, collection_id, recipient, caller, operation_type, total_nfts, batch_size, metadata, start_time,
-       start_time, updated_at, status, completed_nfts, failed_nfts, cancelled_nfts, error_message, first_error,
-       estimated_completion, end_time, settled_sequence
-FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::int[], $7::int[], $8::text[]::jsonb[],
-            $9::timestamptz[], $10::timestamptz[], $11::text[], $12::int[], $13::int[], $14::int[], $15::text[],
-            $16::text[], $17::timestamptz[], $18::timestamptz[], $19::bigint[])
-  AS row (id, collection_id, recipient, caller, operation_type, total_nfts, batch_size, metadata, start_time,
-          updated_at, status, completed_nfts, failed_nfts, cancelled_nfts, error_message, first_error,
-          estimated_completion, end_time, settled_sequence);
-
 -- name: update_operations
 -- The columns of operations that messages after the request change.
 UPDATE mint_operations AS o SET
@@ -74,15 +57,6 @@ FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::int[], $5::int[], $6:
   AS row (id, updated_at, status, completed_nfts, failed_nfts, cancelled_nfts, error_message, first_error,
           estimated_completion, end_time, settled_sequence)
 WHERE o.id = row.id;
-
--- name: insert_items
--- The items of new operations.
-INSERT INTO mint_results
-      (id, operation_id, item_index, nft_name, created_at, updated_at, status, ipfs_uri, ipfs_hash, image_uri,
-       signature, asset_id, leaf_index, nonce, tree_address, slot, finalized_slot, error_code, error_message, settled_at)
-SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::text[],
-                     $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::int[], $14::bigint[],
-                     $15::text[], $16::bigint[], $17::bigint[], $18::text[], $19::text[], $20::timestamptz[]);
 
 -- name: update_items
 -- The columns of items that messages after the request change.
@@ -107,7 +81,7 @@ INSERT INTO nft_collections AS c
 SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[],
                      $9::int[], $10::bool[], $11::bool[], $12::timestamptz[], $13::timestamptz[], $14::text[],
                      $15::text[], $16::text[], $17::text[], $18::text[], $19::text[], $20::bigint[], $21::bool[],
-                     $22::bool[], $23::bigint[], $24::text[], $25::text[])
+                     $22::bool[], $23::bigint[], $24::bool[], $25::bigint[], $26::text[], $27::text[])
 ON CONFLICT (id) DO UPDATE SET
        name = excluded.name, symbol = excluded.symbol, standard = excluded.standard,
        description = excluded.description, image_url = excluded.image_url, external_url = excluded.external_url,
