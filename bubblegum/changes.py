@@ -87,14 +87,23 @@ class Transferred(LeafWritten):
 
 @dataclass(frozen=True, slots=True)
 class LeafUpdated(LeafWritten):
-    """A leaf changed by any other instruction: delegated, frozen, verified, updated."""
+    """A leaf changed by any other instruction: delegated, frozen, verified, updated, taken back from its voucher.
+
+    `collection` is the verified collection that the asset is in from now on, None for none of them; it holds only where
+    `collection_changed` says that the instruction was about that.
+    """
 
     instruction: BubblegumInstruction
+    collection: Pubkey | None = None
+    collection_changed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Burned:
-    """A leaf emptied for good. No leaf event tells of it: the nonce is the instruction's, which the proof covered."""
+class LeafEmptied:
+    """Common to the changes that leave an empty leaf behind.
+
+    No leaf event tells of it: the nonce is the instruction's, which the proof covered.
+    """
 
     asset_id: Pubkey
     owner: Pubkey
@@ -114,8 +123,34 @@ class Burned:
 
 
 @dataclass(frozen=True, slots=True)
+class Burned(LeafEmptied):
+    """An asset that is no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Redeemed(LeafEmptied):
+    """A V1 asset on its way out of the tree: a voucher holds it until it is decompressed or the redeeming cancelled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decompressed:
+    """A redeemed V1 asset is now an ordinary NFT, whose mint is the asset's id. No tree changed."""
+
+    asset_id: Pubkey
+    owner: Pubkey
+
+
+@dataclass(frozen=True, slots=True)
+class Administered:
+    """Something about a tree or the program that is no leaf: a delegate set, decompression allowed, fees collected."""
+
+    instruction: BubblegumInstruction
+    accounts: tuple[Pubkey, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Unknown:
-    """A Bubblegum instruction that this package cannot tell the meaning of, and why.
+    """An instruction of Bubblegum or account compression that this package cannot tell the meaning of, and why.
 
     `change_logs` are what account compression said during it: a tree may have changed all the same.
     """
@@ -125,4 +160,5 @@ class Unknown:
     change_logs: tuple[ChangeLogEvent, ...]
 
 
-Change = TreeCreated | Minted | Transferred | LeafUpdated | Burned | Unknown
+LeafChange = Minted | Transferred | LeafUpdated | Burned | Redeemed
+Change = TreeCreated | LeafChange | Decompressed | Administered | Unknown

@@ -2,8 +2,9 @@
 
 Used by the minter, the indexer and DAS. The whole tree of instructions is walked, so a mint that another program calls
 counts as well. A leaf is taken only from the noop instruction that Bubblegum itself called, and a tree's change only
-from the one that account compression, called by Bubblegum, called: anybody can call noop and claim anything, so an
-event anywhere else says nothing. Nothing is guessed: what does not add up is `Unknown` with the reason.
+from the one that account compression, called by Bubblegum, called for the tree that it was given: anybody can call noop
+and claim anything, so an event anywhere else says nothing. Nothing is guessed: what does not add up is `Unknown` with
+the reason. So is what a compression program is asked for by anybody else, which Bubblegum's trees never are.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,11 +16,15 @@ from solders.pubkey import Pubkey
 from bubblegum import hashing, pda
 from bubblegum.borsh import Reader
 from bubblegum.changes import (
+    Administered,
     Burned,
     Change,
+    Decompressed,
+    LeafEmptied,
     LeafUpdated,
     LeafWritten,
     Minted,
+    Redeemed,
     Transferred,
     TreeCreated,
     Unknown,
@@ -33,11 +38,15 @@ from bubblegum.transaction import ExecutedInstruction, ExecutedTransaction
 from bubblegum.types import Collection, MetadataArgs, MetadataArgsV2
 
 __all__ = [
+    "Administered",
     "Burned",
     "Change",
+    "Decompressed",
+    "LeafEmptied",
     "LeafUpdated",
     "LeafWritten",
     "Minted",
+    "Redeemed",
     "Transferred",
     "TreeCreated",
     "Unknown",
@@ -51,7 +60,21 @@ def decode(tx: ExecutedTransaction) -> list[Change]:
     """What the transaction did, in order of execution; nothing when it failed. Never raises on what is on chain."""
     if tx.err is not None:
         return []
-    return [_decode_instruction(instruction) for instruction in tx.walk() if instruction.program_id == BUBBLEGUM]
+    found: list[Change] = []
+    for top in tx.instructions:
+        _collect(top, None, found)
+    return found
+
+
+def _collect(instruction: ExecutedInstruction, caller: Pubkey | None, found: list[Change]) -> None:
+    """Add what `instruction` and those below it did. They are nested no deeper than the runtime's limit of calls."""
+    if instruction.program_id == BUBBLEGUM:
+        found.append(_decode_instruction(instruction))
+    elif instruction.program_id in COMPRESSION_PROGRAMS and caller != BUBBLEGUM:
+        change_logs = _readable(lambda: _told_by(instruction))
+        found.append(Unknown(instruction, "account compression was not called by Bubblegum", change_logs))
+    for child in instruction.inner:
+        _collect(child, instruction.program_id, found)
 
 
 def _decode_instruction(instruction: ExecutedInstruction) -> Change:
@@ -62,7 +85,7 @@ def _decode_instruction(instruction: ExecutedInstruction) -> Change:
         return _DECODERS.get(kind, _updated)(instruction, kind)
     except DecodeError as error:
         # The bytes are on chain for ever; the caller learns what is wrong with them and goes on with the next.
-        return Unknown(instruction, str(error), _readable_change_logs(instruction))
+        return Unknown(instruction, str(error), _readable(lambda: _change_logs(instruction)))
 
 
 def _events(instruction: ExecutedInstruction, kind: type[T]) -> list[T]:
@@ -71,18 +94,20 @@ def _events(instruction: ExecutedInstruction, kind: type[T]) -> list[T]:
     return [event for event in found if isinstance(event, kind)]
 
 
+def _told_by(compression: ExecutedInstruction) -> tuple[ChangeLogEvent, ...]:
+    """What an instruction of account compression says of the tree that it was given, which it always names first."""
+    return tuple(event for event in _events(compression, ChangeLogEvent) if compression.accounts[:1] == (event.tree,))
+
+
 def _change_logs(instruction: ExecutedInstruction) -> tuple[ChangeLogEvent, ...]:
     return tuple(
-        event
-        for child in instruction.inner
-        if child.program_id in COMPRESSION_PROGRAMS
-        for event in _events(child, ChangeLogEvent)
+        event for child in instruction.inner if child.program_id in COMPRESSION_PROGRAMS for event in _told_by(child)
     )
 
 
-def _readable_change_logs(instruction: ExecutedInstruction) -> tuple[ChangeLogEvent, ...]:
+def _readable(change_logs: Callable[[], tuple[ChangeLogEvent, ...]]) -> tuple[ChangeLogEvent, ...]:
     try:
-        return _change_logs(instruction)
+        return change_logs()
     except DecodeError:
         # The changelog is what could not be read; the reason is already being reported by the caller.
         return ()
@@ -175,28 +200,57 @@ def _transferred(instruction: ExecutedInstruction, kind: BubblegumInstruction) -
     return Transferred(leaf, change_log, _account(instruction, owner))
 
 
-def _burned(instruction: ExecutedInstruction, kind: BubblegumInstruction) -> Change:
-    version = 1 if kind is BubblegumInstruction.BURN else 2
-    tree_at, owner_at = (3, 1) if version == 1 else (5, 3)
+def _emptied(instruction: ExecutedInstruction, kind: BubblegumInstruction) -> Change:
+    version = 2 if kind is BubblegumInstruction.BURN_V2 else 1
     source = _arguments(instruction)
     source.raw(3 * hashing.HASH_BYTES)
     if version == 2:
         source.option(lambda: source.raw(hashing.HASH_BYTES))
         source.option(source.u8)
     nonce, index = source.u64(), source.u32()
-    tree = _account(instruction, tree_at)
-    change_log = _change_of(instruction, tree)
+    change_log = _change_of(instruction, None)
     if change_log.index != index or change_log.leaf != hashing.EMPTY_NODE:
         raise DecodeError(f"the tree did not empty leaf {index}")
-    return Burned(pda.asset_id(tree, nonce), _account(instruction, owner_at), nonce, version, change_log)
+    # The owner, the delegate, the tree: in this order in every interface of burn and redeem, released or not.
+    position = instruction.accounts.index(change_log.tree) if change_log.tree in instruction.accounts else 0
+    if position < 2:
+        raise DecodeError(f"the changelog is of {change_log.tree}, which the instruction does not name")
+    owner = instruction.accounts[position - 2]
+    make = Redeemed if kind is BubblegumInstruction.REDEEM else Burned
+    return make(pda.asset_id(change_log.tree, nonce), owner, nonce, version, change_log)
+
+
+def _decompressed(instruction: ExecutedInstruction, _kind: BubblegumInstruction) -> Change:
+    return Decompressed(asset_id=_account(instruction, 3), owner=_account(instruction, 1))
+
+
+def _administered(instruction: ExecutedInstruction, kind: BubblegumInstruction) -> Change:
+    if _change_logs(instruction):
+        raise DecodeError(f"{kind.value} changed a tree")
+    return Administered(kind, instruction.accounts)
 
 
 def _updated(instruction: ExecutedInstruction, kind: BubblegumInstruction) -> Change:
     if not _events(instruction, LeafSchemaEvent):
         return Unknown(instruction, f"{kind.value} tells of no leaf", _change_logs(instruction))
     leaf, change_log = _written(instruction)
+    if kind is BubblegumInstruction.UNVERIFY_COLLECTION:
+        return LeafUpdated(leaf, change_log, kind, None, collection_changed=True)
+    if kind in _COLLECTION_CHANGES:
+        collection = _optional_account(instruction, _COLLECTION_AT)
+        return LeafUpdated(leaf, change_log, kind, collection, collection_changed=True)
     return LeafUpdated(leaf, change_log, kind)
 
+
+_COLLECTION_CHANGES: Final = frozenset(
+    {
+        BubblegumInstruction.SET_AND_VERIFY_COLLECTION,
+        BubblegumInstruction.VERIFY_COLLECTION,
+        BubblegumInstruction.SET_COLLECTION_V2,
+    }
+)
+_COLLECTION_AT: Final = 8
+"""Which account of these is the collection that the asset is in from now on: its mint, or its MPL-Core account."""
 
 _DECODERS: Final[Mapping[BubblegumInstruction, Callable[[ExecutedInstruction, BubblegumInstruction], Change]]] = {
     BubblegumInstruction.CREATE_TREE: _tree_created,
@@ -206,6 +260,12 @@ _DECODERS: Final[Mapping[BubblegumInstruction, Callable[[ExecutedInstruction, Bu
     BubblegumInstruction.MINT_V2: _minted_v2,
     BubblegumInstruction.TRANSFER: _transferred,
     BubblegumInstruction.TRANSFER_V2: _transferred,
-    BubblegumInstruction.BURN: _burned,
-    BubblegumInstruction.BURN_V2: _burned,
+    BubblegumInstruction.BURN: _emptied,
+    BubblegumInstruction.BURN_V2: _emptied,
+    BubblegumInstruction.REDEEM: _emptied,
+    BubblegumInstruction.DECOMPRESS_V1: _decompressed,
+    BubblegumInstruction.SET_TREE_DELEGATE: _administered,
+    BubblegumInstruction.SET_DECOMPRESSIBLE_STATE: _administered,
+    BubblegumInstruction.CLOSE_TREE_V2: _administered,
+    BubblegumInstruction.COLLECT_V2: _administered,
 }

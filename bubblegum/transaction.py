@@ -14,6 +14,7 @@ from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 
 from bubblegum import base58
+from bubblegum.callers import infer_heights
 from bubblegum.errors import DecodeError
 
 TOP_LEVEL_STACK_HEIGHT: Final = 1
@@ -56,17 +57,19 @@ class ExecutedTransaction:
             yield from instruction.walk()
 
 
-def nest(top: ExecutedInstruction, called: Iterable[tuple[int | None, ExecutedInstruction]]) -> ExecutedInstruction:
+def nest(top: ExecutedInstruction, called: Sequence[tuple[int | None, ExecutedInstruction]]) -> ExecutedInstruction:
     """`top` with the instructions that it called, given flat as (stack height, instruction) in order of execution.
 
-    The height of `top` is 1. A height of None, from nodes that do not tell, counts as 2. DecodeError when a height
-    has no caller.
+    The height of `top` is 1. Where a node tells none, all heights are inferred (see `bubblegum.callers`). DecodeError
+    when a height has no caller.
     """
+    heights: Iterable[int | None] = (stated for stated, _ in called)
+    if any(stated is None for stated, _ in called):
+        heights = infer_heights(top.program_id, [(each.program_id, each.accounts, each.data) for _, each in called])
     # Each open call, outermost first, with the children gathered so far; closed from the inside out.
     open_calls: list[tuple[ExecutedInstruction, list[ExecutedInstruction]]] = [(top, [])]
-    for stated, instruction in called:
-        height = TOP_LEVEL_STACK_HEIGHT + 1 if stated is None else stated
-        if not TOP_LEVEL_STACK_HEIGHT < height <= len(open_calls) + TOP_LEVEL_STACK_HEIGHT:
+    for height, (_, instruction) in zip(heights, called, strict=True):
+        if height is None or not TOP_LEVEL_STACK_HEIGHT < height <= len(open_calls) + TOP_LEVEL_STACK_HEIGHT:
             raise DecodeError(f"an inner instruction at stack height {height} has no caller")
         while len(open_calls) >= height:
             _close_innermost(open_calls)

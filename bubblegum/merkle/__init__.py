@@ -14,6 +14,7 @@ from bubblegum.merkle.geometry import (
     tree_account_size,
     verify_proof,
 )
+from bubblegum.merkle.streaming import RootBuilder
 from bubblegum.merkle.tree import MerkleTree
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "ChangeLog",
     "ConcurrentMerkleTree",
     "MerkleTree",
+    "RootBuilder",
     "TreeConfig",
     "empty_node",
     "is_valid_depth_buffer",

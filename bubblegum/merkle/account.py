@@ -101,6 +101,13 @@ class ConcurrentMerkleTree:
         """Levels below the root whose nodes are in the account; proofs may be shorter by so many nodes."""
         return (len(self.canopy) + 2).bit_length() - 2
 
+    def root_at(self, sequence: int) -> bytes | None:
+        """The root after the change of this number; None when the buffer no longer or not yet holds it."""
+        age = self.sequence_number - sequence
+        if not 0 <= age < self.buffer_size:
+            return None
+        return self.change_logs[(self.active_index - age) % self.max_buffer_size].root
+
     def recent_roots(self) -> tuple[bytes, ...]:
         """The roots that the tree still accepts proofs for, newest first."""
         return tuple(

@@ -12,7 +12,7 @@ from typing import Final
 
 from solders.pubkey import Pubkey
 
-from bubblegum.changes import Burned, Change, LeafWritten, Minted, TreeCreated
+from bubblegum.changes import Change, LeafEmptied, LeafWritten, Minted, TreeCreated, Unknown
 from bubblegum.decode import decode
 from bubblegum.leaf import ChangeLogEvent
 from bubblegum.transaction import ExecutedTransaction
@@ -79,10 +79,10 @@ class DasIndex:
             planted = self._forest.plant(change.tree, change.max_depth)
             if planted is not None:
                 self._record(slot, planted)
-        elif isinstance(change, LeafWritten | Burned):
+        elif isinstance(change, LeafWritten | LeafEmptied):
             if self._take_change_log(slot, change.change_log):
                 self._take_leaf(slot, change)
-        else:
+        elif isinstance(change, Unknown):
             for change_log in change.change_logs:
                 self._take_change_log(slot, change_log)
 
@@ -94,7 +94,7 @@ class DasIndex:
         self._record(slot, undo)
         return True
 
-    def _take_leaf(self, slot: int, change: LeafWritten | Burned) -> None:
+    def _take_leaf(self, slot: int, change: LeafWritten | LeafEmptied) -> None:
         number, seq = self._changes + 1, change.change_log.seq
         if isinstance(change, Minted):
             self._put(
@@ -115,7 +115,8 @@ class DasIndex:
         asset = self._assets.get(change.asset_id)
         if not isinstance(asset, CompressedAsset):
             return  # its mint could not be read; the tree is in step all the same
-        if isinstance(change, Burned):
+        if isinstance(change, LeafEmptied):
+            # A redeemed asset is no compressed one any more, and what it becomes is not indexed here.
             self._put(slot, replace(asset, burnt=True, seq=seq, updated=number))
         else:
             self._put(slot, replace(asset, leaf=change.leaf.schema, seq=seq, updated=number))

@@ -147,6 +147,14 @@ class ModelTree:
         self.tree.set_leaf(index, hashing.EMPTY_NODE)
         return executed(built, self._compressed(index, hashing.EMPTY_NODE))
 
+    def redeem(self, index: int) -> ExecutedInstruction:
+        """Put a V1 leaf into a voucher. The official interface: config, owner, delegate, tree; arguments as of burn."""
+        old = self.leaves.pop(index)
+        data = instructions.BubblegumInstruction.REDEEM.discriminator + self.proof(index, old).arguments_v1()
+        self.tree.set_leaf(index, hashing.EMPTY_NODE)
+        accounts = (pda.tree_config(self.address), old.owner, old.delegate, self.address)
+        return ExecutedInstruction(BUBBLEGUM, accounts, data, (self._compressed(index, hashing.EMPTY_NODE),))
+
     def other(self, kind: instructions.BubblegumInstruction, *inner: ExecutedInstruction) -> ExecutedInstruction:
         """An instruction that this package does not encode."""
         return ExecutedInstruction(BUBBLEGUM, (self.address,), kind.discriminator, inner)

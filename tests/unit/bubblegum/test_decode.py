@@ -6,7 +6,18 @@ import pytest
 from solders.pubkey import Pubkey
 
 from bubblegum import hashing, pda
-from bubblegum.decode import Burned, LeafUpdated, Minted, Transferred, TreeCreated, Unknown, decode
+from bubblegum.decode import (
+    Administered,
+    Burned,
+    Decompressed,
+    LeafUpdated,
+    Minted,
+    Redeemed,
+    Transferred,
+    TreeCreated,
+    Unknown,
+    decode,
+)
 from bubblegum.instructions import BubblegumInstruction
 from bubblegum.leaf import LeafSchemaEvent, application_data
 from bubblegum.programs import BUBBLEGUM, SPL_NOOP
@@ -88,10 +99,73 @@ def test_a_failed_transaction_did_nothing() -> None:
     assert decode(transaction(ModelTree(TREE).mint(OWNER, metadata_v1()), err={"InstructionError": [0, "x"]})) == []
 
 
-def test_events_outside_bubblegum_say_nothing() -> None:
+def test_events_outside_bubblegum_say_nothing_of_assets() -> None:
     minted = ModelTree(TREE).mint(OWNER, metadata_v1())
     forged = ExecutedInstruction(key(50), minted.accounts, minted.data, minted.inner)
-    assert decode(transaction(*minted.inner, forged)) == []
+    event, compressed = minted.inner
+    for changes in (decode(transaction(event)), decode(transaction(compressed)), decode(transaction(forged))):
+        assert all(isinstance(change, Unknown) and "not called by Bubblegum" in change.reason for change in changes)
+    assert decode(transaction(event)) == []
+    (told,) = decode(transaction(compressed))
+    assert isinstance(told, Unknown)
+    assert [log.seq for log in told.change_logs] == [1]
+
+
+def test_a_changelog_of_another_tree_than_the_one_it_was_told_for() -> None:
+    minted = ModelTree(TREE).mint(OWNER, metadata_v1())
+    event, compressed = minted.inner
+    forged = replace(minted, inner=(event, replace(compressed, accounts=(key(70),))))
+    assert _unknown(forged, "0 changelog events").change_logs == ()
+
+
+def test_a_redeeming_and_its_way_back() -> None:
+    model = ModelTree(TREE)
+    model.mint(OWNER, metadata_v1())
+    schema = model.leaves[0]
+    redeem = model.redeem(0)
+    (redeemed,) = decode(transaction(redeem))
+    assert isinstance(redeemed, Redeemed)
+    assert (redeemed.asset_id, redeemed.owner, redeemed.leaf_index) == (pda.asset_id(TREE, 0), OWNER, 0)
+    (back,) = decode(transaction(model.other(BubblegumInstruction.CANCEL_REDEEM, *model.rewrite(0, schema))))
+    assert isinstance(back, LeafUpdated)
+    assert back.owner == OWNER
+    decompress = replace(model.other(BubblegumInstruction.DECOMPRESS_V1), accounts=(key(1), OWNER, key(2), key(3)))
+    assert decode(transaction(decompress)) == [Decompressed(key(3), OWNER)]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        BubblegumInstruction.SET_TREE_DELEGATE,
+        BubblegumInstruction.SET_DECOMPRESSIBLE_STATE,
+        BubblegumInstruction.CLOSE_TREE_V2,
+        BubblegumInstruction.COLLECT_V2,
+    ],
+)
+def test_what_changes_no_leaf(kind: BubblegumInstruction) -> None:
+    model = ModelTree(TREE)
+    assert decode(transaction(model.other(kind))) == [Administered(kind, (TREE,))]
+    model.mint(OWNER, metadata_v1())
+    _unknown(model.other(kind, *model.rewrite(0, model.leaves[0])), f"{kind.value} changed a tree")
+
+
+@pytest.mark.parametrize(
+    ("kind", "account", "collection"),
+    [
+        (BubblegumInstruction.SET_AND_VERIFY_COLLECTION, COLLECTION, COLLECTION),
+        (BubblegumInstruction.VERIFY_COLLECTION, COLLECTION, COLLECTION),
+        (BubblegumInstruction.SET_COLLECTION_V2, COLLECTION, COLLECTION),
+        (BubblegumInstruction.SET_COLLECTION_V2, BUBBLEGUM, None),
+        (BubblegumInstruction.UNVERIFY_COLLECTION, COLLECTION, None),
+    ],
+)
+def test_a_change_of_the_collection(kind: BubblegumInstruction, account: Pubkey, collection: Pubkey | None) -> None:
+    model = ModelTree(TREE)
+    model.mint(OWNER, metadata_v1())
+    instruction = model.other(kind, *model.rewrite(0, model.leaves[0]))
+    (change,) = decode(transaction(replace(instruction, accounts=(*[key(9)] * 8, account))))
+    assert isinstance(change, LeafUpdated)
+    assert (change.collection_changed, change.collection) == (True, collection)
 
 
 def _unknown(instruction: ExecutedInstruction, reason: str) -> Unknown:
@@ -171,4 +245,4 @@ def test_one_bad_instruction_does_not_hide_the_next() -> None:
 
 
 def test_an_instruction_without_a_leaf() -> None:
-    _unknown(ModelTree(TREE).other(BubblegumInstruction.SET_TREE_DELEGATE), "set_tree_delegate tells of no leaf")
+    _unknown(ModelTree(TREE).other(BubblegumInstruction.VERIFY_CREATOR), "verify_creator tells of no leaf")
