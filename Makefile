@@ -52,6 +52,7 @@ walls: .venv/.dev ## Check which room imports which (import-linter)
 generated: .venv/.dev ## Check that generated files are what their sources say
 	@$(BIN)/python -m contracts.generate --check
 	@$(BIN)/python -m programs.build --check
+	@$(BIN)/python -m chassis.metrics_document --check
 
 .PHONY: format
 format: .venv/.dev ## Format the code and mend what lint can mend
@@ -61,6 +62,10 @@ format: .venv/.dev ## Format the code and mend what lint can mend
 .PHONY: contracts
 contracts: .venv/.dev ## Write the JSON Schemas and asyncapi.yaml from the message classes
 	@$(BIN)/python -m contracts.generate
+
+.PHONY: metrics
+metrics: .venv/.dev ## Write docs/metrics.md from the list of metrics
+	@$(BIN)/python -m chassis.metrics_document
 
 .PHONY: programs
 programs: .venv/.dev ## Rebuild the local on-chain programs, or FROM=<rpc-url> fetch the deployed ones

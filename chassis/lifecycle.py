@@ -258,7 +258,9 @@ def run(service: Service, *, name: str, settings: ServiceSettings, probes: bool 
 
     `probes` is False for the gateway, which serves its health on its own port.
     """
-    handle = telemetry.configure(name, VERSION, settings.log_level, settings.log_format)
+    handle = telemetry.configure(
+        name, VERSION, settings.log_level, settings.log_format, enable_metrics=settings.enable_metrics
+    )
     listen = settings.probe_listen if probes else None
     ports_file = None if settings.ports_file is None else Path(settings.ports_file)
     try:

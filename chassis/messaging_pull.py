@@ -20,7 +20,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.js import JetStreamContext, api
 
-from chassis import telemetry
+from chassis import metrics, telemetry
 from chassis.clock import Clock
 from chassis.delivery import Ack, Again, BurialCap, Bury, ConsumerHalted, Verdict, judge
 from chassis.log import Handler, Message, RawMessage, RetryLater
@@ -156,7 +156,10 @@ class ConsumerLoop:
             try:
                 async for message in pull.messages(free):
                     used += 1
+                    metrics.CONSUMER_LAG.set(message.metadata.num_pending or 0, consumer=self.consumer.name)
                     handlers.create_task(self._handle(message, slots))
+                if used < free:  # the server waited and had no more: whatever other processes left is theirs
+                    metrics.CONSUMER_LAG.set(0, consumer=self.consumer.name)
             except (PullLost, nats.errors.Error) as error:
                 # Says nothing about any message: whatever was delivered is handled, the rest is asked for again.
                 _logger.warning("pull lost, asking again", consumer=self.consumer.name, reason=str(error))
@@ -226,6 +229,7 @@ class ConsumerLoop:
             # The verdict did not reach the server: the message comes again, and its handler is idempotent.
             _logger.warning("verdict not delivered", subject=raw.subject, error=type(error).__name__)
             return
+        metrics.CONSUMED.add(consumer=self.consumer.name, verdict=type(verdict).__name__.lower())
         if isinstance(verdict, Bury) and self.cap.record(self.clock.monotonic()):
             raise ConsumerHalted(
                 f"consumer {self.consumer.name} buried more than {self.cap.limit} messages within "
@@ -319,6 +323,7 @@ class StreamReader:
         try:
             while True:
                 async for message in pull.messages(READ_BATCH):
+                    metrics.CONSUMER_LAG.set(message.metadata.num_pending or 0, consumer=self._stream.name)
                     yield raw_message(message)
         finally:
             await pull.close()

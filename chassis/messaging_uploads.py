@@ -27,6 +27,13 @@ class ObjectStoreUploads:
         self._ttl = ttl
         self._patience = patience
 
+    async def check(self) -> None:
+        """Return when the object store answers; raises LogUnavailable."""
+        try:
+            await self._store.status()
+        except (TimeoutError, nats.errors.Error) as error:
+            raise LogUnavailable(f"object store: {type(error).__name__}") from error
+
     async def put(self, sha256: str, data: bytes) -> None:
         """Keep `data` for at least half of the bucket's time to live.
 

@@ -1,8 +1,8 @@
-"""The probe server of services that speak no HTTP otherwise: `/health/live` and `/health/ready`.
+"""The probe server of services that speak no HTTP otherwise: `/health/live`, `/health/ready` and `/metrics`.
 
-Started by `chassis.lifecycle`. It knows just enough HTTP/1.1 for a kubelet, a supervisor and curl: GET and HEAD, one
-request a connection, bounded in size, time and number. Not done here: anything a client outside of the machine's or
-cluster's network should see.
+Started by `chassis.lifecycle`. It knows just enough HTTP/1.1 for a kubelet, a supervisor, Prometheus and curl: GET and
+HEAD, one request a connection, bounded in size, time and number. Not done here: anything a client outside of the
+machine's or cluster's network should see.
 """
 
 import asyncio
@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from chassis.exposition import PATH as METRICS_PATH
+from chassis.exposition import scrape
 from chassis.health import Health, Kind
 
 _MAX_REQUEST_BYTES: Final = 8 * 1024
@@ -72,11 +74,16 @@ class ProbeServer:
             return _response(400, {"error": "HTTP/1.0 or HTTP/1.1 only"})
         if method not in ("GET", "HEAD"):
             return _response(405, {"error": "GET and HEAD only"})
-        kind = _PATHS.get(urlsplit(target).path)
-        if kind is None:
-            return _response(404, {"error": f"there are {', '.join(_PATHS)}"}, body=method == "GET")
-        report = await self._health.report(kind)
-        return _response(200 if report.ok else 503, report, body=method == "GET")
+        return await self._resource(urlsplit(target).path, _accept(head), body=method == "GET")
+
+    async def _resource(self, path: str, accept: str, *, body: bool) -> bytes:
+        kind = _PATHS.get(path)
+        if kind is not None:
+            report = await self._health.report(kind)
+            return _response(200 if report.ok else 503, report, body=body)
+        if path == METRICS_PATH and (metrics := scrape(accept)) is not None:
+            return _encoded(200, metrics.content_type, metrics.body, body=body)
+        return _response(404, {"error": f"there are {', '.join((*_PATHS, METRICS_PATH))}"}, body=body)
 
 
 def parse_listen(listen: str) -> tuple[str, int]:
@@ -87,11 +94,23 @@ def parse_listen(listen: str) -> tuple[str, int]:
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
+def _accept(head: bytes) -> str:
+    """Return the request's Accept header, empty without one."""
+    for line in head.split(b"\r\n")[1:]:
+        name, _, value = line.partition(b":")
+        if name.strip().lower() == b"accept":
+            return value.strip().decode("latin-1")
+    return ""
+
+
 def _response(status: int, content: object, *, body: bool = True) -> bytes:
-    encoded = msgspec.json.encode(content)
+    return _encoded(status, "application/json", msgspec.json.encode(content), body=body)
+
+
+def _encoded(status: int, content_type: str, encoded: bytes, *, body: bool) -> bytes:
     head = (
         f"HTTP/1.1 {status} {_REASONS[status]}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(encoded)}\r\n"
+        f"Content-Type: {content_type}\r\nContent-Length: {len(encoded)}\r\n"
         "Cache-Control: no-store\r\nConnection: close\r\n\r\n"
     )
     return head.encode() + (encoded if body else b"")

@@ -66,7 +66,7 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     probe_listen: Annotated[
         str,
         Meta(
-            description="host:port of the probe server (/health/live, /health/ready); port 0: a free one.",
+            description="host:port of the probe server (/health/live, /health/ready, /metrics); port 0: a free one.",
             examples=["0.0.0.0:8081"],
             pattern=LISTEN_PATTERN,
         ),
@@ -82,6 +82,7 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 SettingsT = TypeVar("SettingsT", bound=msgspec.Struct)
+    enable_metrics: Annotated[bool, Meta(description="Keep metrics, and serve them at /metrics.")] = True
 
 
 class SettingRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,7 +3,7 @@
 Used by every main.py (`configure`), by messaging (trace context in NATS headers) and by whoever logs
 (`get_logger`). Traces and metrics are exported by OTLP/HTTP when the standard `OTEL_EXPORTER_OTLP_*` variables ask
 for it; otherwise spans only carry identifiers, so that the log lines of one mint can still be joined across
-services. Not done here: metrics' names and instruments, which belong to the code that measures.
+services. Metrics are kept for `chassis.exposition` too. Not done here: which metrics there are (`chassis.metrics`).
 """
 
 import os
@@ -19,6 +19,7 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import AttributeValue
 
+from chassis import exposition
 from chassis.logs import configure_logs, get_logger
 from chassis.redaction import scrub
 from chassis.settings import LogFormat, LogLevel
@@ -58,8 +59,10 @@ def configure(
     level: LogLevel = "info",
     format: LogFormat = "auto",  # noqa: A002  (the word of the LOG_FORMAT setting)
     environ: Mapping[str, str] = os.environ,
+    *,
+    enable_metrics: bool = True,
 ) -> Telemetry:
-    """Set up logs to stderr and, when `environ` names an OTLP endpoint, the export of traces and metrics.
+    """Set up logs to stderr, metrics, and, when `environ` names an OTLP endpoint, the export of traces and metrics.
 
     Call it once in a process: OpenTelemetry keeps the first provider it is given, so that a second call changes the
     logs only.
@@ -74,14 +77,14 @@ def configure(
     tracer_provider = _tracer_provider(resource, export=_exports("TRACES", environ))
     trace.set_tracer_provider(tracer_provider)
     meter_provider = None
-    if _exports("METRICS", environ):
-        meter_provider = _meter_provider(resource)
+    if enable_metrics and not _disabled(environ):
+        meter_provider = _meter_provider(resource, export=_exports("METRICS", environ))
         metrics.set_meter_provider(meter_provider)
     return Telemetry(tracer_provider, meter_provider)
 
 
 def meter(name: str = _INSTRUMENTATION) -> Meter:
-    """The meter to make instruments with; they cost next to nothing when nothing is exported."""
+    """The meter to make instruments with; they cost next to nothing when metrics are turned off."""
     return metrics.get_meter(name)
 
 
@@ -141,11 +144,15 @@ def _exports(signal: str, environ: Mapping[str, str]) -> bool:
 
     https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
     """
-    if environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+    if _disabled(environ):
         return False
     if environ.get(f"OTEL_{signal}_EXPORTER", "").lower() == "none":
         return False
     return bool(environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or environ.get(f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT"))
+
+
+def _disabled(environ: Mapping[str, str]) -> bool:
+    return environ.get("OTEL_SDK_DISABLED", "").lower() == "true"
 
 
 def _tracer_provider(resource: "Resource", *, export: bool) -> "TracerProvider":
@@ -163,10 +170,18 @@ def _tracer_provider(resource: "Resource", *, export: bool) -> "TracerProvider":
     return provider
 
 
-def _meter_provider(resource: "Resource") -> "MeterProvider":
-    from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+def _meter_provider(resource: "Resource", *, export: bool) -> "MeterProvider":
+    """A provider whose metrics can be scraped, and are sent when `export` is set."""
+    from opentelemetry.exporter.prometheus import PrometheusMetricReader
     from opentelemetry.sdk.metrics import MeterProvider
-    from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+    from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
 
-    reader = PeriodicExportingMetricReader(OTLPMetricExporter())
-    return MeterProvider(resource=resource, metric_readers=[reader], shutdown_on_exit=False)
+    # Without the scope as labels: there is one, and it would stand in every line.
+    readers: list[MetricReader] = [
+        PrometheusMetricReader(scope_info_enabled=False, registry=exposition.open_registry())
+    ]
+    if export:
+        from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+
+        readers.append(PeriodicExportingMetricReader(OTLPMetricExporter()))
+    return MeterProvider(resource=resource, metric_readers=readers, shutdown_on_exit=False)

@@ -62,8 +62,13 @@ async def serve(life: Lifecycle, settings: GatewaySettings) -> None:
     everything.add("database", projection.check)
     wallets = Wallets(log, life.clock)
     everything.add("wallet", wallets.check)
+    uploads = await log.uploads(UPLOADS)
+    everything.add("uploads", uploads.check)
+    node = await _wallet(life, settings, log)
+    if node is not None:
+        everything.add("solana", node.check)
     life.health.add("log", log.ping)
-    images = Images(await log.uploads(UPLOADS), media_type)
+    images = Images(uploads, media_type)
     asking = Asking(log, images)
     following = Following(log, projection, life.clock)
     app = create_app(
@@ -76,7 +81,7 @@ async def serve(life: Lifecycle, settings: GatewaySettings) -> None:
             collections=Collections(asking, projection),
             curating=Curating(log, life.clock),
             wallets=wallets,
-            stats=Stats(projection, await _wallet(life, settings, log), life.clock, ttl=settings.cache_ttl),
+            stats=Stats(projection, node, life.clock, ttl=settings.cache_ttl),
             uploading=Uploading(log, images, life.clock, PROFILES[settings.cid_profile]),
             gateway_url=settings.pinata_gateway,
             authenticate=Authenticator(settings.api_key),

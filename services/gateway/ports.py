@@ -225,3 +225,7 @@ class Wallet(Protocol):
     async def balance(self) -> int:
         """Return its balance in lamports at commitment `confirmed`; raises WalletUnavailable."""
         ...
+
+    async def check(self) -> None:
+        """Return when the node that tells it is healthy; raises WalletUnavailable."""
+        ...

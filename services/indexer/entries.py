@@ -6,8 +6,10 @@ changes no row, is kept with its reason, and never holds up the ones behind it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from chassis.log import RawMessage
+from contracts.fact import Event
 from contracts.registry import UndecodableMessage, decode
 from services.indexer.changes import RowChange
 from services.indexer.projection import Unprojectable, clean_text, project
@@ -24,12 +26,15 @@ class Entry:
     raw: RawMessage
     changes: Sequence[RowChange] = ()
     parked: str | None = None
+    event: Event[Any] | None = None
+    """The message as it was read; None when it cannot be."""
 
 
 def plan(raw: RawMessage) -> Entry:
     """Return the message with its changes, or parked when it cannot be read or means nothing for the tables."""
     try:
-        return Entry(raw, changes=project(decode(raw.subject, raw.payload), raw.sequence))
+        event = decode(raw.subject, raw.payload)
+        return Entry(raw, changes=project(event, raw.sequence), event=event)
     except (UndecodableMessage, Unprojectable) as error:  # stop: these bytes will never say anything else
         return park(raw, str(error))
 

@@ -12,11 +12,11 @@ from typing import Final
 
 import asyncpg
 
+from chassis import metrics
 from chassis.clock import Clock
 from chassis.database import OwnedConnection, connect
 from chassis.redaction import Secret
 from chassis.telemetry import get_logger
-from services.indexer import metrics
 from services.indexer.pauses import pause_after
 from services.indexer.ports import Fenced
 

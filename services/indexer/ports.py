@@ -3,8 +3,9 @@
 Implemented by `store` (Postgres) and `adapters.solana_rpc`; in-memory twins serve the tests. No I/O here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
@@ -38,6 +39,8 @@ class Committed:
     parked: Sequence[Entry] = ()
     to_sync: frozenset[UUID] = frozenset()
     """Collections that a caller wants counted."""
+    started: Mapping[UUID, datetime] = field(default_factory=dict[UUID, datetime])
+    """When the operations that the batch speaks of were asked for."""
 
 
 class Store(Protocol):
@@ -102,6 +105,10 @@ class CreatedCollections(Protocol):
         self, after: UUID, limit: int, among: frozenset[UUID] | None
     ) -> list[CreatedCollection]:
         """Return those with an id beyond `after`, in the order of ids; raises StoreUnavailable."""
+        ...
+
+    async def drift(self) -> int:
+        """Return by how many leaves tables and chain differ, over all collections; raises StoreUnavailable."""
         ...
 
 

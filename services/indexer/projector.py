@@ -7,13 +7,14 @@ watermark. Not done here: SQL (`store`), what an event means (`projection`), and
 import asyncio
 from collections.abc import Callable, Sequence
 
+from chassis import metrics
 from chassis.clock import Clock
 from chassis.log import LogReader, LogUnavailable
 from chassis.telemetry import get_logger
 from contracts.streams import Stream
-from services.indexer import metrics
 from services.indexer.entries import Entry, park, plan
 from services.indexer.intake import Intake, Limits
+from services.indexer.measuring import measure
 from services.indexer.pauses import pause_after
 from services.indexer.ports import Committed, Refused, Store, StoreUnavailable
 
@@ -105,17 +106,21 @@ class Projector:
             return await self._commit(after, [park(entries[0].raw, str(error))])
         position = entries[-1].raw.sequence
         self._failures = 0
-        self._tell(committed, len(entries), position)
+        self._tell(committed, entries, position)
         self._reached(position)
         return position
 
-    def _tell(self, committed: Committed, count: int, position: int) -> None:
-        labels = {"stream": self._stream.name}
-        metrics.PROJECTED.add(count, labels)
-        metrics.BATCH.record(count, labels)
-        metrics.POSITION.set(position, labels)
+    def _tell(self, committed: Committed, entries: Sequence[Entry], position: int) -> None:
+        stream = self._stream.name
+        metrics.PROJECTED.add(len(entries), stream=stream)
+        metrics.BATCH.record(len(entries), stream=stream)
+        metrics.POSITION.set(position, stream=stream)
+        parked = {entry.raw.sequence for entry in committed.parked}
+        for entry in entries:
+            if entry.event is not None and entry.raw.sequence not in parked:
+                measure(entry.event, committed.started)
         for entry in committed.parked:
-            metrics.PARKED.add(1, labels)
+            metrics.PARKED.add(stream=stream)
             _log.error(
                 "message parked",
                 stream=self._stream.name,

@@ -57,7 +57,7 @@ _COLLECTION: Final = (
     "id", "name", "symbol", "standard", "description", "image_url", "external_url", "capacity",
     "seller_fee_basis_points", "is_public", "allow_minting", "created_at", "updated_at", "stage", "status", "uri",
     "tree_address", "collection_address", "creator_address", "minted", "has_valid_tree", "supports_das",
-    "counted_slot", "error_code", "error_message",
+    "counted_slot", "imported", "minted_before", "error_code", "error_message",
 )  # fmt: skip
 
 # The message is at fault: its values do not fit the columns or break an invariant.
@@ -93,6 +93,7 @@ class _Sql(msgspec.Struct, frozen=True):
     put_trees: str
     settled_operations: str
     created_collections: str
+    drift: str
 
 
 class PostgresStore:
@@ -175,6 +176,11 @@ class PostgresStore:
             )
             for row in found
         ]
+
+    async def drift(self) -> int:
+        """See `ports.CreatedCollections.drift`."""
+        async with self._connection() as connection:
+            return int(await connection.fetchval(self._sql.drift))
 
     @asynccontextmanager
     async def _connection(self) -> AsyncGenerator[Connection, None]:

@@ -111,5 +111,7 @@ class Collection:
     has_valid_tree: bool = False
     supports_das: bool = False
     counted_slot: int | None = None
+    imported: bool = False
+    minted_before: int = 0
     error_code: str | None = None
     error_message: str | None = None

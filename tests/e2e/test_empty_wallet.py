@@ -107,7 +107,7 @@ async def test_an_empty_wallet_fails_nobody(live: LiveStack, collection: Json, l
     assert pause.balance <= left < pause.needed
 
     async def shown() -> bool:
-        return (await health(live))["checks"]["wallet"] is False
+        return (await health(live))["checks"]["wallet"]["ok"] is False
 
     await eventually(shown, "health tells of it")
     whole = await health(live)

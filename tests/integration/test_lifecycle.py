@@ -156,6 +156,9 @@ async def test_probes_tell_live_ready_and_draining(start: Start) -> None:
         assert (ready.status_code, ready.json()) == (200, {"ok": True, "checks": {}})
         assert (await client.head(service.url("/health/live"))).status_code == 200
         assert (await client.get(service.url("/secret"))).status_code == 404
+        metrics = await client.get(service.url("/metrics"))
+        assert metrics.headers["content-type"].startswith("text/plain; version=")
+        assert "process_cpu_seconds_total " in metrics.text
         assert (await client.post(service.url("/health/live"))).status_code == 405
         service.process.send_signal(signal.SIGTERM)
         await service.until("finished")
@@ -202,3 +205,12 @@ async def test_missing_settings_exit_with_status_2(start: Start) -> None:
     await service.process.wait()
     assert service.process.returncode == 2
     assert "NATS_URL: missing" in await service.errors()
+
+
+async def test_metrics_can_be_turned_off(start: Start) -> None:
+    service = await start("stubborn", ENABLE_METRICS="false")
+    await service.until("wired")
+    async with httpx.AsyncClient() as client:
+        assert (await client.get(service.url("/metrics"))).status_code == 404
+    service.process.send_signal(signal.SIGTERM)
+    await service.end()

@@ -52,7 +52,13 @@ class MemoryTables:
         self.log |= {(stream, entry.raw.sequence): entry.raw for entry in entries}
         self.parked |= {(stream, entry.raw.sequence): entry.parked or "" for entry in parked}
         self.watermarks[stream] = entries[-1].raw.sequence
-        return Committed(frozenset(rows.newly_settled), frozenset(rows.to_count), parked, frozenset(rows.to_sync))
+        return Committed(
+            frozenset(rows.newly_settled),
+            frozenset(rows.to_count),
+            parked,
+            frozenset(rows.to_sync),
+            {operation.id: operation.start_time for operation in rows.operations.values()},
+        )
 
     def _load(self, keys: Keys) -> Rows:
         """Copies of exactly the rows that the keys name: what is not asked for is not there."""
@@ -102,3 +108,15 @@ class MemoryTables:
             and (among is None or row.id in among)
         ]
         return found[:limit]
+
+    async def drift(self) -> int:
+        """See `ports.CreatedCollections.drift`."""
+        return sum(
+            abs(
+                row.minted
+                - row.minted_before
+                - sum(each.completed_nfts for each in self.operations.values() if each.collection_id == row.id)
+            )
+            for row in self.collections.values()
+            if row.counted_slot is not None
+        )

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 import httpx
 
+from chassis import metrics
 from chassis.log import EventLog, LogUnavailable
 from contracts.collection import CollectionCreated
 from contracts.streams import COLLECTION
@@ -23,20 +24,31 @@ class RpcWallet:
 
     async def balance(self) -> int:
         """See `ports.Wallet.balance`."""
-        body = {
-            "jsonrpc": "2.0",
-            "id": 1,
-            "method": "getBalance",
-            "params": [await self._payer(), {"commitment": "confirmed"}],
-        }
+        result = await self._call("getBalance", [await self._payer(), {"commitment": "confirmed"}])
+        try:
+            return int(result["value"])
+        except (ValueError, KeyError, TypeError):  # stop: not what JSON-RPC answers with
+            raise self._refused("the node's answer is not a balance") from None
+
+    async def check(self) -> None:
+        """See `ports.Wallet.check`."""
+        await self._call("getHealth", [])
+
+    async def _call(self, method: str, params: list[Any]) -> Any:
+        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
         try:
             answer = await self._client.post(self._url, json=body, timeout=TIMEOUT_SECONDS)
             found: Any = answer.raise_for_status().json()
-            return int(found["result"]["value"])
+            return found["result"]
         except httpx.HTTPError as error:  # stop: the caller has an older balance; never the text, which holds the URL
+            metrics.RPC_ERRORS.add(node="rpc", kind="unavailable")
             raise WalletUnavailable(type(error).__name__) from None
-        except (ValueError, KeyError, TypeError):  # stop: not what JSON-RPC answers with
-            raise WalletUnavailable("the node's answer is not a balance") from None
+        except (ValueError, KeyError, TypeError):  # stop: an error, or not what JSON-RPC answers with
+            raise self._refused(f"the node has no answer to {method}") from None
+
+    def _refused(self, text: str) -> WalletUnavailable:
+        metrics.RPC_ERRORS.add(node="rpc", kind="refused")
+        return WalletUnavailable(text)
 
     async def _payer(self) -> str:
         if self._address is not None:

@@ -1,9 +1,9 @@
-"""`/health`: for people, load balancers and supervisors. Without a key, so it tells names and nothing else."""
+"""`/health`: for people, load balancers and supervisors. Without a key, so it tells names and latencies alone."""
 
 from fastapi import APIRouter, Response
 
 from chassis.health import Health, HealthReport
-from services.gateway.api.responses import HealthView
+from services.gateway.api.responses import CheckView, HealthView
 
 
 def health_router(probes: Health, everything: Health) -> APIRouter:
@@ -14,7 +14,8 @@ def health_router(probes: Health, everything: Health) -> APIRouter:
     async def health(response: Response) -> HealthView:  # pyright: ignore[reportUnusedFunction]
         """Tell what answers: `unavailable` when nothing can be asked for, `degraded` when something else suffers.
 
-        `database` away: lists are. `wallet`: it is out of SOL, and what is asked for waits until it is topped up.
+        `log` away: everything is. `database`: lists are. `uploads`: requests with files are refused. `solana`: the
+        wallet's balance is not told. `wallet`: it is out of SOL, and what is asked for waits until it is topped up.
         """
         ready, whole = await probes.report("ready"), await everything.report("ready")
         return _view(response, ready, whole)
@@ -36,6 +37,10 @@ def health_router(probes: Health, everything: Health) -> APIRouter:
 
 def _view(response: Response, needed: HealthReport, whole: HealthReport) -> HealthView:
     response.status_code = 200 if needed.ok else 503
-    checks = {name: check.ok for report in (needed, whole) for name, check in report.checks.items()}
+    checks = {
+        name: CheckView(ok=check.ok, latency_ms=check.latency_ms)
+        for report in (needed, whole)
+        for name, check in report.checks.items()
+    }
     status = "unavailable" if not needed.ok else "ok" if whole.ok else "degraded"
     return HealthView(success=needed.ok, status=status, checks=checks)

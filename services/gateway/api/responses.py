@@ -280,9 +280,16 @@ class CollectionRequestedView(Answer):
         return cls(id=str(requested.collection))
 
 
+class CheckView(Answer):
+    """Whether one thing that this service needs answers, and how long that took."""
+
+    ok: bool
+    latency_ms: float
+
+
 class HealthView(Answer):
-    """Which of the things that this service needs answer now. Names only: this is served without a key."""
+    """How the things that this service needs answer now. No reasons and no addresses: this is served without a key."""
 
     success: bool
     status: Literal["ok", "degraded", "unavailable"]
-    checks: dict[str, bool]
+    checks: dict[str, CheckView]

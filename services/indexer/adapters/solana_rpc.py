@@ -14,6 +14,7 @@ from typing import Final, TypeVar
 import httpx
 import msgspec
 
+from chassis import metrics
 from services.indexer.ports import Account, Accounts, ChainUnavailable
 
 MAX_ACCOUNTS: Final = 100
@@ -103,6 +104,17 @@ class SolanaRpc:
 
     async def _call(self, url: str, method: str, params: object, result: type[T]) -> T:
         """Return the call's result as `result`; raises RpcRefused and ChainUnavailable."""
+        node = "rpc" if url == self._rpc_url else "das"
+        try:
+            return await self._asked(url, method, params, result)
+        except RpcRefused:  # stop: counted on its way to the caller
+            metrics.RPC_ERRORS.add(node=node, kind="refused")
+            raise
+        except ChainUnavailable:  # stop: counted on its way to the caller
+            metrics.RPC_ERRORS.add(node=node, kind="unavailable")
+            raise
+
+    async def _asked(self, url: str, method: str, params: object, result: type[T]) -> T:
         request = {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": params}
         try:
             response = await self._http.post(

@@ -42,7 +42,7 @@ FROM mint_results JOIN unnest($3::uuid[], $4::text[]) AS wanted (operation_id, s
 -- Collections by id.
 SELECT id, name, symbol, standard, description, image_url, external_url, capacity, seller_fee_basis_points, is_public,
        allow_minting, created_at, updated_at, stage, status, uri, tree_address, collection_address, creator_address,
-       minted, has_valid_tree, supports_das, counted_slot, error_code, error_message
+       minted, has_valid_tree, supports_das, counted_slot, imported, minted_before, error_code, error_message
 FROM nft_collections WHERE id = ANY($1::uuid[]);
 
 -- name: update_operations
@@ -77,7 +77,7 @@ WHERE r.id = row.id;
 INSERT INTO nft_collections AS c
       (id, name, symbol, standard, description, image_url, external_url, capacity, seller_fee_basis_points, is_public,
        allow_minting, created_at, updated_at, stage, status, uri, tree_address, collection_address, creator_address,
-       minted, has_valid_tree, supports_das, counted_slot, error_code, error_message)
+       minted, has_valid_tree, supports_das, counted_slot, imported, minted_before, error_code, error_message)
 SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[],
                      $9::int[], $10::bool[], $11::bool[], $12::timestamptz[], $13::timestamptz[], $14::text[],
                      $15::text[], $16::text[], $17::text[], $18::text[], $19::text[], $20::bigint[], $21::bool[],
@@ -90,7 +90,8 @@ ON CONFLICT (id) DO UPDATE SET
        stage = excluded.stage, status = excluded.status, uri = excluded.uri, tree_address = excluded.tree_address,
        collection_address = excluded.collection_address, creator_address = excluded.creator_address,
        minted = excluded.minted, has_valid_tree = excluded.has_valid_tree, supports_das = excluded.supports_das,
-       counted_slot = excluded.counted_slot, error_code = excluded.error_code, error_message = excluded.error_message;
+       counted_slot = excluded.counted_slot, imported = excluded.imported, minted_before = excluded.minted_before,
+       error_code = excluded.error_code, error_message = excluded.error_message;
 
 -- name: put_trees
 -- Trees beside the first one of their collection; a tree that is known stays as it is.
@@ -115,3 +116,12 @@ SELECT id, standard, tree_address, collection_address, capacity,
 FROM nft_collections
 WHERE stage = 'created' AND id > $1 AND ($3::uuid[] IS NULL OR id = ANY($3::uuid[]))
 ORDER BY id LIMIT $2;
+
+-- name: drift
+-- By how many leaves the chain's count of each collection and the tables' differ, without those that a collection had
+-- when it was imported.
+SELECT COALESCE(sum(abs(c.minted - c.minted_before - COALESCE(o.minted, 0))), 0)::bigint
+FROM nft_collections AS c
+LEFT JOIN (SELECT collection_id, sum(completed_nfts) AS minted FROM mint_operations GROUP BY collection_id) AS o
+     ON o.collection_id = c.id
+WHERE c.counted_slot IS NOT NULL;

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from purgatory import AsyncCircuitBreakerFactory
 from purgatory.domain.model import Context, OpenedState
 
+from chassis import metrics
 from chassis.clock import Clock
 from chassis.logs import get_logger
 from services.minter.adapters.solana_rpc import NodeRefused, RateLimited, SolanaRpc
@@ -121,10 +122,14 @@ class Node:
                 await self._verify()
                 result = await work(self._rpc)
         except OpenedState:
+            metrics.RPC_ERRORS.add(node=self.name, kind="circuit_open")
             # Another node: this one has failed several times in a row and is left alone for a moment.
             raise ChainUnavailable(f"{self.name}: circuit open") from None
-        except RateLimited as error:
-            self._rest(error.retry_after)
+        except ChainUnavailable as error:
+            # Told to whoever asked, who tries another node; counted here, where the node is known.
+            metrics.RPC_ERRORS.add(node=self.name, kind=_kind(error))
+            if isinstance(error, RateLimited):
+                self._rest(error.retry_after)
             raise
         self._pause = FIRST_PAUSE
         return result
@@ -177,6 +182,12 @@ class Node:
             self._pause = min(self._pause * 2, MAX_PAUSE)
         self._rests_until = max(self._rests_until, self._clock.monotonic() + seconds)
         _logger.warning("node over its request budget", node=self.name, seconds=seconds)
+
+
+def _kind(error: ChainUnavailable) -> str:
+    if isinstance(error, RateLimited):
+        return "rate_limited"
+    return "refused" if isinstance(error, NodeRefused) else "unavailable"
 
 
 def host(url: str) -> str:

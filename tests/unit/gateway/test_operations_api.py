@@ -241,6 +241,9 @@ class ModelWallet:
             raise answer
         return answer
 
+    async def check(self) -> None:
+        raise NotImplementedError
+
 
 class TestStats:
     totals = Overview(

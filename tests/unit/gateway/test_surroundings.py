@@ -69,6 +69,7 @@ async def test_health_needs_no_key_and_tells_names_only(gateway: Gateway) -> Non
         assert (whole.status_code, whole.json()) == (
             200,
             {"success": True, "status": "ok", "checks": {"database": True, "wallet": True}},
+        fine = {"ok": True, "latencyMs": 0.0}
         )
         gateway.projection.down = True
         reduced = await client.get("/health")
@@ -82,7 +83,11 @@ async def test_a_draining_gateway_is_not_ready_but_alive(gateway: Gateway) -> No
         gateway.probes.hold("shutting down")
         ready = await client.get("/health/ready")
         assert ready.status_code == 503
-        assert ready.json() == {"success": False, "status": "unavailable", "checks": {"lifecycle": False}}
+        assert ready.json() == {
+            "success": False,
+            "status": "unavailable",
+            "checks": {"lifecycle": {"ok": False, "latencyMs": 0.0}},
+        }
         assert (await client.get("/health/live")).status_code == 200
 
 
