@@ -12,7 +12,8 @@ from urllib.parse import quote
 import httpx
 
 from chassis.clock import Clock
-from services.ipfs.adapters.http import retry_after
+from chassis.retry_after import retry_after
+from services.ipfs.adapters.http import MAX_RETRY_AFTER_SECONDS
 from services.ipfs.ports import Content, Pinnable, PinUnavailable
 from unixfs import Cid, Importer, ImportProfile
 
@@ -87,7 +88,7 @@ class HttpGateway:
                 if response.status_code in (404, 410, 504):
                     raise _NotThere(f"{self._url} has no {path}")
                 if response.status_code != 200:
-                    after = retry_after(response.headers.get("retry-after"), self._clock.now())
+                    after = retry_after(response.headers.get("retry-after"), self._clock.now(), MAX_RETRY_AFTER_SECONDS)
                     raise PinUnavailable(f"{self._url} answered {response.status_code}", after=after)
                 yield response
             finally:

@@ -8,14 +8,13 @@ they are retried: slowly where an operator has to act. Bodies of errors go to th
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Final
 
 import httpx
 
 from chassis.clock import Clock
 from chassis.redaction import scrub
+from chassis.retry_after import retry_after
 from services.ipfs.adapters.multipart import Multipart
 from services.ipfs.ports import PinRefused, PinUnavailable
 
@@ -104,7 +103,7 @@ class Exchange:
             return PinRefused(CONTENT_STATUSES[status])
         detail = scrub(body[:_SHOWN_BODY].decode("utf-8", "replace")).strip()
         reason = f"{self._name} answered {status}" + (f": {detail}" if detail else "")
-        after = retry_after(headers.get("retry-after"), self._clock.now())
+        after = retry_after(headers.get("retry-after"), self._clock.now(), MAX_RETRY_AFTER_SECONDS)
         if status in _PASSING_STATUSES or status >= 500:
             return PinUnavailable(reason, after=after)
         return PinUnavailable(reason, after=after or OPERATOR_RETRY_SECONDS, operator=True)
@@ -133,19 +132,3 @@ class Exchange:
             if len(body) > MAX_ANSWER_BYTES:
                 raise self.misunderstood(f"more than {MAX_ANSWER_BYTES} bytes")
         return bytes(body)
-
-
-def retry_after(value: str | None, now: datetime) -> float | None:
-    """Return the seconds that a Retry-After header asks for (a number or a date), bounded; None without a valid one."""
-    if value is None:
-        return None
-    text = value.strip()
-    if text.isascii() and text.isdigit():
-        return min(float(text[:9]), MAX_RETRY_AFTER_SECONDS)
-    try:
-        date = parsedate_to_datetime(text)
-    except ValueError:  # go on without: a header that nobody can read asks for nothing
-        return None
-    if date.tzinfo is None:
-        date = date.replace(tzinfo=UTC)
-    return min(max((date - now).total_seconds(), 0.0), MAX_RETRY_AFTER_SECONDS)

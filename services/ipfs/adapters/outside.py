@@ -1,21 +1,18 @@
 """Images at other people's `https://` addresses, fetched under rules that keep requests off our own network.
 
-The address comes from a caller, so it is hostile: https on port 443 only, no credentials in it, every address that the
-name resolves to public, the connection made to the very address that was checked (a second look-up could give another),
-each redirect checked anew, sizes and times bounded, no proxy from the environment. Implements `OutsideImages`.
-Not done here: whether the bytes are an image (`pictures`).
+The address comes from a caller: `chassis.outside` finds where it really leads and refuses what is not public. Each
+redirect is checked anew, sizes and times are bounded. Implements `OutsideImages`. Not done here: whether the bytes are
+an image (`pictures`).
 """
 
 import asyncio
-import ipaddress
-import socket
-from collections.abc import Awaitable, Callable
 from typing import BinaryIO, Final
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import httpx
 
 from chassis.clock import Clock
+from chassis.outside import AddressRefused, AddressUnknown, Destinations, Resolve
 from services.ipfs.ports import OutsideRefused
 
 MAX_REDIRECTS: Final = 3
@@ -24,9 +21,6 @@ TRIES: Final = 3
 
 FIRST_WAIT_SECONDS: Final = 1.0
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
-
-Resolve = Callable[[str], Awaitable[list[str]]]
 
 
 class OutsideFetcher:
@@ -45,7 +39,7 @@ class OutsideFetcher:
         self._clock = clock
         self._max_bytes = max_bytes
         self._seconds = seconds
-        self._resolve = resolve or look_up
+        self._destinations = Destinations(resolve=resolve)
 
     async def fetch(self, url: str, target: BinaryIO) -> int:
         """Write the file at `url` into `target` and return its size; see `OutsideImages.fetch`."""
@@ -83,25 +77,16 @@ class OutsideFetcher:
     async def _request(self, url: str) -> httpx.Request:
         """Return the request to the one address that was checked. Raises OutsideRefused."""
         try:
-            parts = urlsplit(url)
-            host, port = parts.hostname, parts.port
-        except ValueError:  # stop: not a URL
-            raise OutsideRefused("its address is malformed") from None
-        if parts.scheme != "https" or not host or port not in (None, 443) or "@" in parts.netloc:
-            raise OutsideRefused("its address is not https on the standard port without credentials")
-        addresses = await self._resolve(host)
-        if not addresses:
-            raise _Passing
-        if not all(is_public(address) for address in addresses):
-            raise OutsideRefused("its address is not a public one")
-        checked = f"[{addresses[0]}]" if ":" in addresses[0] else addresses[0]
-        path = parts.path or "/"
+            found = await self._destinations.find(url)
+        except AddressRefused as error:  # stop: the address is what it is
+            raise OutsideRefused(str(error)) from None
+        except AddressUnknown as error:
+            raise _Passing from error
         return self._client.build_request(
             "GET",
-            f"https://{checked}{path}" + (f"?{parts.query}" if parts.query else ""),
-            headers={"Host": host, "Accept": "image/*", "Accept-Encoding": "identity"},
-            # The certificate is held against the name, not against the address.
-            extensions={"sni_hostname": host},
+            found.url,
+            headers={"Host": found.host, "Accept": "image/*", "Accept-Encoding": "identity"},
+            extensions={"sni_hostname": found.name},
         )
 
     async def _copy(self, response: httpx.Response, target: BinaryIO) -> int:
@@ -118,27 +103,3 @@ class OutsideFetcher:
 
 class _Passing(Exception):
     """The server or the name service may do better at the next try."""
-
-
-def is_public(address: str) -> bool:
-    """Return whether an IP address is reachable for everybody: no private, loopback, link-local or mapped one."""
-    try:
-        found = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:  # stop: what is no address is not public
-        return False
-    if isinstance(found, ipaddress.IPv6Address):
-        inner = found.ipv4_mapped or found.sixtofour
-        if found in _NAT64:
-            inner = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
-        if inner is not None:
-            found = inner
-    return found.is_global and not found.is_multicast
-
-
-async def look_up(host: str) -> list[str]:
-    """Return the addresses of a name; none when it does not resolve."""
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, 443, type=socket.SOCK_STREAM)
-    except (socket.gaierror, UnicodeError):  # go on: told as no address
-        return []
-    return [str(entry[4][0]) for entry in found]

@@ -9,7 +9,6 @@ from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, Final, Generic, Protocol, Self, TypeVar, cast
 
 import httpx2
@@ -27,6 +26,7 @@ from solders.transaction_status import TransactionDetails
 
 from bubblegum.errors import DecodeError
 from bubblegum.transaction import from_rpc
+from chassis.retry_after import retry_after
 from services.minter.landing import Commitment, SignatureState
 from services.minter.ports import ChainUnavailable, ConfirmedTransaction, FinalizedHead, RecentBlockhash, Simulation
 from services.minter.refusals import TransactionError
@@ -210,24 +210,12 @@ async def _answer(method: str, call: Awaitable[R]) -> R:
         response = cause.response
         text = f"{method}: HTTP status {response.status_code}"
         if response.status_code == _TOO_MANY_REQUESTS:
-            raise RateLimited(text, retry_after(response.headers.get("retry-after"), datetime.now(UTC))) from None
+            after = retry_after(response.headers.get("retry-after"), datetime.now(UTC), MAX_RETRY_AFTER)
+            raise RateLimited(text, after) from None
         raise ChainUnavailable(text) from None
     except SerdeJSONError:
         # No JSON-RPC at all, a proxy's page for instance: nothing is known.
         raise ChainUnavailable(f"{method}: no JSON-RPC answer") from None
-
-
-def retry_after(header: str | None, now: datetime) -> float | None:
-    """Return the seconds that a Retry-After header (RFC 9110, 10.2.3) asks for, bounded; None for no or a bad one."""
-    text = (header or "").strip()
-    if text.isdecimal() and text.isascii():
-        return min(float(text[:9]), MAX_RETRY_AFTER)
-    try:
-        until = parsedate_to_datetime(text)
-    except ValueError:  # stop: it says nothing; the node's budget has a default
-        return None
-    aware = until if until.tzinfo else until.replace(tzinfo=UTC)
-    return min(max((aware - now).total_seconds(), 0.0), MAX_RETRY_AFTER)
 
 
 def _result(response: _Response) -> Any:

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.ipfs.adapters.http import MAX_RETRY_AFTER_SECONDS, retry_after
+from chassis.retry_after import retry_after
 
+AT_MOST = 900.0
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 
 
@@ -18,7 +19,7 @@ NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
         ("", None),
         ("7", 7.0),
         (" 0 ", 0.0),
-        ("9" * 40, MAX_RETRY_AFTER_SECONDS),
+        ("9" * 40, AT_MOST),
         ("-5", None),
         ("1.5", None),
         ("soon", None),
@@ -26,14 +27,14 @@ NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
         ("Thu, 01 Jan 2026 13:00:30 +0100", 30.0),
         ("Thu, 01 Jan 2026 12:00:30", 30.0),
         ("Wed, 31 Dec 2025 12:00:00 GMT", 0.0),
-        ("Fri, 01 Jan 2027 12:00:00 GMT", MAX_RETRY_AFTER_SECONDS),
+        ("Fri, 01 Jan 2027 12:00:00 GMT", AT_MOST),
     ],
 )
 def test_known_headers(header: str | None, seconds: float | None) -> None:
-    assert retry_after(header, NOW) == seconds
+    assert retry_after(header, NOW, AT_MOST) == seconds
 
 
 @given(st.text(max_size=60))
 def test_any_header(header: str) -> None:
-    seconds = retry_after(header, NOW)
-    assert seconds is None or 0 <= seconds <= MAX_RETRY_AFTER_SECONDS
+    seconds = retry_after(header, NOW, AT_MOST)
+    assert seconds is None or 0 <= seconds <= AT_MOST

@@ -1,0 +1,128 @@
+"""Addresses that callers name, checked and pinned: the rules that keep our requests off our own network.
+
+Used by whatever asks a URL that came from outside: images (ipfs), webhooks (notifier). Such a URL is hostile: https on
+port 443 only, no credentials in it, every address that its name resolves to public, and the request made to the very
+address that was checked, because a second look-up could give another. Whoever asks must also follow no redirect
+unchecked and trust no proxy from the environment. Not done here: the request itself.
+"""
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import SplitResult, urlsplit
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Resolve = Callable[[str], Awaitable[list[str]]]
+
+_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+_STANDARD_PORTS: Final = {"https": 443, "http": 80}
+
+
+class AddressRefused(Exception):
+    """This address is not asked. The text goes after a noun: "its address is not a public one"."""
+
+
+class AddressUnknown(Exception):
+    """The name does not resolve now; it may at another time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where a request really goes."""
+
+    url: str
+    """With the checked address in the place of the name, and without a fragment."""
+    host: str
+    """For the header `Host`."""
+    name: str
+    """What the certificate is held against: pass it on as httpx's extension `sni_hostname`."""
+
+
+class Destinations:
+    """Finds where URLs lead.
+
+    `any_port` lets public servers be on other ports than 443. Servers within the `inside` networks, which an operator
+    has named, may be asked on any port and over plain http.
+    """
+
+    def __init__(
+        self, *, resolve: Resolve | None = None, inside: Sequence[Network] = (), any_port: bool = False
+    ) -> None:
+        self._resolve = resolve or look_up
+        self._inside = tuple(inside)
+        self._any_port = any_port
+
+    async def find(self, url: str) -> Destination:
+        """Resolve and check. Raises AddressRefused and AddressUnknown."""
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname, parts.port
+        except ValueError:  # stop: not a URL
+            raise AddressRefused("its address is malformed") from None
+        if parts.scheme not in _STANDARD_PORTS or not host or "@" in parts.netloc:
+            raise AddressRefused("its address is not https on the standard port without credentials")
+        if not self._inside:
+            self._check_public(parts.scheme, port)  # before anybody is asked about the name
+        addresses = await self._resolve(host)
+        if not addresses:
+            raise AddressUnknown(host)
+        if not all(self._is_inside(address) for address in addresses):
+            self._check_public(parts.scheme, port)
+            if not all(is_public(address) for address in addresses):
+                raise AddressRefused("its address is not a public one")
+        return _destination(parts, host, port, addresses[0])
+
+    def _check_public(self, scheme: str, port: int | None) -> None:
+        if scheme != "https":
+            raise AddressRefused("its address is not https")
+        if port not in (None, 443) and not self._any_port:
+            raise AddressRefused("its address is not https on the standard port without credentials")
+
+    def _is_inside(self, address: str) -> bool:
+        found = _effective(address)
+        return found is not None and any(found in network for network in self._inside)
+
+
+def _destination(parts: SplitResult, host: str, port: int | None, address: str) -> Destination:
+    suffix = "" if port in (None, _STANDARD_PORTS[parts.scheme]) else f":{port}"
+    query = f"?{parts.query}" if parts.query else ""
+    return Destination(
+        url=f"{parts.scheme}://{_bracketed(address)}{suffix}{parts.path or '/'}{query}",
+        host=_bracketed(host) + suffix,
+        name=host,
+    )
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def is_public(address: str) -> bool:
+    """Return whether an IP address is reachable for everybody: no private, loopback, link-local or mapped one."""
+    found = _effective(address)
+    return found is not None and found.is_global and not found.is_multicast
+
+
+def _effective(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return where a packet would go, None for what is no address; an IPv4 one is taken out of the IPv6 around it."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:  # stop: what is no address is nobody's
+        return None
+    if isinstance(found, ipaddress.IPv6Address):
+        if found in _NAT64:
+            return ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
+        return found.ipv4_mapped or found.sixtofour or found
+    return found
+
+
+async def look_up(host: str) -> list[str]:
+    """Return the addresses of a name; none when it does not resolve."""
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (socket.gaierror, UnicodeError):  # go on: told as no address
+        return []
+    return [str(entry[4][0]) for entry in found]
