@@ -12,6 +12,8 @@ class Connectivity:
 
     def __init__(self) -> None:
         self._epoch = 0
+        self.ending = False
+        """Set before the connection is closed on purpose."""
         self._changed = asyncio.Event()
 
     @property

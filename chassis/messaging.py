@@ -8,6 +8,7 @@ What is not done here: what becomes of a message (`chassis.delivery` decides), a
 
 import asyncio
 import base64
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ import nats.errors
 import nats.js.errors
 import uuid_utils.compat as uuid_utils
 from nats.aio.client import Client, RawCredentials
-from nats.js import JetStreamContext, api
+from nats.js import JetStreamContext
 
 from chassis import telemetry
 from chassis.clock import Clock, SystemClock
@@ -27,6 +28,7 @@ from chassis.connectivity import Connectivity
 from chassis.delivery import BurialCap, backoff
 from chassis.log import Handler, LogUnavailable, Message, RawMessage, SequenceConflict
 from chassis.logs import get_logger
+from chassis.messaging_declare import Declaring, consumer_config
 from chassis.messaging_publish import BatchPublisher
 from chassis.messaging_pull import ConsumerLoop, StreamReader
 from chassis.messaging_repair import LogRepair
@@ -59,6 +61,10 @@ class Connection:
     password: str | None = field(default=None, repr=False)
     credentials: str | None = field(default=None, repr=False)
     """Contents of a NATS .creds file: a user JWT and its seed."""
+    ca_file: str | None = None
+    """File of the certificate authorities (PEM) that the servers' certificates must come from; None: the system's."""
+    declares: bool = True
+    """Whether `declare` makes what is missing, or only looks."""
     timeout: float = 5.0
     replicas: int = 1
 
@@ -71,6 +77,8 @@ class Connection:
             user=settings.nats_user,
             password=settings.nats_password.reveal() if settings.nats_password else None,
             credentials=settings.nats_creds.reveal() if settings.nats_creds else None,
+            ca_file=settings.nats_ca_file,
+            declares=settings.nats_declare,
         )
 
 
@@ -97,7 +105,8 @@ class Log:
 
         async def on_disconnect() -> None:
             connectivity.lost()
-            _logger.warning("nats disconnected")
+            if not connectivity.ending:
+                _logger.warning("nats disconnected")
 
         async def on_reconnect() -> None:
             _logger.info("nats reconnected")
@@ -107,6 +116,8 @@ class Log:
 
         options: dict[str, Any] = {
             "name": connection.producer.name,
+            # Replies are for whoever asked: `contracts.permissions` lets a service listen to its own inbox alone.
+            "inbox_prefix": f"_INBOX_{connection.producer.name}",
             "max_reconnect_attempts": -1,
             "reconnect_time_wait": 0.25,
             "connect_timeout": connection.timeout,
@@ -121,6 +132,8 @@ class Log:
             options |= {"user": connection.user, "password": connection.password}
         if connection.credentials is not None:
             options["user_credentials"] = RawCredentials(connection.credentials)
+        if connection.ca_file is not None:
+            options["tls"] = _tls(connection.ca_file)
         try:
             # The client would try for ever; a service that starts without its log must say so instead.
             client = await asyncio.wait_for(nats.connect(list(connection.servers), **options), connection.timeout * 4)
@@ -140,6 +153,7 @@ class Log:
 
     async def close(self) -> None:
         """Flush and close the connection. Consumers must have been drained before."""
+        self.connectivity.ending = True
         for publisher in self._publishers.values():
             await publisher.close()
         if not self._client.is_closed:
@@ -164,52 +178,32 @@ class Log:
         consumers: Iterable[Consumer] = CONSUMERS,
         buckets: Iterable[Bucket] = BUCKETS,
     ) -> None:
-        """Create or update what must exist on the server. Safe to call from many processes at once."""
-        for stream in streams:
-            await self._declare_stream(stream)
-        for bucket in buckets:
-            await self._declare_bucket(bucket)
-        for consumer in consumers:
-            await self._jetstream.add_consumer(consumer.stream, _consumer_config(consumer))
+        """Create or update what must exist on the server. Safe to call from many processes at once.
 
-    async def _declare_stream(self, stream: Stream) -> None:
-        config = api.StreamConfig(
-            name=stream.name,
-            subjects=list(stream.subjects),
-            description=stream.description,
-            retention=api.RetentionPolicy.LIMITS,
-            storage=api.StorageType.FILE,
-            discard=api.DiscardPolicy.NEW,
-            max_msg_size=stream.max_message_bytes,
-            max_age=stream.max_age,
-            max_bytes=stream.max_bytes,
-            num_replicas=self._connection.replicas,
-            duplicate_window=120,
-            deny_delete=True,
-            allow_direct=True,
-            allow_atomic=True,
-        )
-        try:
-            await self._jetstream.add_stream(config)
-        except nats.js.errors.BadRequestError:
-            # It exists with other settings: bring it to these. A setting that cannot be changed raises, and stops us.
-            await self._jetstream.update_stream(config)
+        A connection that does not declare only looks: raises LogUnavailable when a stream or bucket is not there. The
+        consumers need not be there yet; pulling from one that is missing is tried again until it is.
+        """
+        declaring = Declaring(self._jetstream, self._connection.replicas)
+        if self._connection.declares:
+            await declaring.make(streams, consumers, buckets)
+        else:
+            await declaring.look(streams, buckets)
 
-    async def _declare_bucket(self, bucket: Bucket) -> None:
+    async def keep(self, consumer: Consumer) -> None:
+        """Create or update a durable consumer of the service's own making; raises LogUnavailable."""
         try:
-            await self._jetstream.object_store(bucket.name)
+            await self._jetstream.add_consumer(consumer.stream, consumer_config(consumer))
+        except (TimeoutError, nats.errors.Error) as error:
+            raise LogUnavailable(f"cannot make consumer {consumer.name}: {type(error).__name__}") from error
+
+    async def remove(self, consumer: Consumer) -> None:
+        """Remove such a consumer for good; removing what is not there changes nothing. Raises LogUnavailable."""
+        try:
+            await self._jetstream.delete_consumer(consumer.stream, consumer.name)
         except nats.js.errors.NotFoundError:
-            await self._jetstream.create_object_store(
-                bucket.name,
-                config=api.ObjectStoreConfig(
-                    bucket=bucket.name,
-                    description=bucket.description,
-                    ttl=bucket.ttl,
-                    max_bytes=bucket.max_bytes,
-                    storage=api.StorageType.FILE,
-                    replicas=self._connection.replicas,
-                ),
-            )
+            return
+        except (TimeoutError, nats.errors.Error) as error:
+            raise LogUnavailable(f"cannot remove consumer {consumer.name}: {type(error).__name__}") from error
 
     # Publishing ------------------------------------------------------------------------------------------------
 
@@ -243,7 +237,7 @@ class Log:
 
     def repair(self) -> LogRepair:
         """Return the means to put messages back; for the truncation guard alone."""
-        return LogRepair(self._jetstream, {each.name: _consumer_config(each) for each in CONSUMERS})
+        return LogRepair(self._jetstream, {each.name: consumer_config(each) for each in CONSUMERS})
 
     async def _store(
         self, event: Event[Fact], subject: str, payload: bytes, headers: dict[str, str], expected: int | None
@@ -382,15 +376,9 @@ class Log:
         return ObjectStoreUploads(store, bucket.ttl, self._connection.timeout)
 
 
-def _consumer_config(consumer: Consumer) -> api.ConsumerConfig:
-    return api.ConsumerConfig(
-        durable_name=consumer.name,
-        description=consumer.description,
-        filter_subjects=list(consumer.filters),
-        deliver_policy=api.DeliverPolicy.ALL,
-        ack_policy=api.AckPolicy.EXPLICIT,
-        ack_wait=consumer.ack_wait,
-        max_ack_pending=consumer.max_ack_pending,
-        # Unlimited: chassis.delivery decides when to give up, and never loses a message by giving up.
-        max_deliver=-1,
-    )
+def _tls(ca_file: str) -> ssl.SSLContext:
+    """Return how to check a server that `ca_file` vouches for. Raises LogUnavailable when the file cannot be used."""
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:  # stop: the operator has to correct NATS_CA_FILE (SSLError is an OSError)
+        raise LogUnavailable(f"NATS_CA_FILE {ca_file} cannot be used: {error.strerror or error}") from error

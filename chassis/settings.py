@@ -59,6 +59,17 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
         Secret | None,
         Meta(description="Contents of a NATS .creds file (JWT and seed); usually given as NATS_CREDS_FILE."),
     ] = None
+    nats_ca_file: Annotated[
+        str | None,
+        Meta(description="File of the certificate authorities (PEM) that NATS's certificate must come from."),
+    ] = None
+    nats_declare: Annotated[
+        bool,
+        Meta(
+            description="Make what is missing on NATS at the start: streams, consumers, buckets. false: something else "
+            "makes them, and the service only looks whether they are there."
+        ),
+    ] = True
     log_level: Annotated[LogLevel, Meta(description="Lowest level that is logged.")] = "info"
     log_format: Annotated[
         LogFormat, Meta(description="json, console, or auto: console on a terminal and json elsewhere.")
@@ -71,6 +82,7 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
             pattern=LISTEN_PATTERN,
         ),
     ] = "127.0.0.1:0"
+    enable_metrics: Annotated[bool, Meta(description="Keep metrics, and serve them at /metrics.")] = True
     ports_file: Annotated[
         str | None,
         Meta(description="File to which the addresses really listened on are written, as JSON."),
@@ -82,7 +94,6 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 SettingsT = TypeVar("SettingsT", bound=msgspec.Struct)
-    enable_metrics: Annotated[bool, Meta(description="Keep metrics, and serve them at /metrics.")] = True
 
 
 class SettingRow(msgspec.Struct, frozen=True, kw_only=True):

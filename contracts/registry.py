@@ -49,7 +49,7 @@ PUBLISHERS: Mapping[type[Fact], tuple[str, ...]] = {
     access.KeyCreated: ("mintstream",),
     access.KeyRevoked: ("mintstream",),
     access.LoginRedeemed: ("gateway",),
-    dead.DeadLetter: ("ipfs", "minter"),
+    dead.DeadLetter: ("indexer", "ipfs", "minter"),
 }
 """Every fact, and the services that may say it; `mintstream` is the operator's command line."""
 

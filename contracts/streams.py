@@ -12,6 +12,8 @@ from contracts.upload import UploadRequested
 
 DAY = 86_400.0
 HOUR = 3_600.0
+DUPLICATE_WINDOW = 120.0
+"""Seconds for which every stream refuses a second message with the same id."""
 
 
 class Stream(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +37,11 @@ class Bucket(msgspec.Struct, frozen=True, kw_only=True):
     description: str
     ttl: float
     max_bytes: int
+
+    @property
+    def stream(self) -> str:
+        """Name of the stream that holds the objects."""
+        return f"OBJ_{self.name}"
 
 
 class Consumer(msgspec.Struct, frozen=True, kw_only=True):

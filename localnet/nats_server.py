@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from localnet.child import Addresses, ChildSpec, minimal_environ
+from contracts.permissions import Permissions
+from localnet.child import Addresses, ChildSpec, Started, minimal_environ
 from localnet.errors import StackError
 from localnet.linux import port_holder, port_is_free, runs, terminate
 
@@ -30,6 +31,16 @@ class NatsUser:
     name: str
     password: str
     account: str = "MINTSTREAM"
+    permissions: Permissions | None = None
+    """What it may publish and subscribe to; None: everything in its account."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerTls:
+    """The server's certificate and its key, both PEM files."""
+
+    certificate: Path
+    key: Path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +53,11 @@ class NatsOptions:
     sync_interval: str = "2m"
     """How long JetStream may acknowledge before the disk has it; a NATS duration like `2m`, or `always`."""
     users: Sequence[NatsUser] = ()
+    anonymous: str | None = None
+    """The user that whoever gives no name is taken for; None: nobody comes in without a name."""
+    tls: ServerTls | None = None
+    started: Started | None = None
+    """Run after every start, when the server is ready."""
     max_file_bytes: int = 16 * 1024**3
     max_memory_bytes: int = 64 * 1024**2
     log_file: Path | None = None
@@ -88,6 +104,7 @@ def nats_spec(options: NatsOptions) -> ChildSpec:
         ready=ready,
         environ=minimal_environ(),
         prepare=prepare,
+        started=options.started,
         stop_signal=signal.SIGTERM,
     )
 
@@ -107,17 +124,26 @@ def _configuration(options: NatsOptions, directory: Path) -> str:
         f"  sync_interval: {json.dumps(options.sync_interval)}",
         "}",
     ]
+    if options.tls is not None:
+        certificate, key = json.dumps(str(options.tls.certificate)), json.dumps(str(options.tls.key))
+        lines.append(f"tls {{cert_file: {certificate}, key_file: {key}}}")
     if options.users:
         lines.append("accounts {")
         for account in sorted({user.account for user in options.users}):
-            members = ", ".join(
-                f"{{user: {json.dumps(user.name)}, password: {json.dumps(user.password)}}}"
-                for user in options.users
-                if user.account == account
-            )
+            members = ", ".join(_member(user) for user in options.users if user.account == account)
             lines.append(f"  {account}: {{jetstream: enabled, users: [{members}]}}")
         lines.append("}")
+    if options.anonymous is not None:
+        lines.append(f"no_auth_user: {json.dumps(options.anonymous)}")
     return "\n".join(lines) + "\n"
+
+
+def _member(user: NatsUser) -> str:
+    """A user in the server's configuration language, of which JSON is a part."""
+    member: dict[str, object] = {"user": user.name, "password": user.password}
+    if user.permissions is not None:
+        member["permissions"] = user.permissions.configuration()
+    return json.dumps(member)
 
 
 def _ready(ports_file: Path) -> Addresses | None:

@@ -6,12 +6,14 @@ exists that could find its way to production. Not done here: showing them.
 
 import os
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from solders.keypair import Keypair
 
+from contracts.permissions import ROLES
 from localnet.errors import StackError
 
 
@@ -23,6 +25,8 @@ class SecretFiles:
     wallet_key: Path
     owner_password: Path
     reader_password: Path
+    nats_passwords: Path
+    """A folder: a file for each service, by its name."""
 
     @classmethod
     def ensure(cls, directory: Path) -> Self:
@@ -35,7 +39,12 @@ class SecretFiles:
             wallet_key=_ensure(directory / "wallet_key", str(Keypair())),
             owner_password=_ensure(directory / "postgres_owner_password", secrets.token_urlsafe(24)),
             reader_password=_ensure(directory / "postgres_reader_password", secrets.token_urlsafe(24)),
+            nats_passwords=_ensure_each(directory / "nats", [role.name for role in ROLES]),
         )
+
+    def nats_password(self, service: str) -> Path:
+        """The file with the service's NATS password."""
+        return self.nats_passwords / service
 
 
 def read_secret(path: Path) -> str:
@@ -44,6 +53,13 @@ def read_secret(path: Path) -> str:
     if not text:
         raise StackError(f"{path} is empty: remove it, and a new secret is made (a new wallet for wallet_key)")
     return text
+
+
+def _ensure_each(directory: Path, names: Sequence[str]) -> Path:
+    directory.mkdir(exist_ok=True, mode=0o700)
+    for name in names:
+        _ensure(directory / name, secrets.token_urlsafe(24))
+    return directory
 
 
 def _ensure(path: Path, fresh: str) -> Path:

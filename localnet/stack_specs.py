@@ -5,21 +5,29 @@ are the same that a deployment sets. Not done here: running anything.
 """
 
 import os
+import secrets
 import sys
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from chassis.log import LogUnavailable
+from chassis.messaging import Connection, Log
+from chassis.version import VERSION
+from contracts.fact import Producer
+from contracts.permissions import ROLES, permissions
 from localnet.child import Addresses, ChildSpec, Ready, Started, minimal_environ, ports_file_ready
+from localnet.errors import StackError
 from localnet.leftovers import MARK
-from localnet.nats_server import NatsOptions, nats_spec
+from localnet.nats_server import NatsOptions, NatsUser, nats_spec
 from localnet.postgres import PostgresOptions, PostgresRole, dsn, postgres_spec
 from localnet.secret_files import SecretFiles, read_secret
 from localnet.wallet import fund_wallet
 
 DATABASE: Final = "mintstream"
 OWNER: Final = "mintstream_owner"
+OPERATOR: Final = "mintstream"
 READER: Final = "mintstream_reader"  # the role to which the indexer's migrations grant
 
 _ROOT: Final = Path(__file__).resolve().parents[1]
@@ -102,8 +110,30 @@ def _nats(plan: StackPlan) -> ChildSpec:
             monitor_port=plan.nats_monitor_port,
             sync_interval=plan.sync_interval,
             log_file=plan.log_file("nats"),
+            users=_nats_users(plan),
+            anonymous=OPERATOR,
+            started=_declare,
         )
     )
+
+
+def _nats_users(plan: StackPlan) -> list[NatsUser]:
+    """Each service with what it may do, and the operator: whoever on this machine gives no name."""
+    services = [
+        NatsUser(role.name, read_secret(plan.secrets.nats_password(role.name)), permissions=permissions(role))
+        for role in ROLES
+    ]
+    return [*services, NatsUser(OPERATOR, secrets.token_urlsafe(24))]
+
+
+async def _declare(addresses: Addresses) -> None:
+    """Make streams, consumers and buckets, which no service may make."""
+    connection = Connection(servers=(addresses["nats"],), producer=Producer(name=OPERATOR, version=VERSION))
+    try:
+        async with Log.session(connection) as log:
+            await log.declare()
+    except LogUnavailable as error:
+        raise StackError(f"nats runs, but its streams cannot be made: {error}") from error
 
 
 def _postgres(plan: StackPlan) -> ChildSpec:
@@ -180,6 +210,9 @@ def _gateway(plan: StackPlan) -> ChildSpec:
 def _service(plan: StackPlan, name: str, environ: dict[str, str], probe: str = "probe") -> ChildSpec:
     common = {
         "NATS_URL": plan.nats_url,
+        "NATS_USER": name,
+        "NATS_PASSWORD_FILE": str(plan.secrets.nats_password(name)),
+        "NATS_DECLARE": "false",
         "LOG_FORMAT": "json",
         "LOG_LEVEL": plan.log_level,
         "PORTS_FILE": str(plan.ports_file(name)),

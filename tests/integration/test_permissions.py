@@ -1,0 +1,171 @@
+# pyright: reportUnknownMemberType=false
+"""Each service's NATS user on a real server: what it needs goes through, and everything else the server refuses."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import nats
+import pytest
+from nats.aio.client import Client
+
+from chassis.log import Message
+from chassis.messaging import Connection, Log
+from contracts import registry
+from contracts.fact import Producer
+from contracts.mint import Confirmed, Requested
+from contracts.permissions import ROLES, Role, consumers_of, permissions
+from contracts.streams import CONSUMERS, MINT, MINTER_MINT, STREAMS, UPLOADS
+from localnet.child import running
+from localnet.nats_server import NatsOptions, NatsUser, nats_spec
+from tests.support.samples import CONFIRMED, PINNED, REQUESTED, SAMPLES, event
+
+BY_NAME = {role.name: role for role in ROLES}
+PASSWORD = "for-tests"
+DATA = b"an image"
+DIGEST = hashlib.sha256(DATA).hexdigest()
+
+
+@dataclass
+class Server:
+    url: str
+
+    def connection(self, name: str, *, declares: bool = False) -> Connection:
+        producer = Producer(name=name, version="test")
+        return Connection(
+            servers=(self.url,), producer=producer, user=name, password=PASSWORD, declares=declares, timeout=1.0
+        )
+
+    @asynccontextmanager
+    async def raw(self, name: str) -> AsyncGenerator["Raw", None]:
+        """A client without our code around it, as somebody who holds a service's password would write one."""
+        raw = Raw()
+        client = await nats.connect(
+            self.url, user=name, password=PASSWORD, inbox_prefix=f"_INBOX_{name}", error_cb=raw.note
+        )
+        raw.client = client
+        try:
+            yield raw
+        finally:
+            await client.close()
+
+
+@dataclass
+class Raw:
+    refusals: list[str] = field(default_factory=list[str])
+
+    client: Client = field(default_factory=Client)
+
+    async def note(self, error: Exception) -> None:
+        self.refusals.append(str(error).lower())
+
+    async def refused(self, subject: str, payload: bytes = b"") -> bool:
+        """Whether the server refuses that anything is published on `subject`."""
+        before = len(self.refusals)
+        await self.client.publish(subject, payload)
+        await self.settle()
+        return len(self.refusals) > before
+
+    async def settle(self) -> None:
+        """Wait until the server has judged what was sent: its errors come before the answer to what is asked now."""
+        await self.client.request("$JS.API.INFO", timeout=30)
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncGenerator[Server, None]:
+    users = [NatsUser(role.name, PASSWORD, permissions=permissions(role)) for role in ROLES]
+    options = NatsOptions(data_dir=tmp_path / "nats", users=[*users, NatsUser("mintstream", PASSWORD)])
+    async with running(nats_spec(options)) as child:
+        server = Server(child.addresses["nats"])
+        async with Log.session(server.connection("mintstream", declares=True)) as operator:
+            await operator.declare()
+        yield server
+
+
+async def test_every_fact_may_be_said_by_its_publishers_and_by_nobody_else(server: Server) -> None:
+    for role in ROLES:
+        mended = {stream.name for stream in role.mends}
+        async with server.raw(role.name) as raw:
+            for fact in SAMPLES:
+                may = role.name in registry.PUBLISHERS[type(fact)]
+                may |= registry.stream_of(type(fact)).name in mended
+                refused = await raw.refused(fact.subject(), registry.encode(event(fact)))
+                assert refused is not may, f"{role.name} and {fact.subject()}"
+
+
+async def test_the_gateway_cannot_say_that_an_nft_was_minted(server: Server) -> None:
+    async with server.raw("gateway") as raw, Log.session(server.connection("mintstream")) as operator:
+        assert not await raw.refused(REQUESTED.subject(), registry.encode(event(REQUESTED)))
+        assert await raw.refused(CONFIRMED.subject(), registry.encode(event(CONFIRMED)))
+        assert CONFIRMED.subject() in raw.refusals[-1]
+        assert await operator.last(Requested, operation=REQUESTED.operation) is not None
+        assert await operator.last_matching(MINT, Confirmed.pattern()) is None
+
+
+@pytest.mark.parametrize("name", ["gateway", "ipfs", "minter"])
+async def test_nobody_destroys_streams_or_touches_the_consumers_of_others(server: Server, name: str) -> None:
+    async with server.raw(name) as raw:
+        for stream in STREAMS:
+            for verb in ("CREATE", "UPDATE", "DELETE", "PURGE", "MSG.DELETE", "RESTORE", "SNAPSHOT"):
+                assert await raw.refused(f"$JS.API.STREAM.{verb}.{stream.name}"), (verb, stream.name)
+        for consumer in CONSUMERS:
+            where = f"{consumer.stream}.{consumer.name}"
+            assert await raw.refused(f"$JS.API.CONSUMER.DELETE.{where}")
+            assert await raw.refused(f"$JS.API.CONSUMER.DURABLE.CREATE.{where}")
+            assert await raw.refused(f"$JS.API.CONSUMER.CREATE.{where}")
+            if consumer not in consumers_of(BY_NAME[name]):
+                assert await raw.refused(f"$JS.API.CONSUMER.MSG.NEXT.{where}")
+                assert await raw.refused(f"$JS.ACK.{where}.1.1.1.1.0")
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+async def test_nobody_listens_to_the_log_or_to_the_answers_of_others(server: Server, role: Role) -> None:
+    async with server.raw(role.name) as raw:
+        for subject in (">", "mint.>", "_INBOX.>", "_INBOX_mintstream.>", "$JS.API.>", "$O.>", "$SYS.>"):
+            before = len(raw.refusals)
+            await raw.client.subscribe(subject)
+            await raw.settle()
+            assert len(raw.refusals) > before, subject
+
+
+async def test_a_consumer_without_a_name_is_never_a_durable_one(server: Server) -> None:
+    async with server.raw("gateway") as raw:
+        durable = {"stream_name": "MINT", "config": {"durable_name": "mine", "ack_policy": "explicit"}}
+        answer = await raw.client.request("$JS.API.CONSUMER.CREATE.MINT", json.dumps(durable).encode())
+        assert "error" in json.loads(answer.data)
+
+
+async def test_the_services_do_with_the_log_what_they_have_to(server: Server) -> None:
+    async with (
+        Log.session(server.connection("gateway")) as gateway,
+        Log.session(server.connection("ipfs")) as ipfs,
+        Log.session(server.connection("minter")) as minter,
+        Log.session(server.connection("indexer")) as indexer,
+    ):
+        for log in (gateway, ipfs, minter, indexer):
+            await log.declare()  # looks only
+            await log.ping()
+        await (await gateway.uploads(UPLOADS)).put(DIGEST, DATA)
+        await gateway.publish(REQUESTED, cause=None)
+        stored = await ipfs.uploads(UPLOADS)
+        assert await stored.get(DIGEST) == DATA
+        await stored.delete(DIGEST)
+        await ipfs.publish(PINNED, cause=None)
+        taken: list[Message[Any]] = []
+
+        async def take(message: Message[Any]) -> None:
+            taken.append(message)
+            minter.drain()
+
+        async with asyncio.timeout(60):
+            await minter.consume(MINTER_MINT, take, concurrency=1)
+            read = [await anext(indexer.read(MINT, after)) for after in (0, 1)]
+        assert [message.data for message in taken] == [PINNED]
+        await indexer.repair().append(MINT, read[1], exactly=False)
+        await indexer.repair().renew([MINTER_MINT])
+        assert await gateway.last_sequence(MINT) == await indexer.last_sequence(MINT) == 2
