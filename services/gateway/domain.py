@@ -72,7 +72,12 @@ def pair_batch(nfts: Sequence[MetadataBody], files: int) -> Pairing:
 
 
 def single_requested(
-    body: MintSingleBody, pairing: Pairing, uploads: Sequence[UploadedImage], operation: UUID, batch_size: int
+    body: MintSingleBody,
+    pairing: Pairing,
+    uploads: Sequence[UploadedImage],
+    operation: UUID,
+    batch_size: int,
+    caller: str,
 ) -> Requested:
     """Return the message that asks for a single mint. Raises BodyTooLarge."""
     return _finished(
@@ -83,6 +88,7 @@ def single_requested(
             recipient=body.recipient,
             nfts=(_nft(body.metadata, body.copies, pairing[0], uploads),),
             batch_size=batch_size,
+            caller=caller,
         )
     )
 
@@ -96,7 +102,12 @@ def check_total(body: MintBatchBody) -> None:
 
 
 def batch_requested(
-    body: MintBatchBody, pairing: Pairing, uploads: Sequence[UploadedImage], operation: UUID, batch_size: int
+    body: MintBatchBody,
+    pairing: Pairing,
+    uploads: Sequence[UploadedImage],
+    operation: UUID,
+    batch_size: int,
+    caller: str,
 ) -> Requested:
     """Return the message that asks for a batch; `batch_size` is used when the body names none. Raises BodyTooLarge."""
     return _finished(
@@ -107,6 +118,7 @@ def batch_requested(
             recipient=body.recipient,
             nfts=tuple(_nft(nft, nft.copies, file, uploads) for nft, file in zip(body.nfts, pairing, strict=True)),
             batch_size=body.batch_size or batch_size,
+            caller=caller,
             delay_between_batches_ms=body.delay_between_batches,
         )
     )

@@ -5,9 +5,12 @@ each thing that a caller has to do differently; nothing here holds a secret, a p
 """
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import msgspec
+
+SCHEMES: Final = 'ApiKey realm="mintstream", header="X-API-Key", Bearer realm="mintstream"'
+"""How callers can show who they are, for `WWW-Authenticate`."""
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -67,7 +70,7 @@ class UploadRefused(ApiError):
 
 
 class Unauthorized(ApiError):
-    """The API key is missing or wrong."""
+    """The API key or bearer token is missing, wrong, expired or revoked; which of these is not told."""
 
     status = 401
     code = "unauthorized"
@@ -77,8 +80,74 @@ class Unauthorized(ApiError):
 
     @property
     def headers(self) -> dict[str, str]:
-        """The scheme, which RFC 9110 asks for with every 401."""
-        return {"WWW-Authenticate": 'ApiKey realm="mintstream", header="X-API-Key"'}
+        """The schemes, which RFC 9110 asks for with every 401."""
+        return {"WWW-Authenticate": SCHEMES}
+
+
+class SignInRefused(ApiError):
+    """What a wallet has signed is no sign-in to this service, or not any more."""
+
+    status = 401
+    code = "sign_in_refused"
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__("Sign-in refused", [problem])
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The schemes, as with every 401."""
+        return {"WWW-Authenticate": SCHEMES}
+
+
+class Forbidden(ApiError):
+    """The caller is known, and may not do this."""
+
+    status = 403
+    code = "forbidden"
+
+    def __init__(self, scope: str) -> None:
+        super().__init__("Forbidden", [Problem("", f"needs the scope {scope}")])
+
+
+class SignInNotOffered(ApiError):
+    """This gateway was not set up for sign-ins."""
+
+    status = 404
+    code = "sign_in_not_offered"
+
+    def __init__(self) -> None:
+        super().__init__("Sign-in is not offered here")
+
+
+class RequestTimeout(ApiError):
+    """The body comes too slowly."""
+
+    status = 408
+    code = "request_timeout"
+
+    def __init__(self) -> None:
+        super().__init__("The request body came too slowly")
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The rest of the body is not waited for."""
+        return {"Connection": "close"}
+
+
+class RateLimited(ApiError):
+    """The caller has used up what it may ask for in this stretch of time."""
+
+    status = 429
+    code = "rate_limited"
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self._retry_after = retry_after
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """When the next stretch begins, in seconds."""
+        return {"Retry-After": str(self._retry_after)}
 
 
 class CollectionNotFound(ApiError):

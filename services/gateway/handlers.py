@@ -20,6 +20,7 @@ from contracts.collection import (
 )
 from contracts.mint import Completed, Requested, UploadedImage
 from services.gateway import domain, status
+from services.gateway.callers import Caller
 from services.gateway.errors import (
     CollectionNotFound,
     IdempotencyKeyReused,
@@ -124,7 +125,7 @@ class Minting:
         operation = identify("mint", caller, key)
         images = await self._asking.images.check(files, "image")
         return await self._ask(
-            domain.single_requested(body, pairing, images, operation, self._batch_size), files, images, key
+            domain.single_requested(body, pairing, images, operation, self._batch_size, caller), files, images, key
         )
 
     async def batch(
@@ -137,7 +138,7 @@ class Minting:
         operation = identify("mint", caller, key)
         images = await self._asking.images.check(files, "images")
         return await self._ask(
-            domain.batch_requested(body, pairing, images, operation, self._batch_size), files, images, key
+            domain.batch_requested(body, pairing, images, operation, self._batch_size, caller), files, images, key
         )
 
     async def _ask(
@@ -179,8 +180,13 @@ class Statuses:
         self._log = log
         self._projection = projection
 
-    async def operation(self, operation: UUID) -> Operation:
-        """Return the operation. Raises OperationNotFound and LogSilent."""
+    async def operation(self, operation: UUID, viewer: Caller) -> Operation:
+        """Return the operation, if it is the viewer's. Raises OperationNotFound and LogSilent."""
+        found = await self._known(operation)
+        viewer.require_sight(found.caller)
+        return found
+
+    async def _known(self, operation: UUID) -> Operation:
         try:
             found = await self._projection.operation(operation)
         except ProjectionUnavailable:  # go on: the log knows less, but enough to answer

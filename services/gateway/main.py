@@ -17,8 +17,8 @@ from services.gateway import server
 from services.gateway.adapters.projection import PostgresProjection
 from services.gateway.adapters.wallet import RpcWallet
 from services.gateway.api.app import Parts, create_app
-from services.gateway.api.auth import Authenticator
 from services.gateway.curating import Curating
+from services.gateway.entrance import entrance
 from services.gateway.following import Following
 from services.gateway.handlers import Asking, Collections, Minting, Statuses
 from services.gateway.images import Images
@@ -71,6 +71,7 @@ async def serve(life: Lifecycle, settings: GatewaySettings) -> None:
     images = Images(uploads, media_type)
     asking = Asking(log, images)
     following = Following(log, projection, life.clock)
+    access, sign_in = await entrance(life, settings, log)
     app = create_app(
         Parts(
             minting=Minting(asking, settings.queue_batch_size),
@@ -84,12 +85,14 @@ async def serve(life: Lifecycle, settings: GatewaySettings) -> None:
             stats=Stats(projection, node, life.clock, ttl=settings.cache_ttl),
             uploading=Uploading(log, images, life.clock, PROFILES[settings.cid_profile]),
             gateway_url=settings.pinata_gateway,
-            authenticate=Authenticator(settings.api_key),
+            access=access,
+            sign_in=sign_in,
             probes=life.health,
             everything=everything,
             clock=life.clock,
             version=VERSION,
             cors_origins=settings.cors_origins,
+            trusted_proxies=settings.trusted_proxies,
         )
     )
     life.spawn("following", following.run(life.draining))

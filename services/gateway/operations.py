@@ -10,6 +10,7 @@ from uuid import UUID
 from chassis.log import EventLog, LogUnavailable
 from chassis.telemetry import get_logger
 from contracts.mint import Cancelled, Completed, Requested
+from services.gateway.callers import Caller
 from services.gateway.errors import (
     LogSilent,
     NothingToRetry,
@@ -40,17 +41,17 @@ class Operations:
         except ProjectionUnavailable as error:  # stop: a list cannot be had from the log by single reads
             raise ProjectionDown("The list is not available now; minting is not affected") from error
 
-    async def timeline(self, operation: UUID, after: int, limit: int) -> History:
+    async def timeline(self, operation: UUID, viewer: Caller, after: int, limit: int) -> History:
         """Return events of the operation beyond MINT sequence `after`. Raises OperationNotFound and Unavailable."""
-        await self._requested(operation)
+        await self._requested(operation, viewer)
         try:
             return await self._projection.history(operation, after, limit)
         except ProjectionUnavailable as error:  # stop: the log cannot be read by operation without it
             raise ProjectionDown("The timeline is not available now; minting is not affected") from error
 
-    async def cancel(self, operation: UUID) -> None:
+    async def cancel(self, operation: UUID, viewer: Caller) -> None:
         """Say `mint.cancelled`, once; a repetition succeeds. Raises OperationNotFound, OperationEnded and LogSilent."""
-        await self._requested(operation)
+        await self._requested(operation, viewer)
         try:
             if await self._log.last(Cancelled, operation=operation):
                 return
@@ -62,13 +63,13 @@ class Operations:
         if said:
             _log.info("mint cancelled", operation=str(operation))
 
-    async def retry(self, operation: UUID) -> Requested:
+    async def retry(self, operation: UUID, viewer: Caller) -> Requested:
         """Ask anew for the operation's failed items; the same answer every time.
 
         Only items that are failed on the log are taken: nothing of them is, or ever can come, on chain. Raises
         OperationNotFound, OperationRunning, NothingToRetry, CollectionNotFound and Unavailable.
         """
-        earlier = await self._requested(operation)
+        earlier = await self._requested(operation, viewer)
         try:
             completed = await self._log.last(Completed, operation=operation)
             found = await self._projection.operation(operation)
@@ -89,11 +90,12 @@ class Operations:
         _log.info("mint retried", operation=str(stored.operation), retry_of=str(operation), items=stored.total)
         return stored
 
-    async def _requested(self, operation: UUID) -> Requested:
+    async def _requested(self, operation: UUID, viewer: Caller) -> Requested:
         try:
             requested = await self._log.last(Requested, operation=operation)
         except LogUnavailable as error:  # stop: without the log nothing can be said or known
             raise LogSilent(NOTHING_STORED) from error
         if requested is None:
             raise OperationNotFound
+        viewer.require_sight(requested.data.caller)
         return requested.data

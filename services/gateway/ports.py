@@ -73,6 +73,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     results: tuple[Result, ...] = ()
     cancelled: int = 0
     """Items that ended because the operation was cancelled; not among `failed`."""
+    caller: str = ""
+    """Whose it is."""
 
 
 class OperationSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,6 +97,7 @@ class OperationSummary(msgspec.Struct, frozen=True, kw_only=True):
 class OperationQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Which operations to list, the newest first; None means no condition. `before` is where the last page ended."""
 
+    caller: str | None = None
     status: OperationState | None = None
     collection: UUID | None = None
     recipient: str | None = None

@@ -30,6 +30,9 @@ from services.gateway.texts import (
 MAX_BATCH_SIZE = 100
 MAX_DELAY_MS = 3_600_000
 MAX_ATTRIBUTES = 100
+MAX_SIGN_IN_CHARACTERS = 2048
+MAX_DOMAIN_CHARACTERS = 255
+MAX_SIGNATURE_CHARACTERS = 88
 MAX_PROBLEMS = 100
 """Most problems told in one answer; a batch of 1000 wrong NFTs needs no longer list."""
 
@@ -121,6 +124,23 @@ class CollectionFlagsBody(Body):
 
     is_public: Truth | None = None
     allow_minting: Truth | None = None
+
+
+class ChallengeBody(Body):
+    """`POST /api/auth/challenge`."""
+
+    address: Recipient
+    domain: Annotated[str, Field(max_length=MAX_DOMAIN_CHARACTERS)] | None = None
+    """The domain of the page that asks, when this service signs in for several."""
+
+
+class LoginBody(Body):
+    """`POST /api/auth/login`."""
+
+    message: Annotated[str, Field(max_length=MAX_SIGN_IN_CHARACTERS)]
+    """What was signed, unchanged: the challenge's `message`, or what `solana:signIn` made of its parts."""
+    signature: Annotated[str, Field(max_length=MAX_SIGNATURE_CHARACTERS)]
+    """In base58."""
 
 
 B = TypeVar("B", bound=BaseModel)

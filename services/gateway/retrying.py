@@ -28,6 +28,7 @@ def retry_request(earlier: Requested, failed: Sequence[FailedItem]) -> Requested
         recipient=earlier.recipient,
         nfts=tuple(_again(earlier.nfts[nft], copies[nft], pinned.get(nft)) for nft in sorted(copies)),
         batch_size=earlier.batch_size,
+        caller=earlier.caller,
         delay_between_batches_ms=earlier.delay_between_batches_ms,
         retry_of=earlier.operation,
     )

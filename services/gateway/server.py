@@ -11,6 +11,8 @@ from contextlib import contextmanager
 import uvicorn
 from starlette.types import ASGIApp
 
+from services.gateway.connections import ImpatientProtocol
+
 BACKLOG = 2048
 MAX_WEBSOCKET_BYTES = 1024
 """Of what a caller sends over a WebSocket: nothing is expected of it."""
@@ -48,6 +50,7 @@ async def serve(app: ASGIApp, listener: socket.socket, draining: asyncio.Event, 
         server_header=False,
         proxy_headers=False,
         lifespan="off",
+        http=ImpatientProtocol,
         ws="websockets-sansio",
         ws_max_size=MAX_WEBSOCKET_BYTES,
         backlog=BACKLOG,

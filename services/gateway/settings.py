@@ -1,21 +1,25 @@
 """The gateway's settings, in the source document's names (section 3). Values come from the environment."""
 
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from msgspec import Meta
 
 from chassis.settings import Secret, ServiceSettings
 from contracts.mint import DEFAULT_BATCH_SIZE
+from services.gateway.limiting import LimitClass, Quota
 from services.gateway.requests import MAX_BATCH_SIZE
 
 DEFAULT_GATEWAY = "https://gateway.pinata.cloud"
 """The source document's (section 8)."""
+WALLET = r"^[1-9A-HJ-NP-Za-km-z]{32,44}$"
+Requests = Annotated[int, Meta(ge=1, le=1_000_000)]
+Window = Annotated[int, Meta(ge=1, le=86_400)]
 
 
 class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
     """What the gateway needs beyond what every service has. It serves its probes on its own port."""
 
-    api_key: Annotated[Secret, Meta(description="The key that callers send as X-API-Key.")]
     database_url: Annotated[
         Secret,
         Meta(
@@ -23,6 +27,39 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
             examples=["postgresql://mintstream_reader@127.0.0.1:5432/mintstream"],
         ),
     ]
+    api_key: Annotated[
+        Secret | None,
+        Meta(
+            description="A key that may do everything, sent as X-API-Key; `mintstream keys` makes others.",
+            min_length=16,
+        ),
+    ] = None
+    jwt_secret: Annotated[
+        Secret | None,
+        Meta(
+            description="Signs and checks bearer tokens, the same on all replicas; without it none is taken.",
+            min_length=64,
+        ),
+    ] = None
+    jwt_audience: Annotated[str, Meta(description="What a bearer token's `aud` must say.", min_length=1)] = "mintstream"
+    jwt_lifetime: Annotated[
+        int, Meta(description="Seconds for which a token of a sign-in is good.", ge=60, le=86_400)
+    ] = 3600
+    login_domains: Annotated[
+        tuple[Annotated[str, Meta(pattern=r"^[A-Za-z0-9.-]+(:[0-9]{1,5})?$")], ...],
+        Meta(
+            description="Domains whose pages may ask wallets to sign in; those of CORS_ORIGINS when absent.",
+            examples=["app.example.org"],
+        ),
+    ] = ()
+    admin_wallets: Annotated[
+        tuple[Annotated[str, Meta(pattern=WALLET)], ...],
+        Meta(description="Wallets that may do everything once they have signed in.", examples=["<address>"]),
+    ] = ()
+    wallet_scopes: Annotated[
+        tuple[Literal["read", "mint"], ...],
+        Meta(description="What every other wallet may do; with `mint`, anybody mints at your cost."),
+    ] = ("read",)
     host: Annotated[str, Meta(description="Address to listen on.", min_length=1)] = "0.0.0.0"  # noqa: S104 (a public API)
     port: Annotated[int, Meta(description="Port to listen on; 0 takes a free one.", ge=0, le=65535)] = 8080
     cors_origins: Annotated[
@@ -32,6 +69,33 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
             examples=["https://app.example.org"],
         ),
     ] = ()
+    trusted_proxies: Annotated[
+        int,
+        Meta(
+            description="Proxies before this service that append to X-Forwarded-For: 0 believes no header.", ge=0, le=10
+        ),
+    ] = 0
+    redis_url: Annotated[
+        Secret | None,
+        Meta(
+            description="Redis that all replicas count requests in; without it each counts for itself.",
+            pattern=r"^(rediss?|unix)://",
+            examples=["redis://127.0.0.1:6379/0"],
+        ),
+    ] = None
+    rate_limits: Annotated[bool, Meta(description="false: count no requests and refuse none as too many.")] = True
+    rate_limit_window: Annotated[Window, Meta(description="Seconds in which RATE_LIMIT_MAX requests are allowed.")] = (
+        900
+    )
+    rate_limit_max: Annotated[Requests, Meta(description="Requests of a caller beside those counted below.")] = 100
+    rate_limit_mint_window: Annotated[Window, Meta(description="Seconds for RATE_LIMIT_MINT_MAX.")] = 900
+    rate_limit_mint_max: Annotated[Requests, Meta(description="Requests that mint.")] = 10
+    rate_limit_upload_window: Annotated[Window, Meta(description="Seconds for RATE_LIMIT_UPLOAD_MAX.")] = 300
+    rate_limit_upload_max: Annotated[Requests, Meta(description="Requests that upload.")] = 50
+    rate_limit_status_window: Annotated[Window, Meta(description="Seconds for RATE_LIMIT_STATUS_MAX.")] = 900
+    rate_limit_status_max: Annotated[Requests, Meta(description="Looks at the status of operations.")] = 1800
+    rate_limit_login_window: Annotated[Window, Meta(description="Seconds for RATE_LIMIT_LOGIN_MAX.")] = 300
+    rate_limit_login_max: Annotated[Requests, Meta(description="Steps of signing in, by address.")] = 30
     rpc_url: Annotated[
         Secret | None,
         Meta(description="The node that is asked for the wallet's balance; without it the balance is not told."),
@@ -40,7 +104,7 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
         str | None,
         Meta(
             description="The wallet whose balance is told, in base58; without it the payer of the newest collection.",
-            pattern=r"^[1-9A-HJ-NP-Za-km-z]{32,44}$",
+            pattern=WALLET,
         ),
     ] = None
     cache_ttl: Annotated[int, Meta(description="Seconds for which the wallet's balance is kept.", ge=0, le=86_400)] = (
@@ -59,3 +123,19 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
         Meta(description="Items of a chunk when a request names no batchSize.", ge=1, le=MAX_BATCH_SIZE),
     ] = DEFAULT_BATCH_SIZE
     database_pool_size: Annotated[int, Meta(description="Most connections to Postgres.", ge=1, le=100)] = 8
+
+    def quotas(self) -> dict[LimitClass, Quota]:
+        """Return what a caller may ask for, by class of endpoint; nothing is limited when it is empty."""
+        if not self.rate_limits:
+            return {}
+        return {
+            "general": Quota(most=self.rate_limit_max, window=self.rate_limit_window),
+            "mint": Quota(most=self.rate_limit_mint_max, window=self.rate_limit_mint_window),
+            "upload": Quota(most=self.rate_limit_upload_max, window=self.rate_limit_upload_window),
+            "status": Quota(most=self.rate_limit_status_max, window=self.rate_limit_status_window),
+            "login": Quota(most=self.rate_limit_login_max, window=self.rate_limit_login_window),
+        }
+
+    def sign_in_domains(self) -> tuple[str, ...]:
+        """Return the domains that wallets may sign in for."""
+        return self.login_domains or tuple(urlsplit(origin).netloc for origin in self.cors_origins)

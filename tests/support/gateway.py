@@ -5,7 +5,7 @@ import io
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -13,17 +13,22 @@ import httpx
 from fastapi import FastAPI
 from PIL import Image
 
+from chassis.api_keys import ApiKey
 from chassis.clock import ManualClock
 from chassis.health import Health
+from chassis.key_book import KeyBook, KnownKey
 from chassis.settings import Secret
+from contracts.access import KeyCreated, Scope
 from contracts.collection import CollectionCreated, Standard, TreeShape
 from contracts.fact import Fact
+from services.gateway.adapters.counting import own_counters
 from services.gateway.api.app import Parts, create_app
-from services.gateway.api.auth import Authenticator
+from services.gateway.api.auth import Access, Authenticator
 from services.gateway.curating import Curating
 from services.gateway.following import Following
 from services.gateway.handlers import Asking, Collections, Minting, Statuses
 from services.gateway.images import Images
+from services.gateway.limiting import LimitClass, Limiter, Quota
 from services.gateway.main import media_type
 from services.gateway.operations import Operations
 from services.gateway.ports import (
@@ -41,13 +46,17 @@ from services.gateway.ports import (
     Wallet,
 )
 from services.gateway.results import Results
+from services.gateway.signing_in import Grants, SignIn
 from services.gateway.stats import Stats
+from services.gateway.tokens import Tokens
 from services.gateway.uploading import Uploading
 from services.gateway.wallets import Wallets
 from tests.support.memory_log import MemoryLog, MemoryUploads
 from unixfs import V1
 
 API_KEY = "the-key-of-the-tests"
+JWT_SECRET = Secret("the-secret-of-the-tests-" * 3)
+LOGIN_DOMAIN = "app.example.org"
 COLLECTION = UUID("0199b0a0-0000-7000-8000-000000000001")
 CLOSED_COLLECTION = UUID("0199b0a0-0000-7000-8000-000000000002")
 RECIPIENT = "9WzDXwBbmkg8ZTbNMqUxvQRAyrZzDsGYdLVL9zYtAWWM"
@@ -63,6 +72,7 @@ class MemoryProjection:
     def __init__(self, log: MemoryLog) -> None:
         self.operations_by_id: dict[UUID, Operation] = {}
         self.summaries: list[OperationSummary] = []
+        self.owners: dict[UUID, str] = {}
         self.failed: dict[UUID, list[FailedItem]] = {}
         self.totals = Overview(
             collections=0,
@@ -85,7 +95,8 @@ class MemoryProjection:
         found = [
             one
             for one in sorted(self.summaries, key=lambda one: (one.start_time, one.id), reverse=True)
-            if query.status in (None, one.status)
+            if query.caller in (None, self.owners.get(one.id, ""))
+            and query.status in (None, one.status)
             and query.collection in (None, one.collection)
             and query.recipient in (None, one.recipient)
             and (query.before is None or (one.start_time, one.id) < query.before)
@@ -145,6 +156,9 @@ class Gateway:
     clock: ManualClock = field(default_factory=ManualClock)
     batch_size: int = 10
     wallet: Wallet | None = None
+    keys: KeyBook = field(default_factory=KeyBook)
+    quotas: dict[LimitClass, Quota] = field(default_factory=dict[LimitClass, Quota])
+    admin_wallets: frozenset[str] = frozenset()
     probes: Health = field(default_factory=lambda: Health(cache_seconds=0))
 
     def __post_init__(self) -> None:
@@ -155,6 +169,8 @@ class Gateway:
     def app(self) -> FastAPI:
         images = Images(self.uploads, media_type)
         asking = Asking(self.log, images)
+        tokens = self.tokens()
+        grants = Grants(admins=self.admin_wallets, others=frozenset({Scope.READ}))
         everything = Health(self.clock, cache_seconds=0)
         everything.add("database", self.projection.check)
         wallets = Wallets(self.log, self.clock)
@@ -171,7 +187,11 @@ class Gateway:
                 wallets=wallets,
                 stats=Stats(self.projection, self.wallet, self.clock, ttl=300),
                 uploading=Uploading(self.log, images, self.clock, V1),
-                authenticate=Authenticator(Secret(API_KEY)),
+                access=Access(
+                    Authenticator(Secret(API_KEY), self.keys, tokens, self.clock),
+                    Limiter(self.quotas, own_counters(), None, self.clock),
+                ),
+                sign_in=SignIn(self.log, tokens, JWT_SECRET, (LOGIN_DOMAIN,), grants, self.clock),
                 probes=self.probes,
                 everything=everything,
                 clock=self.clock,
@@ -180,10 +200,23 @@ class Gateway:
             )
         )
 
+    def tokens(self) -> Tokens:
+        return Tokens(JWT_SECRET, "mintstream", timedelta(hours=1), self.clock)
+
+    def key(self, caller: str, *scopes: Scope) -> str:
+        """An API key of the caller, known to the application."""
+        key = ApiKey.new()
+        fact = KeyCreated(key=key.id, caller=caller, scopes=scopes, sha256=key.sha256)
+        self.keys.keys[key.id] = KnownKey(fact=fact, created_at=self.clock.now())
+        return key.text
+
     @asynccontextmanager
-    async def client(self, api_key: str | None = API_KEY) -> AsyncGenerator[httpx.AsyncClient]:
+    async def client(
+        self, api_key: str | None = API_KEY, *, token: str | None = None
+    ) -> AsyncGenerator[httpx.AsyncClient]:
         """A client of the application, with the key unless told otherwise."""
         headers = {} if api_key is None else {"X-API-Key": api_key}
+        headers |= {} if token is None else {"Authorization": f"Bearer {token}"}
         transport = httpx.ASGITransport(app=self.app(), raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://gateway", headers=headers) as client:
             yield client

@@ -66,6 +66,7 @@ class PostgresProjection:
         return Operation(
             id=row["id"],
             status=row["status"],
+            caller=row["caller"],
             total=row["total_nfts"],
             completed=row["completed_nfts"],
             failed=row["failed_nfts"],
@@ -103,6 +104,7 @@ class PostgresProjection:
                 query.status,
                 query.collection,
                 query.recipient,
+                query.caller,
                 start_time,
                 last,
                 query.limit,

@@ -2,6 +2,7 @@
 -- One operation with its settled results as a JSON array, in one snapshot.
 SELECT
     o.id,
+    o.caller,
     o.status,
     o.total_nfts,
     o.completed_nfts,
@@ -71,8 +72,8 @@ WHERE
     AND ($2::boolean IS NULL OR allow_minting = $2);
 
 -- name: operations
--- Operations, the newest first. $1 status, $2 collection, $3 recipient, each NULL for any; ($4, $5) start time and id of
--- the last one that was seen, NULL for the first page; $6 limit.
+-- Operations, the newest first. $1 status, $2 collection, $3 recipient, $4 caller, each NULL for any; ($5, $6) start time
+-- and id of the last one that was seen, NULL for the first page; $7 limit.
 SELECT
     id, collection_id AS collection, recipient, operation_type, status, total_nfts AS total, completed_nfts AS completed,
     failed_nfts AS failed, cancelled_nfts AS cancelled, start_time, end_time, error_message AS error
@@ -81,9 +82,10 @@ WHERE
     ($1::text IS NULL OR status = $1)
     AND ($2::uuid IS NULL OR collection_id = $2)
     AND ($3::text IS NULL OR recipient = $3)
-    AND ($4::timestamptz IS NULL OR (start_time, id) < ($4, $5::uuid))
+    AND ($4::text IS NULL OR caller = $4)
+    AND ($5::timestamptz IS NULL OR (start_time, id) < ($5, $6::uuid))
 ORDER BY start_time DESC, id DESC
-LIMIT $6;
+LIMIT $7;
 
 -- name: history
 -- Events of operation $1 beyond MINT sequence $2, in order, at most $3; one row has the watermark and no subject, so that

@@ -9,12 +9,14 @@ from fastapi.middleware.cors import CORSMiddleware
 from chassis.clock import Clock
 from chassis.health import Health
 from services.gateway.api import documentation, failures, pages
-from services.gateway.api.auth import API_KEY_HEADER, Authenticator
+from services.gateway.api.auth import API_KEY_HEADER, Access
 from services.gateway.api.collections import collections_router
 from services.gateway.api.events import events_router
 from services.gateway.api.health import health_router
+from services.gateway.api.login import login_router
 from services.gateway.api.mint import mint_router
 from services.gateway.api.operations import operations_router
+from services.gateway.api.patience import BodyPatience
 from services.gateway.api.scope import REQUEST_ID_HEADER, RequestScope
 from services.gateway.api.stats import stats_router
 from services.gateway.api.upload import upload_router
@@ -25,6 +27,7 @@ from services.gateway.identity import IDEMPOTENCY_HEADER
 from services.gateway.operations import Operations
 from services.gateway.results import Results
 from services.gateway.settings import DEFAULT_GATEWAY
+from services.gateway.signing_in import SignIn
 from services.gateway.stats import Stats
 from services.gateway.uploading import Uploading
 from services.gateway.wallets import Wallets
@@ -44,12 +47,14 @@ class Parts:
     stats: Stats
     wallets: Wallets
     uploading: Uploading
-    authenticate: Authenticator
+    access: Access
+    sign_in: SignIn | None
     probes: Health
     everything: Health
     clock: Clock
     version: str
     cors_origins: Sequence[str] = ()
+    trusted_proxies: int = 0
     gateway_url: str = DEFAULT_GATEWAY
 
 
@@ -65,18 +70,18 @@ def create_app(parts: Parts) -> FastAPI:
     )
     failures.install(app)
     documentation.describe(app)
-    authenticate = parts.authenticate
-    app.include_router(
-        mint_router(parts.minting, parts.statuses, parts.results, parts.wallets, authenticate, parts.clock)
-    )
-    app.include_router(operations_router(parts.operations, authenticate))
-    app.include_router(events_router(parts.following, parts.statuses, authenticate))
-    app.include_router(collections_router(parts.collections, parts.curating, authenticate))
-    app.include_router(stats_router(parts.stats, authenticate))
-    app.include_router(upload_router(parts.uploading, parts.gateway_url, authenticate))
+    access = parts.access
+    app.include_router(mint_router(parts.minting, parts.statuses, parts.results, parts.wallets, access, parts.clock))
+    app.include_router(operations_router(parts.operations, access))
+    app.include_router(events_router(parts.following, parts.statuses, access))
+    app.include_router(collections_router(parts.collections, parts.curating, access))
+    app.include_router(stats_router(parts.stats, access))
+    app.include_router(upload_router(parts.uploading, parts.gateway_url, access))
+    app.include_router(login_router(parts.sign_in, access))
     app.include_router(health_router(parts.probes, parts.everything))
     pages.install(app)
-    app.add_middleware(RequestScope)
+    app.add_middleware(BodyPatience)
+    app.add_middleware(RequestScope, trusted_proxies=parts.trusted_proxies)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=list(parts.cors_origins),
@@ -92,6 +97,6 @@ def create_app(parts: Parts) -> FastAPI:
             "Last-Event-ID",
             "traceparent",
         ],
-        expose_headers=[REQUEST_ID_HEADER, "Retry-After", "Preference-Applied"],
+        expose_headers=[REQUEST_ID_HEADER, "Retry-After", "RateLimit", "RateLimit-Policy", "Preference-Applied"],
     )
     return app

@@ -1,38 +1,119 @@
-"""Who calls: the API key of the source document's section 4.
+"""Who calls, and whether that caller may: API keys, bearer tokens, scopes and quotas.
 
-A dependency of every router under `/api`; it runs before a byte of the body is read. Not done here: wallet logins and
-rate limits, which will give other callers other names.
+A dependency of every route under `/api`; it runs before a byte of the body is read. A request carries an API key in
+`X-API-Key`, or else a token as `Authorization: Bearer` (source document, section 4). Not done here: giving keys out
+(the command line), signing in (`api/login.py`), and who may see which operation (`callers.py`).
 """
 
 import hashlib
 import hmac
+import ipaddress
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
-from fastapi import Security
-from fastapi.security import APIKeyHeader
+from fastapi import Request, Security, WebSocket
+from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+from starlette.requests import HTTPConnection
 
+from chassis.clock import Clock
+from chassis.key_book import KeyBook
 from chassis.settings import Secret
+from contracts.access import Scope
+from services.gateway.api.scope import answer_headers
+from services.gateway.callers import BOOTSTRAP, Caller
 from services.gateway.errors import Unauthorized
+from services.gateway.limiting import LimitClass, Limiter
+from services.gateway.tokens import Tokens
 
 API_KEY_HEADER = "X-API-Key"
-KEY_HOLDER = "api-key"
-"""The name of whoever holds the key. Idempotency keys are remembered under it, so it outlives a change of the key."""
+IPV6_SITE_BITS = 64
+"""What one subscriber is given of IPv6: its addresses are counted as one."""
 
-_scheme = APIKeyHeader(name=API_KEY_HEADER, auto_error=False, description="The API key (API_KEY of the gateway).")
+_key_scheme = APIKeyHeader(name=API_KEY_HEADER, auto_error=False, description="An API key.")
+_bearer_scheme = HTTPBearer(auto_error=False, bearerFormat="JWT", description="A token of `POST /api/auth/login`.")
+
+Permit = Callable[..., Awaitable[Caller]]
+"""A dependency that returns the caller, or refuses the request."""
 
 
 class Authenticator:
-    """Tells the holder of the API key from everybody else."""
+    """Tells who calls. `bootstrap` is API_KEY; without `tokens` no bearer token is taken."""
 
-    def __init__(self, api_key: Secret) -> None:
-        self._expected = _digest(api_key.reveal())
+    def __init__(self, bootstrap: Secret | None, keys: KeyBook, tokens: Tokens | None, clock: Clock) -> None:
+        self._bootstrap = _digest(bootstrap.reveal()) if bootstrap else None
+        self._keys = keys
+        self._tokens = tokens
+        self._clock = clock
 
-    async def __call__(self, given: Annotated[str | None, Security(_scheme)]) -> str:
-        """Return the caller's name. Raises Unauthorized."""
-        # Digests, so that neither the key's length nor its first wrong character shows in the time taken.
-        if given is None or not hmac.compare_digest(_digest(given), self._expected):
+    def caller(self, key: str | None, token: str | None) -> Caller:
+        """Return whoever holds the key, or without a key whoever the token speaks for. Raises Unauthorized."""
+        found = self._holder(key) if key is not None else self._bearer(token)
+        if found is None:
             raise Unauthorized
-        return KEY_HOLDER
+        return found
+
+    def _holder(self, key: str) -> Caller | None:
+        # Digests, so that neither the key's length nor its first wrong character shows in the time taken.
+        if self._bootstrap is not None and hmac.compare_digest(_digest(key), self._bootstrap):
+            return Caller(name=BOOTSTRAP, scopes=frozenset(Scope))
+        known = self._keys.find(key, self._clock.now())
+        return Caller(name=known.caller, scopes=frozenset(known.scopes)) if known else None
+
+    def _bearer(self, token: str | None) -> Caller | None:
+        return self._tokens.read(token) if self._tokens and token else None
+
+
+class Access:
+    """What routes ask of their callers."""
+
+    def __init__(self, authenticator: Authenticator, limiter: Limiter) -> None:
+        self._authenticator = authenticator
+        self._limiter = limiter
+
+    def permit(self, scope: Scope, counts: LimitClass = "general") -> Permit:
+        """Return a dependency: the caller must have `scope`, and the request is counted as `counts`.
+
+        It raises Unauthorized, Forbidden and RateLimited.
+        """
+
+        async def permitted(
+            request: Request,
+            key: Annotated[str | None, Security(_key_scheme)],
+            bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer_scheme)],
+        ) -> Caller:
+            return await self._admit(request, key, bearer.credentials if bearer else None, scope, counts)
+
+        return permitted
+
+    async def permit_socket(self, socket: WebSocket, scope: Scope, counts: LimitClass) -> Caller:
+        """Return the caller of a WebSocket that is not accepted yet. Raises as `permit` does."""
+        kind, _, token = socket.headers.get("authorization", "").partition(" ")
+        bearer = token if kind.lower() == "bearer" else None
+        return await self._admit(socket, socket.headers.get(API_KEY_HEADER), bearer, scope, counts)
+
+    async def count_stranger(self, request: Request) -> None:
+        """Count a request of somebody who is not known yet, by the address. Raises RateLimited."""
+        await self._limiter.count("login", _site(request), answer_headers(request))
+
+    async def _admit(
+        self, connection: HTTPConnection, key: str | None, token: str | None, scope: Scope, counts: LimitClass
+    ) -> Caller:
+        caller = self._authenticator.caller(key, token)
+        caller.require(scope)
+        await self._limiter.count(counts, caller.name, answer_headers(connection))
+        return caller
+
+
+def _site(request: Request) -> str:
+    """Return what a stranger is counted by: the IPv4 address, or the network of an IPv6 address."""
+    host = request.client.host if request.client else "unknown"
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:  # go on: a Unix socket has no address, and then all strangers are one
+        return host
+    if address.version == 4:
+        return host
+    return str(ipaddress.ip_network((address, IPV6_SITE_BITS), strict=False))
 
 
 def _digest(key: str) -> bytes:

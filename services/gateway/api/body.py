@@ -32,18 +32,20 @@ class ReceivedBody:
 
 
 @asynccontextmanager
-async def received(request: Request, *, file_field: str, json_fields: Collection[str]) -> AsyncGenerator[ReceivedBody]:
+async def received(
+    request: Request, *, file_field: str, json_fields: Collection[str], json_limit: int = MAX_JSON_BYTES
+) -> AsyncGenerator[ReceivedBody]:
     """Read the body; its files are gone when the context ends.
 
-    In a form, the fields in `json_fields` are JSON texts and all files are under `file_field`. Raises MalformedBody,
-    BodyTooLarge, UnsupportedMediaType and ValidationFailed.
+    JSON may have `json_limit` bytes. In a form, the fields in `json_fields` are JSON texts and all files are under
+    `file_field`. Raises MalformedBody, BodyTooLarge, UnsupportedMediaType and ValidationFailed.
     """
     content_type = request.headers.get("content-type", "")
     kind, options = parse_options_header(content_type)
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise UnsupportedMediaType(f"a body with Content-Encoding {request.headers['content-encoding']!r}")
     if kind == b"application/json":
-        yield ReceivedBody(_json_object(await _whole(request, MAX_JSON_BYTES)))
+        yield ReceivedBody(_json_object(await _whole(request, json_limit)))
     elif kind == b"application/x-www-form-urlencoded":
         texts = _urlencoded(await _whole(request, MAX_TEXT_BYTES))
         yield ReceivedBody(_decode_fields(texts, json_fields))

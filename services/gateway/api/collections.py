@@ -5,13 +5,15 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import Field
 
-from services.gateway.api.auth import Authenticator
+from contracts.access import Scope
+from services.gateway.api.auth import Access
 from services.gateway.api.body import received
 from services.gateway.api.documentation import body_of, errors, json_body_of
 from services.gateway.api.identifiers import collection_id
 from services.gateway.api.listings import SyncView, UpdatedView
 from services.gateway.api.mint import IdempotencyKey
 from services.gateway.api.responses import CollectionDetailView, CollectionListView, CollectionRequestedView, Success
+from services.gateway.callers import Caller
 from services.gateway.curating import Curating
 from services.gateway.handlers import Collections
 from services.gateway.ports import CollectionQuery, CollectionState
@@ -24,12 +26,12 @@ MAX_LIMIT = 100
 _JSON = ("tree",)
 
 
-def collections_router(collections: Collections, curating: Curating, authenticate: Authenticator) -> APIRouter:
+def collections_router(collections: Collections, curating: Curating, access: Access) -> APIRouter:
     """Return the routes of the noun."""
     router = APIRouter(prefix="/api/collections", tags=["collections"])
-    caller_name = Depends(authenticate)
+    reader, admin = Depends(access.permit(Scope.READ)), Depends(access.permit(Scope.ADMIN))
 
-    @router.get("", responses=errors(400, 401, 503), dependencies=[caller_name], response_model_exclude_none=True)
+    @router.get("", responses=errors(400, 401, 503), dependencies=[reader], response_model_exclude_none=True)
     async def list_collections(  # pyright: ignore[reportUnusedFunction]
         status: CollectionState | None = None,
         allow_minting: Annotated[Truth | None, Query(alias="allowMinting")] = None,
@@ -43,7 +45,7 @@ def collections_router(collections: Collections, curating: Curating, authenticat
     @router.get(
         "/{id}",
         responses=errors(401, 404, 503),
-        dependencies=[caller_name],
+        dependencies=[reader],
         response_model_exclude_none=True,
     )
     async def one_collection(id: str) -> Success[CollectionDetailView]:  # noqa: A002  # pyright: ignore[reportUnusedFunction]
@@ -54,7 +56,7 @@ def collections_router(collections: Collections, curating: Curating, authenticat
         "/{id}",
         responses=errors(400, 401, 404, 413, 415, 503),
         openapi_extra=json_body_of(CollectionFlagsBody),
-        dependencies=[caller_name],
+        dependencies=[admin],
         response_model_exclude_none=True,
     )
     async def update_collection(request: Request, id: str) -> Success[CollectionDetailView]:  # noqa: A002  # pyright: ignore[reportUnusedFunction]
@@ -65,7 +67,7 @@ def collections_router(collections: Collections, curating: Curating, authenticat
         updated = await collections.on_log(collection)
         return Success(data=CollectionDetailView.of(updated), message="Collection updated successfully")
 
-    @router.post("/sync/{id}", responses=errors(401, 404, 503), dependencies=[caller_name])
+    @router.post("/sync/{id}", responses=errors(401, 404, 503), dependencies=[admin])
     async def sync_collection(id: str) -> Success[SyncView]:  # noqa: A002  # pyright: ignore[reportUnusedFunction]
         """Have a collection counted on chain now."""
         counted = await curating.sync(collection_id(id))
@@ -80,11 +82,11 @@ def collections_router(collections: Collections, curating: Curating, authenticat
         response_model_exclude_none=True,
     )
     async def request_collection(  # pyright: ignore[reportUnusedFunction]
-        request: Request, caller: Annotated[str, caller_name], key: IdempotencyKey = None
+        request: Request, caller: Annotated[Caller, admin], key: IdempotencyKey = None
     ) -> Success[CollectionRequestedView]:
         """Ask for a collection and its merkle tree."""
         async with received(request, file_field="image", json_fields=_JSON) as body:
-            requested = await collections.request(body.fields, body.files, caller, key)
+            requested = await collections.request(body.fields, body.files, caller.name, key)
         return Success(data=CollectionRequestedView.of(requested), message="Collection queued successfully")
 
     return router

@@ -13,33 +13,55 @@ from pydantic.json_schema import models_json_schema
 from services.gateway.api.examples import examples_of
 from services.gateway.api.responses import Failure
 from services.gateway.identity import IDEMPOTENCY_HEADER
-from services.gateway.requests import CollectionBody, CollectionFlagsBody, MintBatchBody, MintSingleBody
+from services.gateway.requests import (
+    ChallengeBody,
+    CollectionBody,
+    CollectionFlagsBody,
+    LoginBody,
+    MintBatchBody,
+    MintSingleBody,
+)
 
 Json = dict[str, Any]
 
-BODIES: tuple[type[BaseModel], ...] = (MintSingleBody, MintBatchBody, CollectionBody, CollectionFlagsBody)
+BODIES: tuple[type[BaseModel], ...] = (
+    MintSingleBody,
+    MintBatchBody,
+    CollectionBody,
+    CollectionFlagsBody,
+    ChallengeBody,
+    LoginBody,
+)
 _COMPONENT = "#/components/schemas/{model}"
 _MEANINGS = {
     400: "The request is malformed or does not pass validation; `details` names every field.",
-    401: "The API key is missing or wrong.",
+    401: "The API key or bearer token is missing, wrong, expired or revoked.",
+    403: "The caller may not do this: `details` names the scope that it lacks.",
     404: "There is no such thing, or it takes no requests.",
+    408: "The body came too slowly.",
     409: "The request is at odds with what is on the log; `code` and `details` say how.",
     413: "The body, a file, or the request as a whole is too large.",
     415: "The body is neither JSON nor a form.",
+    429: "Too many requests; try again after `Retry-After` seconds. `RateLimit` tells what is left.",
     500: "A mistake of ours; `requestId` finds it in the logs.",
     503: "Something that the answer needs does not answer; try again after `Retry-After` seconds.",
 }
 
 
+_ALONGSIDE = {401: (403, 429), 413: (408,)}
+"""What every route with a caller, and every route with a body, can answer beside what it names."""
+
+
 def errors(*statuses: int) -> dict[int | str, Json]:
     """Return the error answers of a route, for its `responses`."""
+    implied = [other for status in statuses for other in _ALONGSIDE.get(status, ())]
     return {
         status: {
             "model": Failure,
             "description": _MEANINGS[status],
             "content": {"application/json": {"examples": examples_of(status)}},
         }
-        for status in (*statuses, 500)
+        for status in sorted({*statuses, *implied, 500})
     }
 
 

@@ -12,10 +12,12 @@ import msgspec
 from fastapi import APIRouter, Depends, Header, Query, WebSocket, WebSocketDisconnect
 from fastapi.responses import StreamingResponse
 
-from services.gateway.api.auth import API_KEY_HEADER, Authenticator
+from contracts.access import Scope
+from services.gateway.api.auth import Access
 from services.gateway.api.documentation import errors
 from services.gateway.api.identifiers import operation_id
 from services.gateway.api.timeline import streamed
+from services.gateway.callers import Caller
 from services.gateway.errors import ApiError
 from services.gateway.following import Following, StreamOver
 from services.gateway.handlers import Statuses
@@ -32,7 +34,7 @@ LastEventId = Annotated[
 ]
 
 
-def events_router(following: Following, statuses: Statuses, authenticate: Authenticator) -> APIRouter:
+def events_router(following: Following, statuses: Statuses, access: Access) -> APIRouter:
     """Return the routes."""
     router = APIRouter(prefix="/api/mint/status", tags=["mint"])
 
@@ -45,17 +47,17 @@ def events_router(following: Following, statuses: Statuses, authenticate: Authen
                 "content": {"text/event-stream": {"schema": {"type": "string"}}},
             }
         },
-        dependencies=[Depends(authenticate)],
         response_class=StreamingResponse,
     )
     async def mint_events(  # pyright: ignore[reportUnusedFunction]
         transactionId: str,  # noqa: N803
+        caller: Annotated[Caller, Depends(access.permit(Scope.READ, "status"))],
         after: After = 0,
         last_event_id: LastEventId = None,
     ) -> StreamingResponse:
         """Follow an operation: its events until now and those to come."""
         operation = operation_id(transactionId)
-        await statuses.operation(operation)
+        await statuses.operation(operation, caller)
         seen = int(last_event_id) if last_event_id and last_event_id.isdecimal() and len(last_event_id) < 20 else after
         events = following.events(operation, min(seen, MAX_SEQUENCE))
         first = await anext(events, None)  # so that what is unavailable is answered as an error
@@ -69,9 +71,9 @@ def events_router(following: Following, statuses: Statuses, authenticate: Authen
     ) -> None:
         """Follow an operation over a WebSocket; each message is one event as JSON."""
         try:
-            await authenticate(socket.headers.get(API_KEY_HEADER))
+            caller = await access.permit_socket(socket, Scope.READ, "status")
             operation = operation_id(transactionId)
-            await statuses.operation(operation)
+            await statuses.operation(operation, caller)
         except ApiError as error:  # stop: before it is accepted, a refusal is an HTTP answer of 403
             await socket.close(POLICY_VIOLATION, error.code)
             return

@@ -6,11 +6,13 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Header, Request, Response
 
 from chassis.clock import Clock
-from services.gateway.api.auth import Authenticator
+from contracts.access import Scope
+from services.gateway.api.auth import Access
 from services.gateway.api.body import received
 from services.gateway.api.documentation import body_of, errors
 from services.gateway.api.identifiers import operation_id
 from services.gateway.api.responses import MintBatchView, MintSingleView, StatusView, Success
+from services.gateway.callers import Caller
 from services.gateway.handlers import Minting, Statuses
 from services.gateway.identity import IDEMPOTENCY_HEADER
 from services.gateway.ports import Operation
@@ -32,11 +34,11 @@ _BATCH_JSON = ("nfts",)
 
 
 def mint_router(
-    minting: Minting, statuses: Statuses, results: Results, wallets: Wallets, authenticate: Authenticator, clock: Clock
+    minting: Minting, statuses: Statuses, results: Results, wallets: Wallets, access: Access, clock: Clock
 ) -> APIRouter:
     """Return the routes of the noun."""
     router = APIRouter(prefix="/api/mint", tags=["mint"])
-    caller_name = Depends(authenticate)
+    minter = Depends(access.permit(Scope.MINT, "mint"))
 
     @router.post(
         "/single",
@@ -47,13 +49,13 @@ def mint_router(
     async def mint_single(  # pyright: ignore[reportUnusedFunction]
         request: Request,
         response: Response,
-        caller: Annotated[str, caller_name],
+        caller: Annotated[Caller, minter],
         key: IdempotencyKey = None,
         prefer: Prefer = None,
     ) -> Success[MintSingleView]:
         """Mint one NFT, in one or more copies."""
         async with received(request, file_field="image", json_fields=_SINGLE_JSON) as body:
-            requested = await minting.single(body.fields, body.files, caller, key)
+            requested = await minting.single(body.fields, body.files, caller.name, key)
         ended = await waited(results, requested.operation, prefer, response)
         return Success(data=MintSingleView.of(requested, ended), message=_message("Mint", ended))
 
@@ -66,25 +68,27 @@ def mint_router(
     async def mint_batch(  # pyright: ignore[reportUnusedFunction]
         request: Request,
         response: Response,
-        caller: Annotated[str, caller_name],
+        caller: Annotated[Caller, minter],
         key: IdempotencyKey = None,
         prefer: Prefer = None,
     ) -> Success[MintBatchView]:
         """Mint up to 1000 NFTs. Files go, in order, to the NFTs that bring no image URI."""
         async with received(request, file_field="images", json_fields=_BATCH_JSON) as body:
-            requested = await minting.batch(body.fields, body.files, caller, key)
+            requested = await minting.batch(body.fields, body.files, caller.name, key)
         ended = await waited(results, requested.operation, prefer, response)
         return Success(data=MintBatchView.of(requested, ended), message=_message("Batch mint", ended))
 
     @router.get(
         "/status/{transactionId}",
         responses=errors(401, 404, 503),
-        dependencies=[caller_name],
         response_model_exclude_none=True,
     )
-    async def mint_status(transactionId: str) -> Success[StatusView]:  # noqa: N803  # pyright: ignore[reportUnusedFunction]
+    async def mint_status(  # pyright: ignore[reportUnusedFunction]
+        transactionId: str,  # noqa: N803
+        caller: Annotated[Caller, Depends(access.permit(Scope.READ, "status"))],
+    ) -> Success[StatusView]:
         """See how an operation stands; `message` says so when it may be waiting for a wallet to be topped up."""
-        found = await statuses.operation(operation_id(transactionId))
+        found = await statuses.operation(operation_id(transactionId), caller)
         message = await wallets.hint() if found.status in ("pending", "processing") else None
         return Success(data=StatusView.of(found, clock.now()), message=message)
 

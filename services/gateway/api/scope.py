@@ -10,14 +10,16 @@ import time
 import structlog
 import uuid_utils.compat as uuid_utils
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chassis import telemetry
+from chassis import metrics, telemetry
 from chassis.telemetry import SpanKind, get_logger
 from services.gateway.api.failures import internal_error
+from services.gateway.api.peers import client_host
 
 REQUEST_ID_HEADER = "X-Request-Id"
+FORWARDED = "X-Forwarded-For"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _QUIET_PREFIX = "/health"
 
@@ -34,20 +36,26 @@ _log = get_logger(__name__)
 
 
 class RequestScope:
-    """Wraps the application; one span, one log line and one id a request."""
+    """Wraps the application; one span, one log line and one id a request. `trusted_proxies`: see `peers.py`."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, trusted_proxies: int = 0) -> None:
         self._app = app
+        self._trusted_proxies = trusted_proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See the ASGI specification."""
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
+        if client := scope.get("client"):
+            scope["client"] = (client_host(client[0], headers.getlist(FORWARDED), self._trusted_proxies), client[1])
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
         request_id = _request_id(headers.get(REQUEST_ID_HEADER))
         scope.setdefault("state", {})["request_id"] = request_id
-        exchange = _Exchange(send, request_id)
+        exchange = _Exchange(send, request_id, answer_headers(HTTPConnection(scope)))
         attributes = {"http.request.method": scope["method"], "url.path": scope["path"]}
         with (
             structlog.contextvars.bound_contextvars(request_id=request_id),
@@ -65,7 +73,11 @@ class RequestScope:
                 span.update_name(f"{scope['method']} {route}")
                 span.set_attribute("http.route", route)
             span.set_attribute("http.response.status_code", exchange.status)
-            _log_exchange(scope, headers, exchange.status, time.perf_counter() - started)
+            seconds = time.perf_counter() - started
+            metrics.HTTP_DURATION.record(
+                seconds, method=scope["method"], route=route or "", status=str(exchange.status)
+            )
+            _log_exchange(scope, headers, exchange.status, seconds)
 
     async def _answer(self, scope: Scope, receive: Receive, exchange: "_Exchange") -> None:
         try:
@@ -82,8 +94,9 @@ class RequestScope:
 class _Exchange:
     """Passes the answer on, adding headers and remembering its status; 0 until it begins."""
 
-    def __init__(self, send: Send, request_id: str) -> None:
+    def __init__(self, send: Send, request_id: str, extra: dict[str, str]) -> None:
         self.request_id = request_id
+        self._extra = extra
         self.status = 0
         self._send = send
 
@@ -92,9 +105,15 @@ class _Exchange:
             self.status = message["status"]
             headers = MutableHeaders(scope=message)
             headers[REQUEST_ID_HEADER] = self.request_id
+            headers.update(self._extra)
             for name, value in SECURITY_HEADERS.items():
                 headers.setdefault(name, value)
         await self._send(message)
+
+
+def answer_headers(connection: HTTPConnection) -> dict[str, str]:
+    """Return the headers that the answer will have beside its own, refused or not; for adding to them."""
+    return connection.scope.setdefault("state", {}).setdefault("answer_headers", {})
 
 
 def _request_id(given: str | None) -> str:

@@ -2,16 +2,17 @@
 
 from fastapi import APIRouter, Depends
 
-from services.gateway.api.auth import Authenticator
+from contracts.access import Scope
+from services.gateway.api.auth import Access
 from services.gateway.api.documentation import errors
 from services.gateway.api.listings import OverviewView
 from services.gateway.api.responses import Success
 from services.gateway.stats import Stats
 
 
-def stats_router(stats: Stats, authenticate: Authenticator) -> APIRouter:
+def stats_router(stats: Stats, access: Access) -> APIRouter:
     """Return the routes of the noun."""
-    router = APIRouter(prefix="/api/stats", tags=["stats"], dependencies=[Depends(authenticate)])
+    router = APIRouter(prefix="/api/stats", tags=["stats"], dependencies=[Depends(access.permit(Scope.READ))])
 
     @router.get("/overview", responses=errors(401, 503), response_model_exclude_none=True)
     async def overview() -> Success[OverviewView]:  # pyright: ignore[reportUnusedFunction]

@@ -4,7 +4,8 @@ from typing import Literal
 
 from fastapi import APIRouter, Depends, Request
 
-from services.gateway.api.auth import Authenticator
+from contracts.access import Scope
+from services.gateway.api.auth import Access
 from services.gateway.api.body import received
 from services.gateway.api.documentation import errors, upload_body
 from services.gateway.api.responses import Answer, Success
@@ -29,9 +30,10 @@ class UploadsView(Answer):
     uploads: list[UploadView]
 
 
-def upload_router(uploading: Uploading, gateway_url: str, authenticate: Authenticator) -> APIRouter:
+def upload_router(uploading: Uploading, gateway_url: str, access: Access) -> APIRouter:
     """Return the routes of the noun; `gateway_url` is where callers can look at what is pinned."""
-    router = APIRouter(prefix="/api/upload", tags=["upload"], dependencies=[Depends(authenticate)])
+    uploader = Depends(access.permit(Scope.MINT, "upload"))
+    router = APIRouter(prefix="/api/upload", tags=["upload"], dependencies=[uploader])
 
     @router.post("/ipfs", responses=errors(400, 401, 413, 415, 503), openapi_extra=upload_body())
     async def upload_ipfs(request: Request) -> Success[UploadsView]:  # pyright: ignore[reportUnusedFunction]

@@ -50,6 +50,7 @@ def spec(directory: Path, nats_url: str, database_url: str, **environ: str) -> C
             NATS_PASSWORD=nats.password or "",
             DATABASE_URL=database_url,
             API_KEY=API_KEY,
+            RATE_LIMITS="false",
             HOST="127.0.0.1",
             PORT="0",
             PORTS_FILE=str(ports_file),

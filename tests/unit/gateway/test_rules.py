@@ -90,7 +90,9 @@ def asked(body: Mapping[str, object], operation: UUID = COLLECTION) -> Requested
     """The message for a batch, with as many files as it needs."""
     batch = read_body(MintBatchBody, body)
     files = sum(nft.image is None for nft in batch.nfts)
-    return domain.batch_requested(batch, domain.pair_batch(batch.nfts, files), uploads_for(files), operation, 10)
+    return domain.batch_requested(
+        batch, domain.pair_batch(batch.nfts, files), uploads_for(files), operation, 10, "app:shop"
+    )
 
 
 @given(st.sampled_from([MintSingleBody, MintBatchBody, CollectionBody]), bodies)

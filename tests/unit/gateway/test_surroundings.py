@@ -104,6 +104,9 @@ async def test_the_openapi_document_describes_the_bodies(client: httpx.AsyncClie
         "/api/mint/operations/{transactionId}/timeline",
         "/api/stats/overview",
         "/api/upload/ipfs",
+        "/api/auth/challenge",
+        "/api/auth/login",
+        "/api/auth/me",
         "/api/collections",
         "/api/collections/{id}",
         "/api/collections/sync/{id}",
@@ -115,7 +118,7 @@ async def test_the_openapi_document_describes_the_bodies(client: httpx.AsyncClie
     content = single["requestBody"]["content"]
     assert content["application/json"]["schema"] == {"$ref": "#/components/schemas/MintSingleBody"}
     assert content["multipart/form-data"]["schema"]["properties"]["image"]["format"] == "binary"
-    assert single["security"] == [{"APIKeyHeader": []}]
+    assert single["security"] == [{"APIKeyHeader": []}, {"HTTPBearer": []}]
     assert {one["name"] for one in single["parameters"]} == {"Idempotency-Key", "Prefer"}
     batch = document["paths"]["/api/mint/batch"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
     assert batch["properties"]["images"]["type"] == "array"

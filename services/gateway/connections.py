@@ -1,0 +1,70 @@
+"""uvicorn's HTTP protocol, made impatient with callers who send headers or take answers too slowly.
+
+uvicorn waits for ever for the end of a request's headers, for whatever follows an answer, and for a caller to read.
+Each such connection costs a socket and its buffers, so that a few thousand of them shut out everybody else. Used by
+`server.py`. Not done here: slow bodies (`api/patience.py`), which are answered with an error as long as they can be.
+"""
+
+import asyncio
+from typing import Any, ClassVar
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+
+class ImpatientProtocol(HttpToolsProtocol):
+    """Closes connections on which nothing comes to an end."""
+
+    header_seconds: ClassVar[float] = 10.0
+    """From a connection's beginning, or from the first byte of a further request, to the end of its headers. Also what
+    is left of a body that was answered before its end has this long to come."""
+    read_seconds: ClassVar[float] = 30.0
+    """How long a caller may leave the send buffer full."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._header_timer: asyncio.TimerHandle | None = None
+        self._read_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]  (as uvicorn)
+        """Begin to wait for a request."""
+        super().connection_made(transport)
+        self._await_headers()
+
+    def data_received(self, data: bytes) -> None:
+        """Take in bytes; between two requests they begin the next one's time."""
+        first = self.cycle is None  # pyright: ignore[reportUnnecessaryComparison]  (uvicorn begins with None)
+        if self._header_timer is None and (first or self.cycle.response_complete):
+            self._await_headers()
+        super().data_received(data)
+
+    def on_headers_complete(self) -> None:
+        """Stop to wait for headers."""
+        self._forget_headers()
+        super().on_headers_complete()
+
+    def pause_writing(self) -> None:
+        """Begin to wait for the caller to read."""
+        super().pause_writing()
+        self._read_timer = self.loop.call_later(self.read_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Stop to wait for the caller to read."""
+        super().resume_writing()
+        if self._read_timer is not None:
+            self._read_timer.cancel()
+            self._read_timer = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget every timer."""
+        super().connection_lost(exc)
+        self._forget_headers()
+        if self._read_timer is not None:
+            self._read_timer.cancel()
+
+    def _await_headers(self) -> None:
+        self._header_timer = self.loop.call_later(self.header_seconds, self.transport.abort)
+
+    def _forget_headers(self) -> None:
+        if self._header_timer is not None:
+            self._header_timer.cancel()
+            self._header_timer = None
