@@ -4,7 +4,7 @@ Protocols and values only; `chassis.messaging` implements them on NATS JetStream
 them without a server, and one behavioural suite runs on both. No I/O here.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, BinaryIO, Generic, Protocol, TypeVar
@@ -124,6 +124,30 @@ class LogReader(Protocol):
 
     async def last_sequence(self, stream: Stream) -> int:
         """Return the stream's last sequence; 0 when it is empty."""
+        ...
+
+
+class LogLookup(Protocol):
+    """Single messages by their place, and what there is now of some subjects. Every method raises LogUnavailable."""
+
+    async def at(self, stream: Stream, sequence: int) -> Message[Any] | None:
+        """Return the message at `sequence`, or None. Raises UndecodableMessage."""
+        ...
+
+    async def next(self, stream: Stream, pattern: str, after: int) -> Message[Any] | None:
+        """Return the first message beyond sequence `after` whose subject matches, or None. Raises UndecodableMessage.
+
+        A read from the stream's leader.
+        """
+        ...
+
+    def history(
+        self, stream: Stream, patterns: Sequence[str], since: datetime | None = None
+    ) -> AsyncIterator[RawMessage]:
+        """Yield what the stream holds now on these subjects, in order, stored at `since` or later; then end.
+
+        `patterns` overlap nowhere.
+        """
         ...
 
 

@@ -29,6 +29,7 @@ from chassis.delivery import BurialCap, backoff
 from chassis.log import Handler, LogUnavailable, Message, RawMessage, SequenceConflict
 from chassis.logs import get_logger
 from chassis.messaging_declare import Declaring, consumer_config
+from chassis.messaging_lookup import StreamLookup
 from chassis.messaging_publish import BatchPublisher
 from chassis.messaging_pull import ConsumerLoop, StreamReader
 from chassis.messaging_repair import LogRepair
@@ -238,6 +239,11 @@ class Log:
     def repair(self) -> LogRepair:
         """Return the means to put messages back; for the truncation guard alone."""
         return LogRepair(self._jetstream, {each.name: consumer_config(each) for each in CONSUMERS})
+
+    @property
+    def lookup(self) -> StreamLookup:
+        """The means to find single messages by place."""
+        return StreamLookup(self._client, self._jetstream)
 
     async def _store(
         self, event: Event[Fact], subject: str, payload: bytes, headers: dict[str, str], expected: int | None

@@ -18,11 +18,13 @@ from contracts.streams import (
     COLLECTION,
     CONSUMERS,
     CONTENT,
+    DELIVERY,
     GUARD,
     LOGIN,
     MINT,
     STREAMS,
     UPLOADS,
+    WEBHOOK,
     Bucket,
     Consumer,
     Stream,
@@ -40,6 +42,8 @@ class Role(msgspec.Struct, frozen=True, kw_only=True):
     """Streams of which it reads single messages by subject."""
     follows: tuple[Stream, ...] = ()
     """Streams that it reads whole, through consumers that vanish with it."""
+    queues: tuple[Stream, ...] = ()
+    """Streams on which it makes and removes durable consumers while it runs; nobody else has any there."""
     mends: tuple[Stream, ...] = ()
     """Streams on which it may say again what anybody said, and whose consumers it may make anew."""
     puts: tuple[Bucket, ...] = ()
@@ -66,8 +70,8 @@ class Permissions(msgspec.Struct, frozen=True, kw_only=True):
 ROLES: tuple[Role, ...] = (
     Role(
         name="gateway",
-        looks_up=(MINT, COLLECTION, CONTENT, ACCESS, LOGIN),
-        follows=(MINT, ACCESS),
+        looks_up=(MINT, COLLECTION, CONTENT, ACCESS, LOGIN, WEBHOOK, DELIVERY),
+        follows=(MINT, ACCESS, WEBHOOK, DELIVERY),
         puts=(UPLOADS,),
     ),
     Role(
@@ -77,6 +81,12 @@ ROLES: tuple[Role, ...] = (
         takes=(UPLOADS,),
     ),
     Role(name="minter", looks_up=(MINT, COLLECTION, GUARD), follows=(GUARD,)),
+    Role(
+        name="notifier",
+        looks_up=(MINT, COLLECTION, WEBHOOK, DELIVERY),
+        follows=(MINT, COLLECTION, WEBHOOK),
+        queues=(DELIVERY,),
+    ),
     # The indexer restores what the log has lost, so it may say whatever stands on a stream that it keeps a copy of.
     Role(
         name="indexer",
@@ -123,6 +133,11 @@ def _publish(role: Role) -> Iterator[str]:
         yield f"{API}.CONSUMER.CREATE.{stream.name}"
         yield f"{API}.CONSUMER.MSG.NEXT.{stream.name}.*"
         yield f"{API}.CONSUMER.DELETE.{stream.name}.*"
+    for stream in role.queues:
+        yield f"{API}.CONSUMER.DURABLE.CREATE.{stream.name}.*"
+        yield f"{API}.CONSUMER.MSG.NEXT.{stream.name}.*"
+        yield f"{API}.CONSUMER.DELETE.{stream.name}.*"
+        yield f"$JS.ACK.{stream.name}.>"
     yield from _mend(role)
     yield from _objects(role)
 

@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from contracts import access, collection, content, dead, guard, mint, upload, wallet
+from contracts import access, collection, content, dead, guard, mint, upload, wallet, webhook
 from contracts.fact import Event, Fact
-from contracts.streams import ACCESS, COLLECTION, CONTENT, DEAD, GUARD, LOGIN, MINT, Stream
+from contracts.streams import ACCESS, COLLECTION, CONTENT, DEAD, DELIVERY, GUARD, LOGIN, MINT, WEBHOOK, Stream
 
 PUBLISHERS: Mapping[type[Fact], tuple[str, ...]] = {
     mint.Requested: ("gateway",),
@@ -49,7 +49,11 @@ PUBLISHERS: Mapping[type[Fact], tuple[str, ...]] = {
     access.KeyCreated: ("mintstream",),
     access.KeyRevoked: ("mintstream",),
     access.LoginRedeemed: ("gateway",),
-    dead.DeadLetter: ("indexer", "ipfs", "minter"),
+    webhook.WebhookConfigured: ("gateway", "notifier"),
+    webhook.ReplayRequested: ("gateway",),
+    webhook.DeliveryQueued: ("notifier", "gateway"),
+    webhook.DeliveryAttempted: ("notifier",),
+    dead.DeadLetter: ("indexer", "ipfs", "minter", "notifier"),
 }
 """Every fact, and the services that may say it; `mintstream` is the operator's command line."""
 
@@ -64,6 +68,8 @@ _STREAM_BY_NOUN: dict[str, Stream] = {
     "guard": GUARD,
     "access": ACCESS,
     "login": LOGIN,
+    "webhook": WEBHOOK,
+    "delivery": DELIVERY,
 }
 _BY_TYPE: dict[str, type[Fact]] = {fact.type(): fact for fact in FACTS}
 _DECODERS: dict[str, msgspec.json.Decoder[Event[Any]]] = {

@@ -5,10 +5,12 @@ The one list that the services, the embedded stack and the Kubernetes resources 
 
 import msgspec
 
-from contracts.collection import CollectionPinned, CollectionRequested
+from contracts.collection import CollectionCreated, CollectionFailed, CollectionPinned, CollectionRequested
 from contracts.guard import Challenged
-from contracts.mint import Cancelled, Confirmed, Pinned, Requested
+from contracts.mint import Cancelled, Completed, Confirmed, Failed, Finalized, PinFailed, Pinned, Requested
 from contracts.upload import UploadRequested
+from contracts.wallet import Paused, Resumed
+from contracts.webhook import ReplayRequested
 
 DAY = 86_400.0
 HOUR = 3_600.0
@@ -100,7 +102,17 @@ LOGIN = Stream(
     max_age=HOUR,
     max_bytes=64 * 1024**2,
 )
-STREAMS: tuple[Stream, ...] = (MINT, COLLECTION, CONTENT, DEAD, GUARD, ACCESS, LOGIN)
+WEBHOOK = Stream(
+    name="WEBHOOK",
+    subjects=("webhook.>",),
+    description="Every webhook as its owner configured it, and what is to be sent to it once more.",
+)
+DELIVERY = Stream(
+    name="DELIVERY",
+    subjects=("delivery.>",),
+    description="Every event on its way to a webhook, and how each attempt ended.",
+)
+STREAMS: tuple[Stream, ...] = (MINT, COLLECTION, CONTENT, DEAD, GUARD, ACCESS, LOGIN, WEBHOOK, DELIVERY)
 
 UPLOADS = Bucket(
     name="UPLOADS",
@@ -165,6 +177,28 @@ INDEXER_GUARD = Consumer(
     description="indexer compares the log with its second copy for every minter that was cut off.",
     max_ack_pending=64,
 )
+# One message at a time: what is queued for webhooks keeps the order of the log.
+NOTIFIER_MINT = Consumer(
+    name="notifier-mint",
+    stream="MINT",
+    filters=tuple(fact.pattern() for fact in (Confirmed, Finalized, PinFailed, Failed, Completed, Paused, Resumed)),
+    description="notifier queues what happens to operations and wallets for the webhooks that want it.",
+    max_ack_pending=1,
+)
+NOTIFIER_COLLECTION = Consumer(
+    name="notifier-collection",
+    stream="COLLECTION",
+    filters=(CollectionCreated.pattern(), CollectionFailed.pattern()),
+    description="notifier queues what happens to collections for the webhooks that want it.",
+    max_ack_pending=1,
+)
+NOTIFIER_REPLAY = Consumer(
+    name="notifier-replay",
+    stream="WEBHOOK",
+    filters=(ReplayRequested.pattern(),),
+    description="notifier queues past events for a webhook once more.",
+    max_ack_pending=4,
+)
 CONSUMERS: tuple[Consumer, ...] = (
     IPFS_MINT,
     IPFS_COLLECTION,
@@ -174,4 +208,7 @@ CONSUMERS: tuple[Consumer, ...] = (
     MINTER_FINALITY,
     MINTER_COLLECTION,
     INDEXER_GUARD,
+    NOTIFIER_MINT,
+    NOTIFIER_COLLECTION,
+    NOTIFIER_REPLAY,
 )

@@ -6,7 +6,7 @@
 import asyncio
 import hashlib
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Any, BinaryIO, TypeVar
@@ -107,6 +107,29 @@ class MemoryLog:
                 position = message.sequence
                 yield message
             await grown.wait()
+
+    @property
+    def lookup(self) -> "MemoryLog":
+        """See `chassis.messaging.Log.lookup`."""
+        return self
+
+    async def at(self, stream: Stream, sequence: int) -> Message[Any] | None:
+        """See `chassis.log.LogLookup.at`."""
+        messages = self.streams[stream.name]
+        return self._decode(messages[sequence - 1]) if 0 < sequence <= len(messages) else None
+
+    async def next(self, stream: Stream, pattern: str, after: int) -> Message[Any] | None:
+        """See `chassis.log.LogLookup.next`."""
+        found = (raw for raw in self.streams[stream.name][after:] if matches(pattern, raw.subject))
+        return next((self._decode(raw) for raw in found), None)
+
+    async def history(
+        self, stream: Stream, patterns: Sequence[str], since: datetime | None = None
+    ) -> AsyncIterator[RawMessage]:
+        """See `chassis.log.LogLookup.history`."""
+        for raw in list(self.streams[stream.name]):
+            if any(matches(each, raw.subject) for each in patterns) and (since is None or raw.stored_at >= since):
+                yield raw
 
     def drain(self) -> None:
         """Let every `consume` return once its messages are handled."""

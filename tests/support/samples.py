@@ -3,13 +3,14 @@
 from datetime import UTC, datetime
 from uuid import UUID
 
-from contracts import access, collection, content, dead, guard, mint, upload, wallet
+from contracts import access, collection, content, dead, guard, mint, upload, wallet, webhook
 from contracts.fact import Event, F, Fact, Producer
 
 OPERATION = UUID("0199d1a0-0000-7000-8000-000000000001")
 COLLECTION = UUID("0199d1a0-0000-7000-8000-000000000002")
 EVENT_ID = UUID("0199d1a0-0000-7000-8000-000000000003")
 CAUSE_ID = UUID("0199d1a0-0000-7000-8000-000000000004")
+WEBHOOK = UUID("0199d1a0-0000-7000-8000-000000000005")
 TIME = datetime(2026, 1, 2, 3, 4, 5, 678900, tzinfo=UTC)
 WALLET = "4vJ9JU1bJJE96FWSJKvHsmmFADCg4gpZQff4P3bkLKi"
 RECIPIENT = "CktRuQ2mttgRGkXJtyksdKHjUdc2C4TgDzyB98oEzy8"
@@ -196,6 +197,43 @@ SAMPLES: tuple[Fact, ...] = (
     ),
     access.KeyRevoked(key="Ab3dEf6hIj9l", at=TIME),
     access.LoginRedeemed(nonce="0a" * 36, wallet=RECIPIENT),
+    webhook.WebhookConfigured(
+        webhook=WEBHOOK,
+        caller="app:shop",
+        url="https://shop.example.com/hooks?kind=nft",
+        events=("mint.*", "collection.created"),
+        secrets=(
+            webhook.SealedSecret(sealed="gAAAAABsealed"),
+            webhook.SealedSecret(sealed="gAAAAABearlier", expires_at=TIME),
+        ),
+        state=webhook.WebhookState.DISABLED,
+        all_callers=True,
+        description="Köln",
+        created_at=TIME,
+        disabled_reason="The endpoint answered 410 Gone.",
+    ),
+    webhook.ReplayRequested(webhook=WEBHOOK, replay=CAUSE_ID, operation=OPERATION, since=TIME, until=TIME),
+    webhook.DeliveryQueued(
+        webhook=WEBHOOK,
+        about=str(OPERATION),
+        delivery=EVENT_ID,
+        event=EVENT_ID,
+        event_type="mint.confirmed",
+        source=webhook.EventSource(stream="MINT", sequence=7),
+        previous=CAUSE_ID,
+        replay=CAUSE_ID,
+    ),
+    webhook.DeliveryAttempted(
+        webhook=WEBHOOK,
+        about=str(OPERATION),
+        delivery=EVENT_ID,
+        state=webhook.DeliveryState.RETRYING,
+        attempts=2,
+        first_attempt_at=TIME,
+        status=503,
+        reason="The endpoint answered 503.",
+        next_attempt_at=TIME,
+    ),
     dead.DeadLetter(
         stream="MINT",
         consumer="minter-mint",

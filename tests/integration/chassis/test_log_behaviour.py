@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -211,3 +212,33 @@ def test_the_cap_halts_beyond_its_limit_and_forgets_with_time() -> None:
     cap = BurialCap(limit=2, window=10)
     assert [cap.record(now) for now in (0.0, 1.0, 2.0)] == [False, False, True]
     assert not cap.record(100.0)
+
+
+async def test_messages_are_found_by_their_place(log: AnyLog) -> None:
+    for number in (1, 2, 1):
+        await log.publish(completed(number), cause=None)
+    second = await log.lookup.at(MINT, 2)
+    assert second is not None
+    assert (second.data, second.sequence) == (completed(2), 2)
+    assert await log.lookup.at(MINT, 4) is None
+    found = await log.lookup.next(MINT, completed(1).subject(), 1)
+    assert found is not None
+    assert (found.data, found.sequence) == (completed(1), 3)
+    assert await log.lookup.next(MINT, Completed.pattern(), 3) is None
+
+
+async def test_history_is_what_there_is_and_ends(log: AnyLog) -> None:
+    assert [raw async for raw in log.lookup.history(MINT, [Completed.pattern()])] == []
+    await log.publish(REQUESTED, cause=None)
+    for number in range(1, 601):  # more than one pull request brings
+        await log.publish(completed(number), cause=None)
+    patterns = [completed(7).subject(), Requested.pattern(), completed(600).subject()]
+    assert [raw.sequence async for raw in log.lookup.history(MINT, patterns)] == [1, 8, 601]
+    whole = [raw async for raw in log.lookup.history(MINT, [Completed.pattern()])]
+    assert [raw.sequence for raw in whole] == list(range(2, 602))
+    await asyncio.sleep(0.01)  # the server's clock and this one are one, and tell time in microseconds
+    middle = datetime.now(UTC)
+    await asyncio.sleep(0.01)
+    for number in (1, 2):
+        await log.publish(completed(number), cause=None)
+    assert [raw.sequence async for raw in log.lookup.history(MINT, [Completed.pattern()], middle)] == [602, 603]

@@ -1,0 +1,171 @@
+"""What is queued for whom: once, in order, for those who may know."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from msgspec import structs
+
+from chassis.clock import SystemClock
+from chassis.log import LogUnavailable, Message
+from contracts.fact import Fact
+from contracts.mint import Completed
+from contracts.wallet import Paused
+from contracts.webhook import DeliveryQueued, ReplayRequested, WebhookConfigured, WebhookState
+from services.notifier.configured import CONFIGURED, configure
+from services.notifier.directory import Directory
+from services.notifier.queueing import Queueing
+from tests.support.memory_log import MemoryLog
+from tests.support.samples import COLLECTION_CREATED, CONFIRMED, OPERATION, REQUESTED, WALLET
+
+ADMINS, OWNERS, OTHERS = UUID(int=1), UUID(int=2), UUID(int=3)
+COMPLETED = Completed(operation=OPERATION, total=3, minted=3, failed=0)
+
+
+@dataclass
+class World:
+    """The queueing of a notifier on a log in memory."""
+
+    log: MemoryLog = field(default_factory=MemoryLog)
+    draining: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.clock = SystemClock()
+        self.directory = Directory(self.log, self.clock)
+        self.queueing = Queueing(self.log, self.directory, self.draining)
+
+    async def configure(self, webhook: UUID, **changes: Any) -> None:
+        configured = WebhookConfigured(
+            webhook=webhook, caller="app:shop", url="https://a.test", events=("*",), created_at=self.clock.now()
+        )
+        await self.log.publish(structs.replace(configured, **changes), cause=None)
+
+    async def happen(self, *facts: Fact) -> None:
+        for fact in facts:
+            await self.log.publish(fact, cause=None)
+            await self.queueing.on_fact(self.log.messages(type(fact))[-1])
+
+    def queued(self, webhook: UUID) -> list[str]:
+        return [each.event_type for each in self.log.facts(DeliveryQueued) if each.webhook == webhook]
+
+
+@asynccontextmanager
+async def running() -> AsyncGenerator[World]:
+    world = World()
+    await world.configure(ADMINS, caller="", all_callers=True)
+    await world.configure(OWNERS, caller=REQUESTED.caller, events=("mint.*",))
+    await world.configure(OTHERS, caller="app:other")
+    await world.log.publish(REQUESTED, cause=None)
+    following = asyncio.create_task(world.directory.run())
+    try:
+        yield world
+    finally:
+        following.cancel()
+        await asyncio.wait([following])
+
+
+async def test_everybody_is_told_what_they_may_know_and_asked_for() -> None:
+    async with running() as world:
+        await world.happen(CONFIRMED, COMPLETED, Paused(wallet=WALLET, balance=1, needed=2), COLLECTION_CREATED)
+        assert world.queued(ADMINS) == ["mint.confirmed", "mint.completed", "mint.paused", "collection.created"]
+        assert world.queued(OWNERS) == ["mint.confirmed", "mint.completed"]
+        assert world.queued(OTHERS) == ["collection.created"]
+
+
+async def test_a_thread_is_a_chain_and_nothing_is_queued_twice() -> None:
+    async with running() as world:
+        await world.happen(CONFIRMED, COMPLETED)
+        messages: list[Message[Any]] = world.log.messages()
+        for message in messages:
+            await world.queueing.on_fact(message)
+        first, second = [each for each in world.log.facts(DeliveryQueued) if each.webhook == OWNERS]
+        assert (first.previous, second.previous) == (None, first.delivery)
+        assert first.about == second.about == str(OPERATION)
+
+
+async def test_what_is_configured_now_counts_at_once() -> None:
+    async with running() as world:
+        await world.configure(OWNERS, caller=REQUESTED.caller, state=WebhookState.DISABLED)
+        await world.happen(CONFIRMED)
+        assert world.queued(OWNERS) == []
+
+
+async def test_a_webhook_is_not_told_of_what_was_before_it() -> None:
+    async with running() as world:
+        late = UUID(int=9)
+        await world.configure(late, all_callers=True, created_at=world.clock.now() + timedelta(hours=1))
+        await world.happen(CONFIRMED)
+        assert world.queued(late) == []
+
+
+async def test_a_log_that_fails_in_between_leaves_nothing_out() -> None:
+    async with running() as world:
+        await world.log.publish(CONFIRMED, cause=None)
+        world.log.fail_publishes = [LogUnavailable("down")]
+        message = world.log.messages(type(CONFIRMED))[-1]
+        with pytest.raises(LogUnavailable):
+            await world.queueing.on_fact(message)
+        await world.queueing.on_fact(message)
+        assert (world.queued(ADMINS), world.queued(OWNERS)) == (["mint.confirmed"], ["mint.confirmed"])
+
+
+async def test_a_replay_of_an_operation_comes_behind_what_is_queued_and_comes_once() -> None:
+    async with running() as world:
+        await world.happen(CONFIRMED, COMPLETED)
+        replay = ReplayRequested(webhook=OWNERS, replay=UUID(int=5), operation=OPERATION)
+        await world.log.publish(replay, cause=None)
+        for _ in range(2):  # killed after the last line, before the acknowledgement
+            await world.queueing.on_replay(world.log.messages(ReplayRequested)[-1])
+        queued = [each for each in world.log.facts(DeliveryQueued) if each.webhook == OWNERS]
+        assert [each.event_type for each in queued] == ["mint.confirmed", "mint.completed"] * 2
+        assert [each.event for each in queued[2:]] == [each.event for each in queued[:2]], "the same events"
+        assert len({each.delivery for each in queued}) == 4, "and new deliveries of them"
+        assert [each.previous for each in queued] == [None, *(each.delivery for each in queued[:3])]
+
+
+async def test_a_replay_of_a_time_ends_where_it_was_told_and_keeps_the_filters() -> None:
+    async with running() as world:
+        await world.happen(CONFIRMED, COLLECTION_CREATED)
+        middle = world.clock.now()
+        await world.happen(COMPLETED)
+        for number, (since, until) in enumerate(((None, middle), (middle, None))):
+            replay = ReplayRequested(webhook=OWNERS, replay=UUID(int=number), since=since, until=until)
+            await world.log.publish(replay, cause=None)
+            await world.queueing.on_replay(world.log.messages(ReplayRequested)[-1])
+        assert world.queued(OWNERS) == ["mint.confirmed", "mint.completed", "mint.confirmed", "mint.completed"]
+        assert world.queued(ADMINS) == ["mint.confirmed", "collection.created", "mint.completed"], "not theirs"
+
+
+async def test_a_replay_shows_nobody_the_operations_of_others() -> None:
+    async with running() as world:
+        await world.happen(CONFIRMED)
+        replay = ReplayRequested(webhook=OTHERS, replay=UUID(int=5), operation=OPERATION)
+        await world.log.publish(replay, cause=None)
+        await world.queueing.on_replay(world.log.messages(ReplayRequested)[-1])
+        assert world.queued(OTHERS) == []
+
+
+async def test_the_operators_webhook_follows_the_settings() -> None:
+    log, now = MemoryLog(), SystemClock().now()
+
+    async def states(url: str | None, *events: str) -> list[tuple[str, WebhookState]]:
+        await configure(log, url, events or ("*",), now)
+        return [(each.url, each.state) for each in log.facts(WebhookConfigured)]
+
+    active = ("https://a.test", WebhookState.ACTIVE)
+    assert await states(None) == []
+    assert await states("https://a.test") == [active]
+    assert await states("https://a.test") == [active], "nothing has changed"
+    assert len(await states("https://a.test", "mint.*")) == 2
+    disabled = structs.replace(log.facts(WebhookConfigured)[-1], state=WebhookState.DISABLED)
+    await log.publish(disabled, cause=None)
+    assert len(await states("https://a.test", "mint.*")) == 3, "its receiver wants no more"
+    assert (await states("https://b.test"))[-1] == ("https://b.test", WebhookState.ACTIVE)
+    assert (await states(None))[-1] == ("https://b.test", WebhookState.DELETED)
+    assert len(await states(None)) == 5
+    assert {each.webhook for each in log.facts(WebhookConfigured)} == {CONFIGURED}
