@@ -292,6 +292,19 @@ RPC_ERRORS = Counter(
         Label("kind", "How it failed.", ("unavailable", "rate_limited", "refused", "circuit_open")),
     ),
 )
+RATE_LIMITED = Counter(
+    name="mintstream.gateway.rate_limited",
+    unit="{request}",
+    description="Requests answered with 429.",
+    services=("gateway",),
+    labels=(Label("limit", "The class of endpoints.", ("mint", "upload", "status", "login", "general")),),
+)
+COUNTED_ALONE = Counter(
+    name="mintstream.gateway.counted_alone",
+    unit="{request}",
+    description="Requests that one replica counted for itself, because the shared Redis did not answer.",
+    services=("gateway",),
+)
 HTTP_DURATION = Histogram(
     name="http.server.request.duration",
     unit="s",

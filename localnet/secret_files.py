@@ -22,6 +22,7 @@ class SecretFiles:
     """Paths of the secrets below DATA/secrets; every file holds its text and a line end."""
 
     api_key: Path
+    jwt_secret: Path
     wallet_key: Path
     owner_password: Path
     reader_password: Path
@@ -35,6 +36,7 @@ class SecretFiles:
         directory.chmod(0o700)
         return cls(
             api_key=_ensure(directory / "api_key", secrets.token_urlsafe(24)),
+            jwt_secret=_ensure(directory / "jwt_secret", secrets.token_urlsafe(48)),
             # base58 of the 64 bytes: seed and public key
             wallet_key=_ensure(directory / "wallet_key", str(Keypair())),
             owner_password=_ensure(directory / "postgres_owner_password", secrets.token_urlsafe(24)),

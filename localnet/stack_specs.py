@@ -200,6 +200,10 @@ def _gateway(plan: StackPlan) -> ChildSpec:
         "HOST": "127.0.0.1",
         "PORT": str(plan.api_port),
         "API_KEY_FILE": str(plan.secrets.api_key),
+        "JWT_SECRET_FILE": str(plan.secrets.jwt_secret),
+        "LOGIN_DOMAINS": f"127.0.0.1:{plan.api_port},localhost:{plan.api_port}",
+        # One person works here, and faster than the limits for strangers allow.
+        "RATE_LIMITS": "false",
         "DATABASE_URL": plan.database_url(plan.reader),
         "RPC_URL": plan.rpc_url,
         "PINATA_GATEWAY": plan.ipfs_url,

@@ -1,4 +1,4 @@
-"""The command line: `mintstream up`, `mintstream demo`, `mintstream clean`.
+"""The command line: `mintstream up`, `demo`, `clean`, and the groups `keys` and `tree`.
 
 Exit status: 0 done, 1 the job failed, 2 wrong usage, 3 the stack could not start.
 """
@@ -16,7 +16,7 @@ from localnet.errors import StackError
 from localnet.lock import DirectoryLock
 from localnet.stack import Stack, StackPorts, StackSettings
 from mintstream import demo as main_job
-from mintstream import trees
+from mintstream import keys, trees
 
 EXIT_FAILED: Final = 1
 EXIT_STACK: Final = 3
@@ -29,6 +29,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 
+app.add_typer(keys.app)
 app.add_typer(trees.app)
 
 DataDir = Annotated[Path, typer.Option("--data", envvar="MINTSTREAM_DATA", help="Where the stack keeps everything.")]

@@ -12,8 +12,9 @@ from typing import Final, Literal, Protocol
 
 import msgspec
 
+from chassis import metrics
 from chassis.clock import Clock
-from chassis.telemetry import get_logger, meter
+from chassis.telemetry import get_logger
 from services.gateway.errors import RateLimited
 
 LimitClass = Literal["mint", "upload", "status", "login", "general"]
@@ -33,10 +34,6 @@ MESSAGES: Final[Mapping[LimitClass, str]] = {
 """The source document's words (section 4), and ours beside them."""
 
 _log = get_logger(__name__)
-_unshared = meter().create_counter(
-    "mintstream.gateway.rate_limit.unshared", description="Requests counted by one replica alone, Redis being away."
-)
-_refused = meter().create_counter("mintstream.gateway.rate_limit.refused", description="Requests answered with 429.")
 
 
 class CountersUnavailable(Exception):
@@ -90,7 +87,7 @@ class Limiter:
         reset = max(1, ceil(standing.reset))
         headers |= limit_headers(limit, quota, standing.count, reset)
         if standing.count > quota.most:
-            _refused.add(1, {"limit": limit})
+            metrics.RATE_LIMITED.add(limit=limit)
             raise RateLimited(MESSAGES[limit], reset)
 
     async def _hit(self, key: str, window: int) -> Standing:
@@ -101,7 +98,7 @@ class Limiter:
                 self._resting_until = self._clock.monotonic() + REST_SECONDS
                 _log.warning("rate limits are counted by this replica alone", reason=str(error))
         if self._shared is not None:
-            _unshared.add(1)
+            metrics.COUNTED_ALONE.add()
         return await self._own.hit(key, window)
 
 

@@ -79,7 +79,7 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
         Secret | None,
         Meta(
             description="Redis that all replicas count requests in; without it each counts for itself.",
-            pattern=r"^(rediss?|unix)://",
+            pattern=r"^(rediss?|redis\+unix)://",
             examples=["redis://127.0.0.1:6379/0"],
         ),
     ] = None

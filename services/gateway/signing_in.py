@@ -29,6 +29,7 @@ from services.gateway.tokens import Token, Tokens
 
 NONCE_LIFETIME: Final = timedelta(minutes=5)
 """Far below the age at which the LOGIN stream forgets a nonce."""
+LOOPBACK: Final = ("localhost", "127.0.0.1")
 STATEMENT: Final = "Sign in to Mintstream. This sends no transaction and costs nothing."
 
 _TIME_BYTES: Final = 4
@@ -52,7 +53,8 @@ class Challenge(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def uri(self) -> str:
         """The page that asks."""
-        return f"https://{self.domain}"
+        scheme = "http" if self.domain.split(":")[0] in LOOPBACK else "https"
+        return f"{scheme}://{self.domain}"
 
     @property
     def message(self) -> str:

@@ -159,6 +159,7 @@ class Gateway:
     keys: KeyBook = field(default_factory=KeyBook)
     quotas: dict[LimitClass, Quota] = field(default_factory=dict[LimitClass, Quota])
     admin_wallets: frozenset[str] = frozenset()
+    trusted_proxies: int = 0
     probes: Health = field(default_factory=lambda: Health(cache_seconds=0))
 
     def __post_init__(self) -> None:
@@ -197,6 +198,7 @@ class Gateway:
                 clock=self.clock,
                 version="test",
                 cors_origins=(ORIGIN,),
+                trusted_proxies=self.trusted_proxies,
             )
         )
 

@@ -1,0 +1,206 @@
+"""`mintstream keys`: make, list, revoke and rotate API keys, as facts on the log.
+
+It speaks to the log and not to the gateway, so the first key needs no other. NATS_URL and the other NATS variables say
+where that is; without them it is the embedded stack's. A key's text is printed once and kept nowhere.
+"""
+
+import asyncio
+import json
+import os
+import re
+import sys
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Final, TypeVar
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from chassis.api_keys import ApiKey
+from chassis.key_book import KnownKey, read_key_book
+from chassis.log import LogUnavailable
+from chassis.messaging import Connection, Log
+from chassis.settings import ServiceSettings, load_or_exit
+from chassis.version import VERSION
+from contracts.access import KeyCreated, KeyRevoked, Scope
+from contracts.fact import Producer
+from localnet.stack import StackPorts
+
+NAME: Final = "mintstream"
+EXIT_FAILED: Final = 1
+CALLER_PREFIX: Final = "app:"
+OVERLAP_HOURS: Final = 24.0
+
+_CALLER = re.compile(r"[a-z0-9][a-z0-9-]{0,47}")
+
+app = typer.Typer(name="keys", help="API keys: make, list, revoke and rotate them.", no_args_is_help=True)
+
+T = TypeVar("T")
+
+KeyArgument = Annotated[str, typer.Argument(help="The key's id, as `mintstream keys list` shows it.")]
+ExpiresDays = Annotated[
+    float | None, typer.Option("--expires-days", min=0.001, help="Days until the key expires; never when left out.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+class NoSuchKey(Exception):
+    """No key has this id; the text says so."""
+
+
+@app.command()
+def create(
+    caller: Annotated[str, typer.Option(help="Whose key it is: keys of one caller see the same operations.")],
+    scope: Annotated[list[Scope], typer.Option(help="What it may do; give it several times for several.")],
+    expires_days: ExpiresDays = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a key and print it, once.
+
+    Example: mintstream keys create --caller shop --scope mint --scope read
+    """
+    if not _CALLER.fullmatch(caller):
+        raise typer.BadParameter("1 to 48 of a-z, 0-9 and -, not beginning with -", param_hint="--caller")
+    key = ApiKey.new()
+    fact = KeyCreated(
+        key=key.id,
+        caller=CALLER_PREFIX + caller,
+        scopes=tuple(sorted(set(scope))),
+        sha256=key.sha256,
+        expires_at=_in_days(expires_days),
+    )
+    _run(_say(fact))
+    _tell(key, fact, as_json=as_json)
+
+
+@app.command("list")
+def list_keys(as_json: AsJson = False) -> None:
+    """List every key that was ever made, the oldest first."""
+    known = _run(_read())
+    now = datetime.now(UTC)
+    if as_json:
+        typer.echo(json.dumps([_row(each, now) for each in known], indent=2))
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in ("id", "caller", "scopes", "state", "created", "expires", "revoked"):
+        table.add_column(column, overflow="fold")
+    for each in known:
+        table.add_row(*(str(value or "") for value in _row(each, now).values()))
+    Console().print(table)
+
+
+@app.command()
+def revoke(key: KeyArgument) -> None:
+    """Have a key refused from now on, by every gateway."""
+    _run(_revoke(key))
+    typer.echo(f"{key} is revoked")
+
+
+@app.command()
+def rotate(
+    key: KeyArgument,
+    overlap_hours: Annotated[
+        float, typer.Option(min=0, help="Hours for which the old key still works beside the new one.")
+    ] = OVERLAP_HOURS,
+    expires_days: ExpiresDays = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a new key for the same caller with the same scopes, and let the old one end.
+
+    Example: mintstream keys rotate 5wXrqB0zLw1k --overlap-hours 1
+    """
+    fresh = ApiKey.new()
+    fact = _run(_rotate(key, fresh, timedelta(hours=overlap_hours), _in_days(expires_days)))
+    _tell(fresh, fact, as_json=as_json)
+
+
+async def _say(fact: KeyCreated) -> None:
+    async with _log() as log:
+        await log.publish(fact, cause=None, expected_sequence=0)
+
+
+async def _read() -> list[KnownKey]:
+    async with _log() as log:
+        return list((await read_key_book(log)).keys.values())
+
+
+async def _revoke(key: str) -> None:
+    async with _log() as log:
+        await _known(log, key)
+        await log.publish(KeyRevoked(key=key, at=datetime.now(UTC)), cause=None)
+
+
+async def _rotate(key: str, fresh: ApiKey, overlap: timedelta, expires_at: datetime | None) -> KeyCreated:
+    async with _log() as log:
+        old = await _known(log, key)
+        now = datetime.now(UTC)
+        if (state := old.state(now)) != "active":
+            raise NoSuchKey(f"{key} is {state}: make a new one with `mintstream keys create`")
+        fact = KeyCreated(
+            key=fresh.id,
+            caller=old.fact.caller,
+            scopes=old.fact.scopes,
+            sha256=fresh.sha256,
+            expires_at=expires_at,
+            replaces=key,
+        )
+        # The new one first: whatever happens in between, the caller has a key that works.
+        await log.publish(fact, cause=None, expected_sequence=0)
+        await log.publish(KeyRevoked(key=key, at=now + overlap), cause=None)
+        return fact
+
+
+async def _known(log: Log, key: str) -> KnownKey:
+    known = (await read_key_book(log)).keys.get(key)
+    if known is None:
+        raise NoSuchKey(f"no key has the id {key}; `mintstream keys list` shows them")
+    return known
+
+
+@asynccontextmanager
+async def _log() -> AsyncGenerator[Log]:
+    embedded = {"NATS_URL": f"nats://127.0.0.1:{StackPorts().nats}"}
+    settings = load_or_exit(ServiceSettings, embedded | os.environ, also_known=("MINTSTREAM_DATA",))
+    async with Log.session(Connection.of(settings, Producer(name=NAME, version=VERSION))) as log:
+        yield log
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    try:
+        return asyncio.run(work)
+    except (LogUnavailable, NoSuchKey) as error:
+        # Stop: the sentence says what is wrong; nothing was made, or the list shows it.
+        typer.echo(str(error), err=True)
+        raise typer.Exit(EXIT_FAILED) from None
+
+
+def _tell(key: ApiKey, fact: KeyCreated, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({"id": key.id, "key": key.text, "caller": fact.caller, "scopes": list(fact.scopes)}))
+        return
+    until = f", until {fact.expires_at:%Y-%m-%d %H:%M} UTC" if fact.expires_at else ""
+    typer.echo(f"{fact.caller} may {' and '.join(fact.scopes)}{until}. This is shown once:", err=True)
+    sys.stderr.flush()
+    typer.echo(key.text)
+
+
+def _row(known: KnownKey, now: datetime) -> dict[str, str | None]:
+    return {
+        "id": known.fact.key,
+        "caller": known.fact.caller,
+        "scopes": " ".join(known.fact.scopes),
+        "state": known.state(now),
+        "created": _moment(known.created_at),
+        "expires": _moment(known.fact.expires_at),
+        "revoked": _moment(known.revoked_at),
+    }
+
+
+def _moment(moment: datetime | None) -> str | None:
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}" if moment else None
+
+
+def _in_days(days: float | None) -> datetime | None:
+    return datetime.now(UTC) + timedelta(days=days) if days is not None else None
