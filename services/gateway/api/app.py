@@ -14,6 +14,7 @@ from services.gateway.api.collections import collections_router
 from services.gateway.api.events import events_router
 from services.gateway.api.health import health_router
 from services.gateway.api.login import login_router
+from services.gateway.api.metrics import metrics_router
 from services.gateway.api.mint import mint_router
 from services.gateway.api.operations import operations_router
 from services.gateway.api.patience import BodyPatience
@@ -79,6 +80,7 @@ def create_app(parts: Parts) -> FastAPI:
     app.include_router(upload_router(parts.uploading, parts.gateway_url, access))
     app.include_router(login_router(parts.sign_in, access))
     app.include_router(health_router(parts.probes, parts.everything))
+    app.include_router(metrics_router(access))
     pages.install(app)
     app.add_middleware(BodyPatience)
     app.add_middleware(RequestScope, trusted_proxies=parts.trusted_proxies)
