@@ -2,6 +2,8 @@
 
 `requested` (gateway) -> `pinned` (ipfs) -> `signed` (minter, one an attempt) -> `table_created` and `tree_added`
 (minter, one a tree) -> `created` or `failed` (minter). A collection that is nearly full gets further trees later.
+A collection that was made elsewhere: `import_requested` (gateway) -> `created` or `failed` (minter, which reads it from
+the chain); after `failed` it may be requested again.
 `counted` (indexer) whenever the chain's own counts are seen to have moved, or when `sync_requested` (gateway) asks for
 them. `updated` (gateway) changes the flags of a created collection; the newest one holds.
 """
@@ -60,6 +62,45 @@ class CollectionRequested(Fact, frozen=True, kw_only=True):
     is_public: bool = False
     """Shown to the public in the API's lists; says nothing about who may mint on chain."""
     allow_minting: bool = True
+
+
+class ImportFault(StrEnum):
+    """Why a collection that was made elsewhere is not taken over: the codes of its `failed`. Stable."""
+
+    NOT_A_COLLECTION = "not_a_collection"
+    """No account has the address, or one that no NFT can be minted into."""
+    PLUGIN_MISSING = "bubblegum_plugin_missing"
+    """An MPL-Core collection without the BubblegumV2 plugin."""
+    NOT_SIZED = "collection_not_sized"
+    """A token-metadata NFT without collection details."""
+    NOT_OUR_AUTHORITY = "collection_authority_missing"
+    """Another wallet than the minter's may add to it."""
+    NO_TREES = "trees_not_found"
+    """Nothing is minted into it yet, or all of its trees are others'."""
+    TREE_REFUSED = "tree_refused"
+    """A tree that the request names cannot be minted into."""
+
+
+class CollectionImportRequested(Fact, frozen=True, kw_only=True):
+    """A caller wants a collection taken over that is on chain already. Its id follows from its address."""
+
+    SUBJECT: ClassVar[str] = "collection.import_requested.v1.{collection}"
+
+    collection: UUID
+    collection_address: Address
+    tree_addresses: Annotated[tuple[Address, ...], msgspec.Meta(max_length=MAX_TREES)] = ()
+    """Its trees; when there are none here, those of the assets that DAS knows in it."""
+    symbol: str | None = None
+    """Of its NFTs that bring none; None: the collection's own."""
+    is_public: bool = False
+    allow_minting: bool = True
+
+
+class TreePlace(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A tree, and the size it has."""
+
+    tree_address: Address
+    tree: TreeShape
 
 
 class CollectionPinned(Fact, frozen=True, kw_only=True):
@@ -142,6 +183,12 @@ class CollectionCreated(Fact, frozen=True, kw_only=True):
     seller_fee_basis_points: Count = 0
     is_public: bool = False
     allow_minting: bool = True
+    imported: bool = False
+    """Made elsewhere: `signatures` are none, and `creator_address` is the wallet that may mint."""
+    more_trees: tuple[TreePlace, ...] = ()
+    """Trees beside `tree_address` that an imported collection came with: numbers 1 and up."""
+    minted_before: Count = 0
+    """Leaves in all of these trees when the collection was imported."""
 
 
 class CollectionFailed(Fact, frozen=True, kw_only=True):

@@ -35,6 +35,7 @@ PUBLISHERS: Mapping[type[Fact], tuple[str, ...]] = {
     collection.CollectionCounted: ("indexer",),
     collection.CollectionUpdated: ("gateway",),
     collection.CollectionSyncRequested: ("gateway",),
+    collection.CollectionImportRequested: ("gateway",),
     upload.UploadRequested: ("gateway",),
     upload.UploadPinned: ("ipfs",),
     upload.UploadFailed: ("ipfs",),

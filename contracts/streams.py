@@ -5,7 +5,13 @@ The one list that the services, the embedded stack and the Kubernetes resources 
 
 import msgspec
 
-from contracts.collection import CollectionCreated, CollectionFailed, CollectionPinned, CollectionRequested
+from contracts.collection import (
+    CollectionCreated,
+    CollectionFailed,
+    CollectionImportRequested,
+    CollectionPinned,
+    CollectionRequested,
+)
 from contracts.guard import Challenged
 from contracts.mint import Cancelled, Completed, Confirmed, Failed, Finalized, PinFailed, Pinned, Requested
 from contracts.upload import UploadRequested
@@ -170,6 +176,13 @@ MINTER_COLLECTION = Consumer(
     description="minter makes every pinned collection and its tree.",
     max_ack_pending=16,
 )
+MINTER_IMPORT = Consumer(
+    name="minter-import",
+    stream="COLLECTION",
+    filters=(CollectionImportRequested.pattern(),),
+    description="minter takes over collections that were made elsewhere.",
+    max_ack_pending=16,
+)
 INDEXER_GUARD = Consumer(
     name="indexer-guard",
     stream="GUARD",
@@ -207,6 +220,7 @@ CONSUMERS: tuple[Consumer, ...] = (
     MINTER_CANCELLED,
     MINTER_FINALITY,
     MINTER_COLLECTION,
+    MINTER_IMPORT,
     INDEXER_GUARD,
     NOTIFIER_MINT,
     NOTIFIER_COLLECTION,

@@ -120,6 +120,17 @@ class OpenCollection:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenImport:
+    """A collection that was made elsewhere is to be taken over; known by its address until it was read."""
+
+    collection: UUID
+    address: str
+    is_public: bool
+    allow_minting: bool
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class PinCollection:
     """The collection's metadata is on IPFS."""
 
@@ -156,6 +167,8 @@ class CreateCollection:
     seller_fee_basis_points: int
     is_public: bool
     allow_minting: bool
+    imported: bool
+    minted_before: int
     at: datetime
 
 
@@ -215,6 +228,7 @@ ItemChange = PinItem | MintItem | FailItem
 OperationChange = OpenOperation | StartOperation | CancelOperation | FinalizeItems | CloseOperation | ItemChange
 CollectionChange = (
     OpenCollection
+    | OpenImport
     | PinCollection
     | TouchCollection
     | CreateCollection

@@ -26,6 +26,7 @@ from services.indexer.changes import (
     FlagCollection,
     MintItem,
     OpenCollection,
+    OpenImport,
     OpenOperation,
     PinCollection,
     PinItem,
@@ -67,6 +68,7 @@ CollectionFact = (
     | collection.CollectionCounted
     | collection.CollectionUpdated
     | collection.CollectionSyncRequested
+    | collection.CollectionImportRequested
 )
 
 
@@ -176,7 +178,9 @@ def _project_collection(fact: CollectionFact, at: datetime) -> list[RowChange]:
         case collection.CollectionTreeAdded():
             return [AddTree(fact.collection, fact.number, fact.tree_address, fact.tree.capacity, at)]
         case collection.CollectionCreated():
-            return [_collection_created(fact, at)]
+            return [_collection_created(fact, at), *_imported_trees(fact, at)]
+        case collection.CollectionImportRequested():
+            return [OpenImport(fact.collection, fact.collection_address, fact.is_public, fact.allow_minting, at)]
         case collection.CollectionFailed():
             return [FailCollection(fact.collection, clean_text(fact.code), clean_text(fact.reason), at)]
         case collection.CollectionCounted():
@@ -233,8 +237,17 @@ def _collection_created(fact: collection.CollectionCreated, at: datetime) -> Cre
         seller_fee_basis_points=fact.seller_fee_basis_points,
         is_public=fact.is_public,
         allow_minting=fact.allow_minting,
+        imported=fact.imported,
+        minted_before=fact.minted_before,
         at=at,
     )
+
+
+def _imported_trees(fact: collection.CollectionCreated, at: datetime) -> list[AddTree]:
+    return [
+        AddTree(fact.collection, number, place.tree_address, place.tree.capacity, at)
+        for number, place in enumerate(fact.more_trees, 1)
+    ]
 
 
 def ipfs_hash(uri: str) -> str | None:

@@ -30,6 +30,7 @@ from services.indexer.changes import (
     ItemChange,
     MintItem,
     OpenCollection,
+    OpenImport,
     OpenOperation,
     OperationChange,
     PinCollection,
@@ -204,6 +205,11 @@ class Rows:
         if isinstance(change, OpenCollection):
             self.collections.setdefault(change.collection, _opened(change))
             return
+        if isinstance(change, OpenImport):
+            before = self.collections.get(change.collection)
+            if before is None or before.stage == "failed":
+                self.collections[change.collection] = _import_opened(change, before)
+            return
         if isinstance(change, CreateCollection):
             self.collections[change.collection] = _created(change, self.collections.get(change.collection))
             self.to_count.add(change.collection)
@@ -277,6 +283,26 @@ def _opened(change: OpenCollection) -> Collection:
     )
 
 
+def _import_opened(change: OpenImport, before: Collection | None) -> Collection:
+    """The row of a collection of which nothing is read yet, or not again."""
+    return Collection(
+        id=change.collection,
+        name=change.address,
+        symbol="",
+        standard=None,
+        description="",
+        image_url=None,
+        external_url=None,
+        capacity=0,
+        seller_fee_basis_points=0,
+        is_public=change.is_public,
+        allow_minting=change.allow_minting,
+        created_at=before.created_at if before else change.at,
+        updated_at=max(before.updated_at, change.at) if before else change.at,
+        imported=True,
+    )
+
+
 def _created(change: CreateCollection, before: Collection | None) -> Collection:
     """The row of a collection on chain; what was counted before stays, everything else is the event's."""
     row = Collection(
@@ -298,6 +324,8 @@ def _created(change: CreateCollection, before: Collection | None) -> Collection:
         tree_address=change.tree_address,
         collection_address=change.collection_address,
         creator_address=change.creator_address,
+        imported=change.imported,
+        minted_before=change.minted_before,
     )
     if before is not None and before.counted_slot is not None:
         row.minted, row.capacity, row.counted_slot = before.minted, before.capacity, before.counted_slot

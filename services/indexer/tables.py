@@ -91,7 +91,8 @@ class Collection:
     id: UUID
     name: str
     symbol: str
-    standard: str
+    standard: str | None
+    """None: an import whose account was not read yet."""
     description: str
     image_url: str | None
     external_url: str | None

@@ -1,7 +1,7 @@
 """What a tree costs, before there is one: rents, fees, and the share of each NFT. Pure, without a network.
 
-Used by the command line. Rents follow Solana's formula, fees its base fee and the protocol's own for V2 mints; how many
-mints share a transaction's fee is measured by packing a chunk of NFTs as they usually are.
+Used by the command line. Rents and fees are those of `bubblegum.rents`; how many mints share a transaction's fee is
+measured by packing a chunk of NFTs as they usually are.
 """
 
 from dataclasses import dataclass
@@ -10,23 +10,14 @@ from uuid import UUID
 
 from solders.pubkey import Pubkey
 
-from bubblegum.lookup_tables import table_account_size
 from bubblegum.merkle import VALID_DEPTH_BUFFER_PAIRS, tree_account_size
-from bubblegum.merkle.config import TREE_CONFIG_BYTES
 from bubblegum.reach import least_canopy
+from bubblegum.rents import MINT_FEES, SIGNATURE_FEE, Version, tree_rents
 from contracts.collection import CollectionCreated, Standard, TreeShape
 from contracts.mint import Pinned, PinnedItem
 from services.minter.packing import Rooms, TreeRoom, pack
 from services.minter.plan import LookupTable, reference, table_addresses
 
-ACCOUNT_OVERHEAD_BYTES: Final = 128
-LAMPORTS_PER_BYTE_YEAR: Final = 3_480
-EXEMPTION_YEARS: Final = 2
-"""Rent exemption: (128 + bytes) * 3,480 lamports a byte-year * 2 years (`Rent::default` of Solana's `solana-rent`)."""
-SIGNATURE_FEE: Final = 5_000
-"""Lamports a signature (Solana's base fee)."""
-MINT_V2_FEE: Final = 90_000
-"""Lamports of the protocol for each V2 mint (Bubblegum's published fee table)."""
 URI_BYTES: Final = 66
 """Of `ipfs://` and a CID of version 1 in base32, as the ipfs service pins."""
 LAMPORTS_PER_SOL: Final = 1_000_000_000
@@ -67,11 +58,6 @@ class TreeCost:
     rent_per_nft: float
     """Shared by `capacity` NFTs."""
     per_nft: float
-
-
-def rent_exemption(size: int) -> int:
-    """Return the lamports that exempt an account of `size` bytes from rent."""
-    return (ACCOUNT_OVERHEAD_BYTES + size) * LAMPORTS_PER_BYTE_YEAR * EXEMPTION_YEARS
 
 
 def shape_for(capacity: int, standard: Standard, canopy_depth: int | None = None) -> TreeShape:
@@ -124,12 +110,10 @@ def mints_per_transaction(standard: Standard, *, lookup_table: bool = True, uri_
 def tree_cost(capacity: int, shape: TreeShape, standard: Standard, *, uri_bytes: int = URI_BYTES) -> TreeCost:
     """Return what a tree of `shape` for `capacity` NFTs costs."""
     size = tree_account_size(shape.max_depth, shape.max_buffer_size, shape.canopy_depth)
-    names = (reference(name) for name in ("asset", "tree", "wallet"))
-    tree_rent, config_rent = rent_exemption(size), rent_exemption(TREE_CONFIG_BYTES)
-    table_rent = rent_exemption(table_account_size(len(table_addresses(standard, *names))))
+    version: Version = 2 if standard is Standard.V2 else 1
+    rents = tree_rents(version, shape.max_depth, shape.max_buffer_size, shape.canopy_depth)
     mints = mints_per_transaction(standard, uri_bytes=uri_bytes)
-    rent = tree_rent + config_rent + table_rent
-    fee = SIGNATURE_FEE / mints + (MINT_V2_FEE if standard is Standard.V2 else 0)
+    fee = SIGNATURE_FEE / mints + MINT_FEES[version]
     return TreeCost(
         standard=standard.value,
         capacity=capacity,
@@ -139,15 +123,15 @@ def tree_cost(capacity: int, shape: TreeShape, standard: Standard, *, uri_bytes:
         canopy_depth=shape.canopy_depth,
         proof_nodes=shape.max_depth - shape.canopy_depth,
         account_bytes=size,
-        tree_rent=tree_rent,
-        config_rent=config_rent,
-        table_rent=table_rent,
-        rent=rent,
-        rent_sol=rent / LAMPORTS_PER_SOL,
+        tree_rent=rents.tree,
+        config_rent=rents.config,
+        table_rent=rents.table,
+        rent=rents.total,
+        rent_sol=rents.total / LAMPORTS_PER_SOL,
         mints_per_transaction=mints,
         fee_per_nft=fee,
-        rent_per_nft=rent / capacity,
-        per_nft=rent / capacity + fee,
+        rent_per_nft=rents.total / capacity,
+        per_nft=rents.total / capacity + fee,
     )
 
 

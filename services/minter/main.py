@@ -2,6 +2,7 @@
 
 import sys
 
+import httpx
 from solders.pubkey import Pubkey
 
 from chassis import lifecycle
@@ -10,7 +11,8 @@ from chassis.messaging import Connection, Log
 from chassis.settings import load_or_exit
 from chassis.version import VERSION
 from contracts.fact import Producer
-from contracts.streams import MINTER_CANCELLED, MINTER_COLLECTION, MINTER_FINALITY, MINTER_MINT
+from contracts.streams import MINTER_CANCELLED, MINTER_COLLECTION, MINTER_FINALITY, MINTER_IMPORT, MINTER_MINT
+from services.minter.adapters.das import Das
 from services.minter.adapters.pool import GENESIS, PoolOptions, RpcPool
 from services.minter.adapters.subscription import SignatureFeed
 from services.minter.adapters.trail import RpcTrail
@@ -20,6 +22,7 @@ from services.minter.founding import Founding
 from services.minter.funds import Funds
 from services.minter.gate import Gate
 from services.minter.growing import Growth, TreeMaker
+from services.minter.importing import Importing
 from services.minter.lander import Lander
 from services.minter.landing import Commitment
 from services.minter.minting import Minting
@@ -72,6 +75,8 @@ async def serve(life: Lifecycle, settings: MinterSettings, key: Key, signer: Sig
     minting = Minting(log, chain, lander, watcher, signer.pubkey, life.clock, trees, growth, Relearner(gate, chain))
     cancelling = Cancelling(log)
     founding = Founding(log, chain, lander, signer, maker)
+    http = await life.enter(httpx.AsyncClient(timeout=settings.rpc_timeout_ms / 1000))
+    importing = Importing(log, chain, Das(http, (settings.das_url or settings.rpc_url).reveal()), signer.pubkey)
     life.health.add("nats", log.ping)
     life.health.add("solana", chain.check)
     life.health.add("gate", gate.check)
@@ -88,6 +93,7 @@ async def serve(life: Lifecycle, settings: MinterSettings, key: Key, signer: Sig
     life.spawn("cancelled", log.consume(MINTER_CANCELLED, cancelling.on_cancelled, concurrency=CANCELLED_CONCURRENCY))
     life.spawn("finality", log.consume(MINTER_FINALITY, minting.on_confirmed, concurrency=FINALITY_CONCURRENCY))
     life.spawn("collections", log.consume(MINTER_COLLECTION, founding.on_pinned, concurrency=COLLECTION_CONCURRENCY))
+    life.spawn("imports", log.consume(MINTER_IMPORT, importing.on_requested, concurrency=COLLECTION_CONCURRENCY))
     await life.draining.wait()
     lander.stop()
     log.drain()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from solders.hash import Hash
+from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 
 from bubblegum.transaction import ExecutedTransaction
@@ -61,6 +62,24 @@ class ConfirmedTransaction:
 
     executed: ExecutedTransaction
     fee: int
+
+
+@dataclass(frozen=True, slots=True)
+class OwnedAccount:
+    """An account: the program that it belongs to, and its data."""
+
+    owner: Pubkey
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """How a collection is described off chain."""
+
+    symbol: str = ""
+    description: str = ""
+    image_uri: str | None = None
+    external_url: str | None = None
 
 
 class Chain(Protocol):

@@ -24,6 +24,9 @@ class MinterSettings(ServiceSettings, frozen=True, kw_only=True):
             examples=["https://one.example,https://two.example"],
         ),
     ] = None
+    das_url: Annotated[
+        Secret | None, Meta(description="Endpoint of the Digital Asset Standard API; RPC_URL when absent.")
+    ] = None
     ws_url: Annotated[
         Secret | None,
         Meta(

@@ -83,10 +83,14 @@ class CollectionTrees:
         return self._known[collection].rooms
 
     async def _listed(self, collection: CollectionCreated) -> list[TreeRoom]:
-        """Return the trees by the log: tree 0 from `created`, the others numbered without a gap."""
+        """Return the trees by the log: tree 0 and those that it came with from `created`, the others without a gap."""
         first = await self._table(collection.collection, 0)
         trees = [_empty(0, collection.tree_address, first, collection.tree.capacity)]
-        for number in range(1, MAX_TREES):
+        trees += [
+            _empty(number, place.tree_address, None, place.tree.capacity)
+            for number, place in enumerate(collection.more_trees, 1)
+        ]
+        for number in range(len(trees), MAX_TREES):
             added = await self._log.last(CollectionTreeAdded, collection=collection.collection, number=number)
             if added is None:
                 break

@@ -274,7 +274,7 @@ class TokenMetadataCollection:
             seller_fee_basis_points=500,
             creators=(Creator(authority.pubkey(), verified=True, share=100),),
         )
-        outcome = vm.send(*built, signers=(mint, authority))
+        outcome = vm.send(*built, signers=(mint,) if authority == vm.payer else (mint, authority))
         assert outcome.error is None, outcome.logs
         return cls(mint.pubkey(), authority)
 

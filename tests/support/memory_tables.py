@@ -103,6 +103,7 @@ class MemoryTables:
             )
             for row in sorted(self.collections.values(), key=lambda row: row.id)
             if row.tree_address is not None
+            and row.standard is not None
             and row.collection_address is not None
             and row.id > after
             and (among is None or row.id in among)

@@ -139,6 +139,14 @@ SAMPLES: tuple[Fact, ...] = (
     wallet.Paused(wallet=WALLET, balance=900_000, needed=50_000_000),
     wallet.Resumed(wallet=WALLET, balance=1_000_000_000),
     COLLECTION_REQUESTED,
+    collection.CollectionImportRequested(
+        collection=COLLECTION,
+        collection_address=ASSET,
+        tree_addresses=(TREE,),
+        symbol="CAMP",
+        is_public=True,
+        allow_minting=False,
+    ),
     collection.CollectionPinned(collection=COLLECTION, uri="ipfs://bafkreic", image_uri="ipfs://bafkreia"),
     collection.CollectionSigned(
         collection=COLLECTION, tx=0, attempt=FIRST, transaction="AQID", fee_payer=WALLET, earlier=()

@@ -27,6 +27,7 @@ from services.minter.ports import (
     ConfirmedTransaction,
     FinalizedHead,
     Look,
+    OwnedAccount,
     RecentBlockhash,
     Simulation,
 )
@@ -180,6 +181,10 @@ class RpcPool:
 
     async def accounts(self, addresses: Sequence[str]) -> Sequence[bytes | None]:
         """See `Chain.accounts`."""
+        return [None if each is None else each.data for each in await self.owned_accounts(addresses)]
+
+    async def owned_accounts(self, addresses: Sequence[str]) -> Sequence[OwnedAccount | None]:
+        """See `importing.Accounts.owned_accounts`."""
         return (await self._ask(lambda node: node.call(lambda rpc: rpc.accounts(addresses)), self._is_recent)).value
 
     async def recent_fees(self, addresses: Sequence[str]) -> Sequence[int]:

@@ -28,7 +28,14 @@ from bubblegum.errors import DecodeError
 from bubblegum.transaction import from_rpc
 from chassis.retry_after import retry_after
 from services.minter.landing import Commitment, SignatureState
-from services.minter.ports import ChainUnavailable, ConfirmedTransaction, FinalizedHead, RecentBlockhash, Simulation
+from services.minter.ports import (
+    ChainUnavailable,
+    ConfirmedTransaction,
+    FinalizedHead,
+    OwnedAccount,
+    RecentBlockhash,
+    Simulation,
+)
 from services.minter.refusals import TransactionError
 
 MAX_CONNECTIONS: Final = 64
@@ -175,13 +182,14 @@ class SolanaRpc:
         call = self._client.get_minimum_balance_for_rent_exemption(size, Confirmed)
         return (await _answer("getMinimumBalanceForRentExemption", call)).value
 
-    async def accounts(self, addresses: Sequence[str]) -> Answer[tuple[bytes | None, ...]]:
-        """The data of the accounts, see `Chain.accounts`."""
+    async def accounts(self, addresses: Sequence[str]) -> Answer[tuple[OwnedAccount | None, ...]]:
+        """At most 100 accounts at `confirmed`, in order; None for one that is not there."""
         keys = [Pubkey.from_string(address) for address in addresses]
         answer = await _answer("getMultipleAccounts", self._client.get_multiple_accounts(keys, Confirmed))
         if len(answer.value) != len(addresses):
             raise ChainUnavailable(f"getMultipleAccounts told of {len(answer.value)} accounts, not {len(addresses)}")
-        return Answer(answer.context.slot, tuple(None if each is None else bytes(each.data) for each in answer.value))
+        found = (None if each is None else OwnedAccount(each.owner, bytes(each.data)) for each in answer.value)
+        return Answer(answer.context.slot, tuple(found))
 
     async def recent_fees(self, addresses: Sequence[str]) -> tuple[int, ...]:
         """See `FeeMarket.recent_fees`."""

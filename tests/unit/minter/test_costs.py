@@ -1,5 +1,7 @@
 """What a tree costs: against the runtime's own rent, and by hand."""
 
+from typing import Literal
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,8 +9,10 @@ from solders.litesvm import LiteSVM
 
 from bubblegum.merkle import VALID_DEPTH_BUFFER_PAIRS
 from bubblegum.reach import least_canopy
+from bubblegum.rents import TABLE_ADDRESSES, rent_exemption
 from contracts.collection import Standard, TreeShape
-from services.minter.costs import NoSuchTree, mints_per_transaction, rent_exemption, shape_for, tree_cost
+from services.minter.costs import NoSuchTree, mints_per_transaction, shape_for, tree_cost
+from services.minter.plan import reference, table_addresses
 
 
 @pytest.mark.parametrize("size", [0, 1, 96, 312, 48_120, 10 * 1024 * 1024])
@@ -56,3 +60,9 @@ def test_the_sums_are_right() -> None:
     assert cost.fee_per_nft == 5_000 / 4 + 90_000
     assert cost.per_nft == pytest.approx(cost.rent / 10_000 + cost.fee_per_nft)
     assert tree_cost(10_000, TreeShape(), Standard.V1).fee_per_nft == 5_000 / 4
+
+
+@pytest.mark.parametrize(("standard", "version"), [(Standard.V1, 1), (Standard.V2, 2)])
+def test_a_lookup_table_holds_as_many_addresses_as_its_rent_is_for(standard: Standard, version: Literal[1, 2]) -> None:
+    named = table_addresses(standard, *(reference(name) for name in ("asset", "tree", "wallet")))
+    assert len(named) == TABLE_ADDRESSES[version]
