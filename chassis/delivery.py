@@ -5,7 +5,7 @@
 - a handler that returns has finished: acknowledge;
 - RetryLater, an unavailable log and failing transport say nothing about the message: deliver again, without a limit;
 - InvalidEvent and a body that does not decode can never succeed: bury at once;
-- any other exception is a bug or an unknown state: deliver again a bounded number of times, then bury;
+- any other exception, MissingFact too, is a bug or an unknown state: deliver a bounded number of times, then bury;
 - too many burials in a short time mean a bad deploy, not bad messages: the consumer halts and says so.
 """
 

@@ -49,6 +49,14 @@ class InvalidEvent(Exception):
         self.reason = reason
 
 
+class MissingFact(Exception):
+    """A fact that must be on the log is not there: a bug, or a log that has just lost its tail.
+
+    The two look the same until the guard has compared the log with its copy. So the message is delivered again, a
+    bounded number of times, before it goes to the dead letters.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class Message(Generic[F_co]):
     """One event as it stands on the log."""

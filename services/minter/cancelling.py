@@ -9,7 +9,7 @@ not pinned, which the ipfs service ends.
 import asyncio
 from typing import Final
 
-from chassis.log import EventLog, InvalidEvent, Message, SequenceConflict
+from chassis.log import EventLog, Message, MissingFact, SequenceConflict
 from chassis.logs import get_logger
 from contracts.fact import Event, Fact
 from contracts.mint import Cancelled, Failed, FailureCode, ItemFailure, Pinned, Planned, Requested, transaction_fence
@@ -36,7 +36,7 @@ class Cancelling:
         operation = message.data.operation
         requested = await self._log.last(Requested, operation=operation)
         if requested is None:
-            raise InvalidEvent(f"{message.subject} cancels what was never requested")
+            raise MissingFact(f"{message.subject} cancels what was never requested")
         ended = 0
         for chunk in range(requested.data.chunk_count):
             pinned = await self._log.last(Pinned, operation=operation, chunk=chunk)

@@ -11,7 +11,7 @@ from typing import Final
 from solders.instruction import Instruction
 
 from bubblegum.collections import MINT_ACCOUNT_BYTES
-from chassis.log import EventLog, InvalidEvent, Message, SequenceConflict
+from chassis.log import EventLog, Message, MissingFact, SequenceConflict
 from chassis.logs import get_logger
 from contracts.collection import CollectionCreated, CollectionFailed, CollectionPinned, CollectionRequested
 from contracts.fact import Fact
@@ -52,7 +52,7 @@ class Founding:
         collection = message.data.collection
         requested = await self._log.last(CollectionRequested, collection=collection)
         if requested is None:
-            raise InvalidEvent(f"collection {collection} was pinned and never requested")
+            raise MissingFact(f"collection {collection} was pinned and never requested")
         if await self._log.last(CollectionCreated, collection=collection):
             return
         landed = unmovable(requested.data.standard, requested.data.tree) or await self._land(message, requested.data)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 
-from chassis.log import EventLog, InvalidEvent
+from chassis.log import EventLog, InvalidEvent, MissingFact
 from contracts.collection import CollectionCreated
 from contracts.fact import Event, Fact
 from contracts.mint import (
@@ -86,7 +86,7 @@ class MintTransaction:
                 Signed, operation=self._pinned.operation, chunk=self._pinned.chunk, tx=self.planned.tx
             )
             if signed is None:
-                raise InvalidEvent(f"{self.label} is confirmed and was never signed")
+                raise MissingFact(f"{self.label} is confirmed and was never signed")
             return self._record(signed.data)
         raise Settled(self.label)
 

@@ -12,7 +12,7 @@ from uuid import UUID
 from solders.pubkey import Pubkey
 
 from chassis.clock import Clock
-from chassis.log import EventLog, InvalidEvent, Message, RetryLater, SequenceConflict
+from chassis.log import EventLog, Message, MissingFact, RetryLater, SequenceConflict
 from chassis.logs import get_logger
 from contracts.collection import CollectionCreated
 from contracts.fact import Event, Fact
@@ -138,7 +138,7 @@ class Minting:
             raise RetryLater("not final yet", after=FINALITY_DELAY - age)
         signed = await self._log.last(Signed, operation=confirmed.operation, chunk=confirmed.chunk, tx=confirmed.tx)
         if signed is None:
-            raise InvalidEvent(f"{message.subject} was confirmed and never signed")
+            raise MissingFact(f"{message.subject} was confirmed and never signed")
         attempts = (*signed.data.earlier, signed.data.attempt)
         view = await self._watcher.view(attempts)
         step = next_step(attempts, view, since_send=0.0)
@@ -167,11 +167,11 @@ class Minting:
         pinned = await self._log.last(Pinned, operation=confirmed.operation, chunk=confirmed.chunk)
         collection = await self._collection(confirmed.collection)
         if pinned is None or collection is None:
-            raise InvalidEvent(f"{message.subject} has no pinned content or no collection on the log")
+            raise MissingFact(f"{message.subject} has no pinned content or no collection on the log")
         plan = await self._planner.standing(confirmed.operation, confirmed.chunk)
         planned = next((each for each in plan.transactions if each.tx == confirmed.tx), None) if plan else None
         if planned is None:
-            raise InvalidEvent(f"{message.subject} was confirmed and never planned")
+            raise MissingFact(f"{message.subject} was confirmed and never planned")
         await self._land(await self._transaction(message.event, collection, pinned.data, planned, reopen=True))
 
     async def _transaction(
@@ -191,7 +191,7 @@ class Minting:
             return None
         table = await self._trees.table(collection, planned.tree)
         if table is None or str(table.address) != planned.lookup_table:
-            raise InvalidEvent(f"the plan names lookup table {planned.lookup_table}, which the log does not know")
+            raise MissingFact(f"the plan names lookup table {planned.lookup_table}, which the log does not know")
         return table
 
     async def _collection(self, collection: UUID) -> CollectionCreated | None:

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 
-from chassis.log import EventLog, InvalidEvent, Message, RetryLater, SequenceConflict
+from chassis.log import EventLog, InvalidEvent, Message, MissingFact, RetryLater, SequenceConflict
 from chassis.logs import get_logger
 from contracts.collection import CollectionCreated
 from contracts.fact import Event, Fact
@@ -54,7 +54,7 @@ async def agreed(log: EventLog, cause: Event[Fact], plan: Planned) -> Planned:
         if standing is not None:
             return standing.data
         if newest is None:
-            raise InvalidEvent(f"chunk {plan.operation}.{plan.chunk} is planned and was never pinned")
+            raise MissingFact(f"chunk {plan.operation}.{plan.chunk} is planned and was never pinned")
         try:
             await log.publish(
                 plan,

@@ -7,7 +7,6 @@ other call of that life dies too, as nothing of a dead process goes on.
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeVar, cast
@@ -27,6 +26,7 @@ from services.minter.minting import Minting
 from services.minter.ports import Chain
 from services.minter.signer import Signer
 from services.minter.watcher import SignatureWatcher
+from tests.support.ending import end
 
 ACK_WAIT = 0.5
 """Seconds after which the next life is given what the dead one had in hand."""
@@ -180,10 +180,7 @@ async def live(world: World, fuse: Fuse, until: Callable[[Log], Awaitable[bool]]
                 _raise_unless_crash(task)
             return True
         finally:
-            for task in tasks:
-                task.cancel()
-            with suppress(BaseException):  # the dead say nothing
-                await asyncio.gather(*tasks, return_exceptions=True)
+            await end(tasks)
 
 
 def _tasks(world: World, fuse: Fuse, rpc: Chain, log: Log, *, finality: bool) -> list[asyncio.Task[None]]:

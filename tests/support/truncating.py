@@ -41,6 +41,7 @@ from services.minter.relearning import Relearner
 from services.minter.signer import Signer
 from services.minter.watcher import SignatureWatcher
 from tests.support.crashing import LaterClock
+from tests.support.ending import end
 
 STATUS_INTERVAL = 0.02
 QUICK = [msgspec.structs.replace(each, ack_wait=1.0) for each in CONSUMERS]
@@ -143,9 +144,7 @@ async def pipeline(
         try:
             yield running
         finally:
-            for task in running.tasks:
-                task.cancel()
-            await asyncio.gather(*running.tasks, return_exceptions=True)
+            await end(running.tasks)
 
 
 async def _lead(log: Log, store: LaggingStore, vault: PostgresVault, dsn: str) -> None:

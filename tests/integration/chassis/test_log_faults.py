@@ -18,6 +18,7 @@ from contracts.mint import Completed
 from contracts.streams import MINT, Consumer
 from localnet.child import Child, running
 from localnet.nats_server import NatsOptions, nats_spec
+from tests.support.ending import end
 
 CONSUMER = Consumer(
     name="test", stream="MINT", filters=(Completed.pattern(),), description="", ack_wait=1.0, max_deliveries=3
@@ -50,8 +51,7 @@ async def test_a_message_held_by_a_dead_worker_goes_to_the_next(server: Child) -
 
         worker = asyncio.create_task(dying.consume(CONSUMER, hang, concurrency=1))
         await taken.wait()
-        worker.cancel()
-        await asyncio.gather(worker, return_exceptions=True)
+        await end([worker])
         seen: list[int] = []
 
         async def take(message: Message[Any]) -> None:

@@ -19,6 +19,7 @@ from services.minter.adapters.subscription import SignatureFeed
 from services.minter.landing import Commitment
 from services.minter.ports import ChainUnavailable
 from tests.support.cluster import SOL, TestClock, fund, signed, stepped_cluster, transfer_to
+from tests.support.ending import end
 
 UNSEEN = "1" * 64
 EXPIRED = 151 + 32 + 5
@@ -157,8 +158,7 @@ async def test_a_confirmation_is_heard_of_and_so_is_one_that_was_before(cluster:
             await cluster.node.step(3)
             assert heard.empty(), "what was heard is not listened for again"
     finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        await end([running])
 
 
 @pytest.mark.parametrize("answers", [["not json"], ['{"method": 7}'], ["[]"], ['{"id": 1, "result": "x"}', "\x00"]])
@@ -182,5 +182,4 @@ async def test_a_feed_outlives_whatever_its_node_says(answers: Sequence[str]) ->
             await connections.get()
             await connections.get()
         assert not running.done()
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        await end([running])

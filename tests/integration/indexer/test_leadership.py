@@ -11,6 +11,7 @@ from chassis.database import connect
 from chassis.redaction import Secret
 from services.indexer.leadership import LOCK_KEY, Leadership
 from services.indexer.ports import Fenced
+from tests.support.ending import end
 from tests.support.postgres import Database
 
 
@@ -46,9 +47,7 @@ async def replicas(database: Database) -> AsyncGenerator[tuple[Replica, Replica]
     second = Replica(database.dsn)
     await asyncio.sleep(0.05)  # some polls; a second leader would show at once
     yield first, second
-    for replica in (first, second):
-        replica.task.cancel()
-    await asyncio.wait([first.task, second.task])
+    await end([first.task, second.task])
 
 
 async def test_the_second_waits_and_takes_over_when_the_first_ends(replicas: tuple[Replica, Replica]) -> None:

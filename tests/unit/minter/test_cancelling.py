@@ -2,7 +2,7 @@
 
 import pytest
 
-from chassis.log import InvalidEvent
+from chassis.log import MissingFact
 from contracts.fact import Fact
 from contracts.mint import Cancelled, Failed, FailureCode, ImageUri, Nft, Pinned, PinnedItem, Requested
 from services.minter.cancelling import Cancelling, end_unsigned
@@ -92,5 +92,5 @@ async def test_a_chunk_that_is_pinned_after_the_cancellation_ends_when_it_comes(
 
 
 async def test_a_cancellation_of_nothing_is_refused() -> None:
-    with pytest.raises(InvalidEvent, match="never requested"):
+    with pytest.raises(MissingFact, match="never requested"):
         await cancel(MemoryLog())

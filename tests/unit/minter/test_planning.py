@@ -8,7 +8,7 @@ from typing import cast
 import msgspec
 import pytest
 
-from chassis.log import InvalidEvent, RetryLater, SequenceConflict
+from chassis.log import InvalidEvent, MissingFact, RetryLater, SequenceConflict
 from contracts.collection import Standard
 from contracts.mint import Failed, FailureCode, PinFailed, Pinned, Planned
 from services.minter.cancelling import end_unsigned
@@ -137,7 +137,7 @@ async def test_what_ends_after_it_was_planned_leaves_out_what_is_signed() -> Non
 async def test_a_chunk_that_was_never_pinned_has_no_plan() -> None:
     log = MemoryLog()
     nothing = Planned(operation=OPERATION, chunk=0, collection=COLLECTION.collection, transactions=())
-    with pytest.raises(InvalidEvent):
+    with pytest.raises(MissingFact):
         await agreed(log, event(REQUESTED), nothing)
     assert log.facts() == []
 
