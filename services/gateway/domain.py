@@ -16,7 +16,14 @@ from contracts.mint import MAX_ITEMS, Attribute, Image, ImageUri, Nft, Requested
 from contracts.streams import MINT
 from services.gateway.errors import BodyTooLarge, Problem, ValidationFailed
 from services.gateway.meaning import digest
-from services.gateway.requests import MAX_PROBLEMS, CollectionBody, MetadataBody, MintBatchBody, MintSingleBody
+from services.gateway.requests import (
+    MAX_PROBLEMS,
+    CollectionBody,
+    EstimateBody,
+    MetadataBody,
+    MintBatchBody,
+    MintSingleBody,
+)
 
 MAX_FILES = 50
 """Most files in one request (source document, POST /api/mint/batch)."""
@@ -151,7 +158,7 @@ def _finished(requested: Requested) -> Requested:
     return msgspec.structs.replace(requested, request_sha256=digest(requested))
 
 
-def check_tree(body: CollectionBody) -> TreeShape:
+def check_tree(body: CollectionBody | EstimateBody) -> TreeShape:
     """Return the tree that the body asks for. Raises ValidationFailed when no program would make it.
 
     What is left out is the smallest buffer of the depth, and DEFAULT_CANOPY_DEPTH or as much of it as the depth has, or

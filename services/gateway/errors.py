@@ -183,6 +183,20 @@ class IdempotencyKeyReused(ApiError):
         )
 
 
+class CollectionExists(ApiError):
+    """The collection at this address is known already; `data` has its id."""
+
+    status = 409
+    code = "collection_exists"
+
+    def __init__(self, collection: str) -> None:
+        super().__init__(
+            "Collection is known already",
+            [Problem("collectionAddress", "is that of a collection that was made or imported here")],
+            data={"id": collection},
+        )
+
+
 class OperationEnded(ApiError):
     """The operation is over: there is nothing left to cancel."""
 

@@ -15,6 +15,7 @@ from contracts.collection import (
     CollectionCounted,
     CollectionCreated,
     CollectionFailed,
+    CollectionImportRequested,
     CollectionRequested,
     CollectionUpdated,
 )
@@ -258,6 +259,7 @@ class Collections:
             ended = ended or await log.last(CollectionFailed, collection=collection)
             counted = await log.last(CollectionCounted, collection=collection)
             updated = await log.last(CollectionUpdated, collection=collection)
+            imported = None if requested else await log.last(CollectionImportRequested, collection=collection)
         except LogUnavailable as error:  # stop: neither of the two answers
             raise LogSilent("Neither the database nor the event log answers") from error
-        return status.collection_from_log(requested, ended, counted, updated)
+        return status.collection_from_log(requested or imported, ended, counted, updated)

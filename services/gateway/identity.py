@@ -16,7 +16,7 @@ from services.gateway.errors import Problem, ValidationFailed
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
-Noun = Literal["mint", "collection", "retry"]
+Noun = Literal["mint", "collection", "retry", "import"]
 
 
 def new_id() -> UUID:
@@ -35,6 +35,11 @@ def derived_id(noun: Noun, caller: str, key: str) -> UUID:
     digest[6] = (digest[6] & 0x0F) | 0x80
     digest[8] = (digest[8] & 0x3F) | 0x80
     return UUID(bytes=bytes(digest))
+
+
+def imported_id(address: str) -> UUID:
+    """Return the id of the collection at `address` that is imported, whoever asks: it can be imported once."""
+    return derived_id("import", "", address)
 
 
 def identify(noun: Noun, caller: str, key: str | None) -> UUID:

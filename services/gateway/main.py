@@ -22,6 +22,7 @@ from services.gateway.entrance import entrance
 from services.gateway.following import Following
 from services.gateway.handlers import Asking, Collections, Minting, Statuses
 from services.gateway.images import Images
+from services.gateway.importing import Importing
 from services.gateway.operations import Operations
 from services.gateway.ports import NotAnImage, Wallet
 from services.gateway.results import Results
@@ -81,6 +82,7 @@ async def serve(life: Lifecycle, settings: GatewaySettings) -> None:
             following=following,
             collections=Collections(asking, projection),
             curating=Curating(log, life.clock),
+            importing=Importing(log, projection),
             wallets=wallets,
             stats=Stats(projection, node, life.clock, ttl=settings.cache_ttl),
             uploading=Uploading(log, images, life.clock, PROFILES[settings.cid_profile]),

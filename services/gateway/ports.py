@@ -146,7 +146,8 @@ class Collection(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     description: str
     symbol: str
-    standard: Literal["v1", "v2"]
+    standard: Literal["v1", "v2"] | None
+    """None: an import whose account was not read yet."""
     capacity: int
     minted: int
     has_valid_tree: bool
@@ -195,6 +196,10 @@ class Projection(Protocol):
 
     async def collections(self, query: CollectionQuery) -> CollectionPage:
         """Return one page of created collections, the newest first."""
+        ...
+
+    async def collection_at(self, address: str) -> UUID | None:
+        """Return the created collection with this address on chain, or None."""
         ...
 
     async def operations(self, query: OperationQuery) -> Sequence[OperationSummary]:

@@ -143,6 +143,29 @@ class LoginBody(Body):
     """In base58."""
 
 
+class EstimateBody(Body):
+    """`POST /api/collections/estimate`; what a collection would be asked for with, as far as it costs something."""
+
+    name: Name | None = None
+    """The longest one is assumed when it is left out."""
+    standard: Literal["v1", "v2"] = "v2"
+    tree: TreeBody = TreeBody()
+    trees: Annotated[int, Field(ge=1, le=MAX_TREES), DIGITS] = 1
+
+
+class ImportBody(Body):
+    """`POST /api/collections/import`."""
+
+    collection_address: Recipient
+    """The MPL-Core collection (V2), or the mint of the token-metadata collection NFT (V1)."""
+    tree_addresses: Annotated[list[Recipient], Field(max_length=MAX_TREES)] = []
+    """Its trees; without them, those of the assets that DAS knows in it."""
+    symbol: Symbol | None = None
+    """Of NFTs that bring none, where the collection has none on chain."""
+    is_public: Truth = False
+    allow_minting: Truth = True
+
+
 B = TypeVar("B", bound=BaseModel)
 
 

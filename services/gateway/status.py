@@ -4,6 +4,7 @@ Used by `handlers.py`. The formulas are the source document's (section 9); where
 reads by subject can tell is told.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from chassis.log import Message
@@ -11,6 +12,7 @@ from contracts.collection import (
     CollectionCounted,
     CollectionCreated,
     CollectionFailed,
+    CollectionImportRequested,
     CollectionRequested,
     CollectionUpdated,
 )
@@ -69,7 +71,7 @@ def closing_status(closing: Completed) -> OperationState:
 
 
 def collection_from_log(
-    requested: Message[CollectionRequested] | None,
+    requested: Message[CollectionRequested] | Message[CollectionImportRequested] | None,
     ended: Message[CollectionCreated] | Message[CollectionFailed] | None,
     counted: Message[CollectionCounted] | None,
     updated: Message[CollectionUpdated] | None = None,
@@ -80,10 +82,14 @@ def collection_from_log(
     """
     created = ended.data if ended is not None and isinstance(ended.data, CollectionCreated) else None
     failed = ended.data if ended is not None and isinstance(ended.data, CollectionFailed) else None
+    if failed and requested and ended and requested.sequence > ended.sequence:
+        failed = None  # it was asked for again since
     said = created or (requested.data if requested else None)
     times = [message.event.time for message in (requested, ended, counted, updated) if message is not None]
     if said is None:
         return None
+    if isinstance(said, CollectionImportRequested):
+        return _import_under_way(said, failed, times)
     count = counted.data if counted else None
     flags = updated.data if updated else said
     capacity = count.capacity if count else said.tree.capacity
@@ -109,6 +115,31 @@ def collection_from_log(
         creator_address=created.creator_address if created else None,
         image_url=said.image_uri if isinstance(said, CollectionCreated) else _published(said.image),
         external_url=said.external_url,
+        error_code=failed.code if failed else None,
+        error_message=failed.reason if failed else None,
+    )
+
+
+def _import_under_way(
+    request: CollectionImportRequested, failed: CollectionFailed | None, times: Sequence[datetime]
+) -> Collection:
+    """Return a collection of which nothing was read yet, or nothing that could be taken over."""
+    return Collection(
+        id=request.collection,
+        name=request.collection_address,
+        description="",
+        symbol=request.symbol or "",
+        standard=None,
+        capacity=0,
+        minted=0,
+        has_valid_tree=False,
+        supports_das=False,
+        status="paused",
+        stage="failed" if failed else "requested",
+        is_public=request.is_public,
+        allow_minting=request.allow_minting,
+        created_at=times[0],
+        updated_at=max(times),
         error_code=failed.code if failed else None,
         error_message=failed.reason if failed else None,
     )

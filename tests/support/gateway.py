@@ -28,6 +28,7 @@ from services.gateway.curating import Curating
 from services.gateway.following import Following
 from services.gateway.handlers import Asking, Collections, Minting, Statuses
 from services.gateway.images import Images
+from services.gateway.importing import Importing
 from services.gateway.limiting import LimitClass, Limiter, Quota
 from services.gateway.main import media_type
 from services.gateway.operations import Operations
@@ -130,6 +131,10 @@ class MemoryProjection:
         await self.check()
         return self.rows.get(collection)
 
+    async def collection_at(self, address: str) -> UUID | None:
+        await self.check()
+        return next((row.id for row in self.rows.values() if row.collection_address == address), None)
+
     async def collections(self, query: CollectionQuery) -> CollectionPage:
         await self.check()
         rows = [
@@ -185,6 +190,7 @@ class Gateway:
                 following=self.following,
                 collections=Collections(asking, self.projection),
                 curating=Curating(self.log, self.clock),
+                importing=Importing(self.log, self.projection),
                 wallets=wallets,
                 stats=Stats(self.projection, self.wallet, self.clock, ttl=300),
                 uploading=Uploading(self.log, images, self.clock, V1),

@@ -42,6 +42,7 @@ class _Sql(msgspec.Struct, frozen=True):
 
     operation: str
     collection: str
+    collection_at: str
     collections: str
     collections_total: str
     operations: str
@@ -83,6 +84,11 @@ class PostgresProjection:
         async with self._connection() as connection:
             row = await connection.fetchrow(self._sql.collection, collection, timeout=STATEMENT_SECONDS)
         return None if row is None else Collection(**dict(row))
+
+    async def collection_at(self, address: str) -> UUID | None:
+        """See `ports.Projection.collection_at`."""
+        async with self._connection() as connection:
+            return await connection.fetchval(self._sql.collection_at, address, timeout=STATEMENT_SECONDS)
 
     async def collections(self, query: CollectionQuery) -> CollectionPage:
         """See `ports.Projection.collections`."""

@@ -48,6 +48,10 @@ SELECT
 FROM nft_collections
 WHERE id = $1;
 
+-- name: collection_at
+-- The created collection with an address on chain.
+SELECT id FROM nft_collections WHERE collection_address = $1 ORDER BY created_at LIMIT 1;
+
 -- name: collections
 -- One page of the created collections, the newest first. $1 status or NULL, $2 allow_minting or NULL, $3 limit, $4 offset.
 SELECT

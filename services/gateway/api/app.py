@@ -25,6 +25,7 @@ from services.gateway.curating import Curating
 from services.gateway.following import Following
 from services.gateway.handlers import Collections, Minting, Statuses
 from services.gateway.identity import IDEMPOTENCY_HEADER
+from services.gateway.importing import Importing
 from services.gateway.operations import Operations
 from services.gateway.results import Results
 from services.gateway.settings import DEFAULT_GATEWAY
@@ -45,6 +46,7 @@ class Parts:
     following: Following
     collections: Collections
     curating: Curating
+    importing: Importing
     stats: Stats
     wallets: Wallets
     uploading: Uploading
@@ -75,7 +77,7 @@ def create_app(parts: Parts) -> FastAPI:
     app.include_router(mint_router(parts.minting, parts.statuses, parts.results, parts.wallets, access, parts.clock))
     app.include_router(operations_router(parts.operations, access))
     app.include_router(events_router(parts.following, parts.statuses, access))
-    app.include_router(collections_router(parts.collections, parts.curating, access))
+    app.include_router(collections_router(parts.collections, parts.curating, parts.importing, access))
     app.include_router(stats_router(parts.stats, access))
     app.include_router(upload_router(parts.uploading, parts.gateway_url, access))
     app.include_router(login_router(parts.sign_in, access))

@@ -8,6 +8,7 @@ from pydantic import Field
 from contracts.access import Scope
 from services.gateway.api.auth import Access
 from services.gateway.api.body import received
+from services.gateway.api.collection_views import EstimateView, ImportRequestedView
 from services.gateway.api.documentation import body_of, errors, json_body_of
 from services.gateway.api.identifiers import collection_id
 from services.gateway.api.listings import SyncView, UpdatedView
@@ -15,9 +16,11 @@ from services.gateway.api.mint import IdempotencyKey
 from services.gateway.api.responses import CollectionDetailView, CollectionListView, CollectionRequestedView, Success
 from services.gateway.callers import Caller
 from services.gateway.curating import Curating
+from services.gateway.estimates import estimate
 from services.gateway.handlers import Collections
+from services.gateway.importing import Importing
 from services.gateway.ports import CollectionQuery, CollectionState
-from services.gateway.requests import CollectionBody, CollectionFlagsBody
+from services.gateway.requests import CollectionBody, CollectionFlagsBody, EstimateBody, ImportBody, read_body
 from services.gateway.texts import DIGITS, Truth
 
 MAX_PAGE = 1_000_000
@@ -26,7 +29,7 @@ MAX_LIMIT = 100
 _JSON = ("tree",)
 
 
-def collections_router(collections: Collections, curating: Curating, access: Access) -> APIRouter:
+def collections_router(collections: Collections, curating: Curating, importing: Importing, access: Access) -> APIRouter:
     """Return the routes of the noun."""
     router = APIRouter(prefix="/api/collections", tags=["collections"])
     reader, admin = Depends(access.permit(Scope.READ)), Depends(access.permit(Scope.ADMIN))
@@ -66,6 +69,34 @@ def collections_router(collections: Collections, curating: Curating, access: Acc
             await curating.update(collection, body.fields)
         updated = await collections.on_log(collection)
         return Success(data=CollectionDetailView.of(updated), message="Collection updated successfully")
+
+    @router.post(
+        "/estimate",
+        responses=errors(400, 401, 413, 415),
+        openapi_extra=json_body_of(EstimateBody),
+        dependencies=[reader],
+    )
+    async def estimate_collection(request: Request) -> Success[EstimateView]:  # pyright: ignore[reportUnusedFunction]
+        """See what a collection would cost, before anything is made or paid: rents, fees and transactions."""
+        async with received(request, file_field="", json_fields=_JSON) as body:
+            found = estimate(read_body(EstimateBody, body.fields))
+        return Success(data=EstimateView.of(found))
+
+    @router.post(
+        "/import",
+        status_code=202,
+        responses=errors(400, 401, 409, 413, 415, 503),
+        openapi_extra=json_body_of(ImportBody),
+        dependencies=[admin],
+    )
+    async def import_collection(request: Request) -> Success[ImportRequestedView]:  # pyright: ignore[reportUnusedFunction]
+        """Take over a collection that is on chain already: it is read and judged, and nothing is signed for it.
+
+        While it is under way, asking again changes nothing; after it failed, it is tried anew.
+        """
+        async with received(request, file_field="", json_fields=()) as body:
+            requested = await importing.request(body.fields)
+        return Success(data=ImportRequestedView.of(requested), message="Import queued successfully")
 
     @router.post("/sync/{id}", responses=errors(401, 404, 503), dependencies=[admin])
     async def sync_collection(id: str) -> Success[SyncView]:  # noqa: A002  # pyright: ignore[reportUnusedFunction]

@@ -17,6 +17,8 @@ from services.gateway.requests import (
     ChallengeBody,
     CollectionBody,
     CollectionFlagsBody,
+    EstimateBody,
+    ImportBody,
     LoginBody,
     MintBatchBody,
     MintSingleBody,
@@ -29,6 +31,8 @@ BODIES: tuple[type[BaseModel], ...] = (
     MintBatchBody,
     CollectionBody,
     CollectionFlagsBody,
+    EstimateBody,
+    ImportBody,
     ChallengeBody,
     LoginBody,
 )

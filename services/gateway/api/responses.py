@@ -218,7 +218,8 @@ class CollectionView(Answer):
 class CollectionDetailView(CollectionView):
     """A collection at whatever stage of its making, with the reason when that failed."""
 
-    standard: Literal["v1", "v2"]
+    standard: Literal["v1", "v2"] | None = None
+    """Left out while an import was not read yet."""
     stage: Stage
     error_code: str | None = None
     error: str | None = None

@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 import jsonschema
 
+from contracts.collection import ImportFault
 from contracts.mint import FailureCode
 from services.gateway import errors
 from services.gateway.api import examples, failures
@@ -41,8 +42,16 @@ def test_every_failure_of_an_item_is_in_the_catalogue() -> None:
     assert set(rows("Why an item failed")) == {code.value for code in FailureCode}
 
 
+def test_every_refusal_of_an_import_is_in_the_catalogue() -> None:
+    assert set(rows("Why a collection was not imported")) == {code.value for code in ImportFault}
+
+
 def test_everything_has_a_meaning_and_a_cure() -> None:
-    for section, columns in (("Answers to a request", 3), ("Why an item failed", 2)):
+    for section, columns in (
+        ("Answers to a request", 3),
+        ("Why an item failed", 2),
+        ("Why a collection was not imported", 2),
+    ):
         for code, cells in rows(section).items():
             assert len(cells) == columns, code
             assert all(cell.endswith(".") for cell in cells[-2:]), code

@@ -110,6 +110,8 @@ async def test_the_openapi_document_describes_the_bodies(client: httpx.AsyncClie
         "/api/collections",
         "/api/collections/{id}",
         "/api/collections/sync/{id}",
+        "/api/collections/estimate",
+        "/api/collections/import",
         "/health",
         "/health/live",
         "/health/ready",
