@@ -1,16 +1,20 @@
-"""The wallet's money: whether it can pay for what comes next, and waiting until it can.
+"""The wallet's money, and that of further fee payers: who can pay for what comes next, and waiting until one can.
 
 Used by the lander before it signs anything, and after a simulation that says that the payer cannot pay. A shortage is
 no failure of anybody's request: it is said once on the log (`mint.paused`, whichever of several minters is first), the
 work that cannot be paid for is handed back to be delivered again, and a look at the balance now and then ends it
 (`mint.resumed`). What was signed before is followed to its end meanwhile. Work that the wallet still can pay for goes
 on: a tree that costs more than there is does not hold up mints.
+
+Mints are paid for by the wallet and the fee payers in turn. One that is empty is left out, which only the log lines and
+the readiness report tell; a shortage is said of the wallet when none of them can pay.
 """
 
 import asyncio
+import itertools
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
 from solders.instruction import CompiledInstruction, Instruction
 from solders.message import MessageV0
@@ -24,10 +28,9 @@ from contracts.fact import Fact
 from contracts.streams import MINT
 from contracts.wallet import PAUSE_RENEWAL, Paused, Resumed, wallet_fence
 from services.minter.ports import ChainUnavailable
+from services.minter.purse import Balances, Purse
 from services.minter.refusals import INSUFFICIENT_LAMPORTS, TransactionError
 
-BALANCE_MAX_AGE: Final = 2.0
-"""Seconds for which a balance that suffices is used again."""
 FIRST_DELAY, LAST_DELAY = 1.0, 15.0
 """Seconds between two looks at the balance while work waits: doubled each time, up to the second number."""
 _SPENDING: Final = {0: 4, 2: 4}
@@ -35,14 +38,6 @@ _SPENDING: Final = {0: 4, 2: 4}
 number, a u32, and where the amount, a u64, stands in their data."""
 
 _logger = get_logger(__name__)
-
-
-class Balances(Protocol):
-    """What is needed of the chain."""
-
-    async def balance(self, address: Pubkey) -> int:
-        """Return the lamports of an account at `confirmed`. Raises ChainUnavailable."""
-        ...
 
 
 class Doubt(IntEnum):
@@ -55,11 +50,26 @@ class Doubt(IntEnum):
 
 
 class Funds:
-    """Whether one wallet can pay. `reserve` is what it must hold, in lamports, beyond what instructions name."""
+    """Whether the wallet can pay, and who pays for a mint."""
 
-    def __init__(self, wallet: Pubkey, balances: Balances, log: EventLog, clock: Clock, *, reserve: int) -> None:
+    def __init__(
+        self,
+        wallet: Pubkey,
+        balances: Balances,
+        log: EventLog,
+        clock: Clock,
+        *,
+        reserve: int,
+        payers: Sequence[Pubkey] = (),
+    ) -> None:
+        """`reserve` is what a payer must hold, in lamports, beyond what instructions name.
+
+        `payers` share the mints with the wallet.
+        """
         self._wallet = wallet
-        self._balances = balances
+        self._purse = Purse(wallet, balances, clock)
+        self._purses = (self._purse, *(Purse(payer, balances, clock) for payer in payers))
+        self._turns = itertools.cycle(range(len(self._purses)))
         self._log = log
         self._clock = clock
         self._reserve = reserve
@@ -67,36 +77,63 @@ class Funds:
         self._waiting = asyncio.Event()
         self._delay = FIRST_DELAY
         self._telling = asyncio.Lock()
-        self._reading = asyncio.Lock()
-        self._balance = 0
-        self._read_at = float("-inf")
 
     async def require(self, outlay: int) -> None:
         """Return when the wallet holds `outlay` lamports and the reserve; otherwise pause and raise RetryLater.
 
         Raises ChainUnavailable when nobody can tell.
         """
-        balance = await self._read(BALANCE_MAX_AGE)
+        balance = await self._purse.read()
         if self._paused is not None and balance >= self._paused.needed:
             await self._tend()
         if balance < self._reserve + outlay:
-            await self._pause(self._reserve + outlay)
+            raise await self._pause(self._reserve + outlay)
 
-    async def refused(self, error: TransactionError, message: MessageV0, outlay: int) -> None:
-        """Pause and raise RetryLater if `error`, which the chain met `message` with, is that the payer cannot pay.
+    async def choose(self) -> Pubkey:
+        """Return who pays for the next mint: the wallet and the fee payers in turn, without those that cannot pay.
 
-        Raises ChainUnavailable when nobody can tell what it holds.
+        When none can, pauses and raises RetryLater. Raises ChainUnavailable when nobody can tell.
+        """
+        turn = next(self._turns)
+        for purse in (*self._purses[turn:], *self._purses[:turn]):
+            if await purse.affords(self._reserve):
+                if self._paused is not None and self._paused.needed <= self._reserve:
+                    await self._tend()
+                return purse.address
+        raise await self._pause(self._reserve)
+
+    async def refused(self, error: TransactionError, message: MessageV0, outlay: int, *, shared: bool = False) -> None:
+        """Raise RetryLater if `error`, which the chain met `message` with, is that its payer cannot pay.
+
+        The wallet is paused; with `shared`, the payer was chosen, and the next choice leaves it out instead. Raises
+        ChainUnavailable when nobody can tell what it holds.
         """
         doubt = cannot_pay(error, message)
         if doubt is Doubt.NO:
             return
-        before, needed = self._balance, self._reserve + outlay
-        balance = await self._read(0.0)
+        if shared and len(self._purses) > 1:
+            await self._leave_out(message.account_keys[0], doubt)
+            return
+        before, needed = self._purse.balance, self._reserve + outlay
+        balance = await self._purse.read(0.0)
         if balance < needed:
-            await self._pause(needed)
-        elif doubt is Doubt.YES and balance == before:
+            raise await self._pause(needed)
+        if doubt is Doubt.YES and balance == before:
             # By our sums it could pay. The chain's word counts: the reserve is too small for these fees or rents.
-            await self._pause(balance + self._reserve)
+            raise await self._pause(balance + self._reserve)
+
+    async def _leave_out(self, payer: Pubkey, doubt: Doubt) -> None:
+        purse = next(each for each in self._purses if each.address == payer)
+        before, balance = purse.balance, await purse.read(0.0)
+        if balance >= self._reserve and (doubt is Doubt.MAYBE or balance != before):
+            return
+        await purse.refuse()
+        _logger.error("fee payer cannot pay, others go on", wallet=str(payer), balance=balance)
+        raise RetryLater(f"fee payer {payer} cannot pay", after=FIRST_DELAY)
+
+    async def holdings(self) -> Mapping[Pubkey, int]:
+        """Return the lamports of the wallet, which comes first, and of each fee payer. Raises ChainUnavailable."""
+        return {purse.address: await purse.read() for purse in self._purses}
 
     async def check(self) -> None:
         """Raise InsufficientSol while work waits for SOL; for health reports."""
@@ -118,14 +155,14 @@ class Funds:
             await self._clock.sleep(self._delay)
             self._delay = min(LAST_DELAY, self._delay * 2)
 
-    async def _pause(self, needed: int) -> None:
-        """See that the log says that work waits for `needed` lamports, and raise RetryLater."""
+    async def _pause(self, needed: int) -> RetryLater:
+        """See that the log says that work waits for `needed` lamports; return what to raise."""
         async with self._telling:
             if self._paused is None or self._paused.needed < needed:
-                balance = await self._read(0.0)
+                balance = await self._purse.read(0.0)
                 if balance < needed:
                     await self._say_paused(balance, needed)
-        raise RetryLater(f"wallet {self._wallet} needs {needed} lamports", after=self._delay)
+        return RetryLater(f"wallet {self._wallet} needs {needed} lamports", after=self._delay)
 
     async def _say_paused(self, balance: int, needed: int) -> None:
         newest = await self._newest()
@@ -147,13 +184,19 @@ class Funds:
                 return
             paused = newest.data
             self._wait(paused)
-            balance = await self._read(0.0)
-            if balance >= paused.needed:
+            balance = await self._purse.read(0.0)
+            if balance >= paused.needed or await self._relieved(paused):
                 await self._publish(Resumed(wallet=paused.wallet, balance=balance), newest)
                 self._go_on()
                 _logger.info("wallet can pay again", wallet=paused.wallet, balance=balance)
             elif (self._clock.now() - newest.event.time).total_seconds() >= PAUSE_RENEWAL:
                 await self._publish(Paused(wallet=paused.wallet, balance=balance, needed=paused.needed), newest)
+
+    async def _relieved(self, paused: Paused) -> bool:
+        """Return whether only mints wait, and another payer can pay for them."""
+        if paused.needed > self._reserve:
+            return False
+        return any([await purse.affords(self._reserve) for purse in self._purses[1:]])
 
     async def _publish(self, fact: Fact, newest: Message[Fact] | None) -> None:
         try:
@@ -169,15 +212,6 @@ class Funds:
 
     async def _newest(self) -> Message[Fact] | None:
         return await self._log.last_matching(MINT, wallet_fence(str(self._wallet)))
-
-    async def _read(self, max_age: float) -> int:
-        asked_at = self._clock.monotonic()
-        async with self._reading:
-            if self._read_at <= asked_at - max_age:
-                now = self._clock.monotonic()
-                self._balance = await self._balances.balance(self._wallet)
-                self._read_at = now
-            return self._balance
 
     def _wait(self, paused: Paused) -> None:
         if self._paused is None:

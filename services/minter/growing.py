@@ -96,6 +96,7 @@ class FoundingTransaction:
 
     tables: Sequence[LookupTable] = ()
     shape: None = None
+    shared = False
 
     def __init__(
         self,
@@ -129,8 +130,9 @@ class FoundingTransaction:
         self._sequence = signed.sequence
         return SignedRecord((*signed.data.earlier, signed.data.attempt), wire_bytes(signed.data.transaction))
 
-    async def instructions(self) -> Sequence[Instruction]:
-        """Return what it is to do."""
+    async def instructions(self, payer: Pubkey) -> Sequence[Instruction]:
+        """Return what it is to do; the wallet pays, for it is what the collection belongs to."""
+        assert payer == self._wallet
         return await self._make_work()
 
     async def intend(self, attempt: Attempt, wire_base64: str, earlier: tuple[Attempt, ...]) -> None:

@@ -12,9 +12,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
+from solders.hash import Hash
 from solders.instruction import Instruction
+from solders.message import MessageV0
+from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 
+from bubblegum.reach import MAX_TRANSACTION_BYTES
 from chassis.clock import Clock
 from chassis.log import RetryLater, SequenceConflict
 from chassis.logs import get_logger
@@ -23,7 +27,15 @@ from services.minter.fees import PriorityFees
 from services.minter.funds import Funds, outlay
 from services.minter.gate import Gate, Passage
 from services.minter.landing import Landed, Refused, Send, Sign, SignatureState, Wait, next_step
-from services.minter.plan import MAX_COMPUTE_UNITS, LookupTable, compose, compute_limit, reference, wire_text
+from services.minter.plan import (
+    MAX_COMPUTE_UNITS,
+    LookupTable,
+    compose,
+    compute_limit,
+    reference,
+    wire_size,
+    wire_text,
+)
 from services.minter.ports import Chain, ChainUnavailable, RecentBlockhash
 from services.minter.refusals import Refusal, classify
 from services.minter.shapes import Shape, Shapes
@@ -71,8 +83,13 @@ class Work(Protocol):
         """What it has in common with others that cost as much; None when it must be simulated for itself."""
         ...
 
-    async def instructions(self) -> Sequence[Instruction]:
-        """Return what the transaction is to do. May raise ChainUnavailable."""
+    @property
+    def shared(self) -> bool:
+        """Whether any of the fee payers may pay for it; otherwise the wallet does."""
+        ...
+
+    async def instructions(self, payer: Pubkey) -> Sequence[Instruction]:
+        """Return what the transaction is to do, paid for by `payer`. May raise ChainUnavailable."""
         ...
 
 
@@ -94,6 +111,14 @@ class OnChain:
 
     attempt: Attempt
     state: SignatureState
+
+
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """Instructions, and the account that pays for the transaction."""
+
+    payer: Pubkey
+    instructions: Sequence[Instruction]
 
 
 class Lander:
@@ -201,19 +226,17 @@ class Lander:
     async def _sign(self, transaction: Transaction, number: int, earlier: tuple[Attempt, ...]) -> Refusal | None:
         """Plan and intend one attempt. A refused intention is no error: the caller reads who was first."""
         try:
-            work = await transaction.instructions()
-            if self._funds is not None:
-                await self._funds.require(outlay(work, self._signer.pubkey))
+            paid = await self._paid(transaction)
             blockhash = await self._chain.recent_blockhash()
             # A second attempt is simulated for itself: the first one did not land by what was known.
             known = self._shapes.units(transaction.shape) if number == 1 else None
-            compute_units = await self._simulate(transaction, work, blockhash) if known is None else known
+            compute_units = await self._simulate(transaction, paid, blockhash) if known is None else known
         except ChainUnavailable as error:
             # Nothing was signed. Try again later: no node could be asked.
             raise RetryLater(f"planning {transaction.label}: {error}", after=1.0) from error
         if isinstance(compute_units, Refusal):
             return compute_units
-        signed = await self._signed(transaction, work, blockhash, compute_units)
+        signed = await self._signed(transaction, paid, blockhash, compute_units)
         if isinstance(signed, Refusal):
             return signed
         attempt = Attempt(
@@ -232,13 +255,27 @@ class Lander:
             _logger.info("following another worker's attempt", transaction=transaction.label, number=number)
         return None
 
+    async def _paid(self, work: Work) -> Paid:
+        """Return the work's instructions and who pays. Raises RetryLater when nobody can, and ChainUnavailable."""
+        wallet = self._signer.pubkey
+        if self._funds is not None and work.shared:
+            payer = await self._funds.choose()
+            paid = Paid(payer, await work.instructions(payer))
+            # A plan that was made without fee payers may have no room for one: the wallet pays then.
+            if payer == wallet or wire_size(_widest(work, paid)) <= MAX_TRANSACTION_BYTES:
+                return paid
+        paid = Paid(wallet, await work.instructions(wallet))
+        if self._funds is not None:
+            await self._funds.require(outlay(paid.instructions, wallet))
+        return paid
+
     async def _signed(
-        self, transaction: Work, work: Sequence[Instruction], blockhash: RecentBlockhash, compute_units: int
+        self, transaction: Work, paid: Paid, blockhash: RecentBlockhash, compute_units: int
     ) -> VersionedTransaction | Refusal:
-        price = await self._fees.price(work, compute_units) if self._fees else 0
+        price = await self._fees.price(paid.instructions, compute_units) if self._fees else 0
         message = compose(
-            work,
-            self._signer.pubkey,
+            paid.instructions,
+            paid.payer,
             blockhash,
             mark=reference(transaction.label),
             compute_units=compute_units,
@@ -266,18 +303,17 @@ class Lander:
         if self._shapes.units(work.shape) is not None:
             return None
         try:
-            outcome = await self._simulate(work, await work.instructions(), await self._chain.recent_blockhash())
+            outcome = await self._simulate(work, await self._paid(work), await self._chain.recent_blockhash())
         except ChainUnavailable as error:
             # Nothing was decided. Try again later: no node could be asked.
             raise RetryLater(f"rehearsing {work.label}: {error}", after=1.0) from error
         return outcome if isinstance(outcome, Refusal) else None
 
-    async def _simulate(
-        self, transaction: Work, work: Sequence[Instruction], blockhash: RecentBlockhash
-    ) -> int | Refusal:
+    async def _simulate(self, transaction: Work, paid: Paid, blockhash: RecentBlockhash) -> int | Refusal:
+        work = paid.instructions
         message = compose(
             work,
-            self._signer.pubkey,
+            paid.payer,
             blockhash,
             mark=reference(transaction.label),
             compute_units=MAX_COMPUTE_UNITS,
@@ -290,7 +326,8 @@ class Lander:
             self._shapes.learn(transaction.shape, units)
             return units
         if self._funds is not None:
-            await self._funds.refused(outcome.error, message, outlay(work, self._signer.pubkey))
+            spent = outlay(work, self._signer.pubkey)
+            await self._funds.refused(outcome.error, message, spent, shared=transaction.shared)
         refusal = classify(outcome.error)
         if refusal is None:
             raise RetryLater(f"{transaction.label} cannot land now: {outcome.error}", after=PAUSE)
@@ -302,6 +339,19 @@ class Lander:
         except ChainUnavailable as error:
             # It may have been taken all the same. The loop looks at the chain and sends again.
             _logger.warning("send not acknowledged", transaction=label, reason=str(error))
+
+
+def _widest(work: Work, paid: Paid) -> MessageV0:
+    """Return the longest message of the work: one with a priority fee."""
+    return compose(
+        paid.instructions,
+        paid.payer,
+        RecentBlockhash(Hash.default(), 0),
+        mark=reference(work.label),
+        compute_units=MAX_COMPUTE_UNITS,
+        micro_lamports=1,
+        tables=work.tables,
+    )
 
 
 def wire_bytes(wire_base64: str) -> bytes:

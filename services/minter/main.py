@@ -1,9 +1,9 @@
 """The minter's composition root: builds the parts, wires them, runs them."""
 
 import sys
+from collections.abc import Sequence
 
 import httpx
-from solders.pubkey import Pubkey
 
 from chassis import lifecycle
 from chassis.lifecycle import Lifecycle
@@ -29,7 +29,7 @@ from services.minter.minting import Minting
 from services.minter.relearning import Relearner
 from services.minter.settings import MinterSettings
 from services.minter.signer import KeyRefused, Signer
-from services.minter.signing.configured import configured_key, configured_signer
+from services.minter.signing.configured import configured_key, configured_payers, configured_signer
 from services.minter.signing.keys import Key
 from services.minter.signing.remote import RemoteKey
 from services.minter.trees import CollectionTrees
@@ -42,17 +42,18 @@ FINALITY_CONCURRENCY = 512
 COMMITMENTS = {"confirmed": Commitment.CONFIRMED, "finalized": Commitment.FINALIZED}
 
 
-async def serve(life: Lifecycle, settings: MinterSettings, key: Key, signer: Signer) -> None:
-    """Run the minter until it is told to drain."""
-    if isinstance(key, RemoteKey):
-        await life.enter(key)
+async def serve(life: Lifecycle, settings: MinterSettings, keys: Sequence[Key], signer: Signer) -> None:
+    """Run the minter until it is told to drain; `keys` are those that `signer` signs with."""
+    for key in keys:
+        if isinstance(key, RemoteKey):
+            await life.enter(key)
     chain = await life.enter(RpcPool.connect(endpoints(settings), life.clock, pool_options(settings)))
     log = await life.enter(Log.session(Connection.of(settings, Producer(name=NAME, version=VERSION)), life.clock))
     await log.declare()
     watcher = SignatureWatcher(
         chain, life.clock, settings.status_interval_ms / 1000, COMMITMENTS[settings.solana_commitment]
     )
-    funds = Funds(signer.pubkey, chain, log, life.clock, reserve=settings.min_balance_lamports)
+    funds = Funds(signer.pubkey, chain, log, life.clock, reserve=settings.min_balance_lamports, payers=signer.payers)
     gate = Gate(log, chain, await life.enter(RpcTrail.connect(endpoints(settings))), life.clock)
     lander = Lander(
         chain,
@@ -72,7 +73,18 @@ async def serve(life: Lifecycle, settings: MinterSettings, key: Key, signer: Sig
     trees = CollectionTrees(log, chain, life.clock)
     maker = TreeMaker(log, chain, lander, signer, lookup_tables=settings.lookup_tables)
     growth = Growth(maker, trees, settings.tree_successor_at)
-    minting = Minting(log, chain, lander, watcher, signer.pubkey, life.clock, trees, growth, Relearner(gate, chain))
+    minting = Minting(
+        log,
+        chain,
+        lander,
+        watcher,
+        signer.pubkey,
+        life.clock,
+        trees,
+        growth,
+        Relearner(gate, chain),
+        next(iter(signer.payers), None),
+    )
     cancelling = Cancelling(log)
     founding = Founding(log, chain, lander, signer, maker)
     http = await life.enter(httpx.AsyncClient(timeout=settings.rpc_timeout_ms / 1000))
@@ -80,7 +92,7 @@ async def serve(life: Lifecycle, settings: MinterSettings, key: Key, signer: Sig
     life.health.add("nats", log.ping)
     life.health.add("solana", chain.check)
     life.health.add("gate", gate.check)
-    life.health.add("wallet", lambda: wallet_report(funds, chain, signer.pubkey), advisory=True)
+    life.health.add("wallet", lambda: wallet_report(funds), advisory=True)
     life.spawn("nodes", chain.run(), background=True)
     life.spawn("watcher", watcher.run(), background=True)
     if settings.ws_url is not None:
@@ -99,10 +111,12 @@ async def serve(life: Lifecycle, settings: MinterSettings, key: Key, signer: Sig
     log.drain()
 
 
-async def wallet_report(funds: Funds, chain: RpcPool, wallet: Pubkey) -> dict[str, object]:
-    """Return the wallet's address and lamports for health reports; raises while work waits for SOL."""
+async def wallet_report(funds: Funds) -> dict[str, object]:
+    """Return addresses and lamports of the wallet and the fee payers for health reports; raises while work waits."""
     await funds.check()
-    return {"address": str(wallet), "lamports": await chain.balance(wallet)}
+    (wallet, lamports), *payers = (await funds.holdings()).items()
+    report: dict[str, object] = {"address": str(wallet), "lamports": lamports}
+    return report | ({"feePayers": {str(payer): held for payer, held in payers}} if payers else {})
 
 
 def endpoints(settings: MinterSettings) -> list[str]:
@@ -127,13 +141,14 @@ def main() -> None:
     settings = load_or_exit(MinterSettings)
     try:
         key = configured_key(settings)
-        signer = configured_signer(settings, key)
+        payers = configured_payers(settings)
+        signer = configured_signer(settings, key, payers)
     except KeyRefused as error:
         # Stop: the operator has to give another key.
         print(f"minter: {error}", file=sys.stderr)  # noqa: T201  (before logging is set up)
         sys.exit(2)
 
     async def service(life: Lifecycle) -> None:
-        await serve(life, settings, key, signer)
+        await serve(life, settings, [key, *payers], signer)
 
     sys.exit(lifecycle.run(service, name=NAME, settings=settings))

@@ -23,7 +23,7 @@ from contracts.mint import (
 )
 from contracts.streams import MINT
 from services.minter.lander import OnChain, Settled, SignedRecord, wire_bytes
-from services.minter.plan import LookupTable, metadata_fault, mint_instructions, minted_leaves
+from services.minter.plan import LookupTable, fee_payer, metadata_fault, mint_instructions, minted_leaves
 from services.minter.planning import items_of, shape_of
 from services.minter.ports import ConfirmedTransaction
 from services.minter.refusals import Refusal
@@ -34,6 +34,7 @@ class MintTransaction:
     """One transaction of a chunk's plan on the log; implements `lander.Transaction`."""
 
     co_signers: Sequence[str] = ()
+    shared = True
 
     def __init__(
         self,
@@ -95,9 +96,11 @@ class MintTransaction:
             raise InvalidEvent(f"{self.label} was signed for items {signed.items}, not {self.planned.items}")
         return SignedRecord((*signed.earlier, signed.attempt), wire_bytes(signed.transaction))
 
-    async def instructions(self) -> Sequence[Instruction]:
+    async def instructions(self, payer: Pubkey) -> Sequence[Instruction]:
         """Return the mint instructions of its items."""
-        return mint_instructions(self.collection, self._pinned.recipient, self.items, self._wallet, self.planned.tree)
+        return mint_instructions(
+            self.collection, self._pinned.recipient, self.items, self._wallet, self.planned.tree, payer
+        )
 
     def metadata_fault(self) -> str | None:
         """Return why the program would refuse one of its items; None when it would not."""
@@ -115,7 +118,7 @@ class MintTransaction:
             items=self.planned.items,
             attempt=attempt,
             transaction=wire_base64,
-            fee_payer=str(self._wallet),
+            fee_payer=fee_payer(wire_bytes(wire_base64)),
             earlier=earlier,
         )
         await self._tell(signed)

@@ -53,8 +53,12 @@ class Minting:
         trees: CollectionTrees | None = None,
         growth: Growth | None = None,
         relearner: Relearner | None = None,
+        payer: Pubkey | None = None,
     ) -> None:
-        """Without `growth`, a collection whose trees are full gets no further one."""
+        """Without `growth`, a collection whose trees are full gets no further one.
+
+        `payer` is one of the fee payers that share the mints with the wallet, if there are any.
+        """
         self._log = log
         self._chain = chain
         self._lander = lander
@@ -63,7 +67,7 @@ class Minting:
         self._clock = clock
         self._trees = trees or CollectionTrees(log, chain, clock)
         self._growth = growth
-        self._planner = Planner(log, lander, wallet)
+        self._planner = Planner(log, lander, wallet, payer)
         self._relearner = relearner
 
     async def on_pinned(self, message: Message[Pinned]) -> None:

@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from solders.hash import Hash
-from solders.message import MessageV0, to_bytes_versioned
 from solders.pubkey import Pubkey
 
-from bubblegum.reach import MAX_TRANSACTION_BYTES, SIGNATURE_BYTES
+from bubblegum.reach import MAX_TRANSACTION_BYTES
 from contracts.collection import CollectionCreated
 from contracts.mint import Pinned, PinnedItem, PlannedTransaction
 from services.minter.plan import (
@@ -25,6 +24,7 @@ from services.minter.plan import (
     metadata_fault,
     mint_instructions,
     reference,
+    wire_size,
 )
 from services.minter.ports import RecentBlockhash
 
@@ -117,23 +117,30 @@ def pack(
     wallet: Pubkey,
     *,
     apart: frozenset[int] = frozenset(),
+    payer: Pubkey | None = None,
 ) -> tuple[PlannedTransaction, ...]:
     """Return the chunk's transactions: every item in exactly one, in order; takes their leaves from `rooms`.
 
-    Items in `apart` and items whose metadata the program would refuse get a transaction each, so that they fail alone.
+    With `payer`, room is left for that fee payer or another beside the wallet: a signature and an address. Items in
+    `apart` and items whose metadata the program would refuse get a transaction each, so that they fail alone.
     """
-    return tuple(_pack(collection, pinned, rooms, wallet, apart))
+    return tuple(_pack(collection, pinned, rooms, wallet, apart, payer or wallet))
 
 
 def _pack(
-    collection: CollectionCreated, pinned: Pinned, rooms: Rooms, wallet: Pubkey, apart: frozenset[int]
+    collection: CollectionCreated,
+    pinned: Pinned,
+    rooms: Rooms,
+    wallet: Pubkey,
+    apart: frozenset[int],
+    payer: Pubkey,
 ) -> Iterator[PlannedTransaction]:
     lonely = apart | {item.index for item in pinned.items if metadata_fault(collection, item, wallet) is not None}
     start, tx = 0, 0
     while start < len(pinned.items):
         tree = rooms.choose()
         alone = tree.free <= LAST_LEAVES or pinned.items[start].index in lonely
-        count = 1 if alone else _fitting(collection, pinned, start, tree, wallet, lonely)
+        count = 1 if alone else _fitting(collection, pinned, start, tree, wallet, payer, lonely)
         items = pinned.items[start : start + count]
         yield PlannedTransaction(
             tx=tx,
@@ -147,16 +154,21 @@ def _pack(
 
 
 def _fitting(
-    collection: CollectionCreated, pinned: Pinned, start: int, tree: TreeRoom, wallet: Pubkey, lonely: frozenset[int]
+    collection: CollectionCreated,
+    pinned: Pinned,
+    start: int,
+    tree: TreeRoom,
+    wallet: Pubkey,
+    payer: Pubkey,
+    lonely: frozenset[int],
 ) -> int:
     """Return how many items from `start` on one transaction takes; at least one."""
     most = min(MAX_MINTS, tree.free, len(pinned.items) - start)
     count = 1
     while count < most and pinned.items[start + count].index not in lonely:
         items = pinned.items[start : start + count + 1]
-        if transaction_bytes(collection, pinned.recipient, items, wallet, tree.address, tree.table) > (
-            MAX_TRANSACTION_BYTES
-        ):
+        size = transaction_bytes(collection, pinned.recipient, items, wallet, tree.address, tree.table, payer)
+        if size > MAX_TRANSACTION_BYTES:
             break
         count += 1
     return count
@@ -169,15 +181,15 @@ def transaction_bytes(
     wallet: Pubkey,
     tree: str,
     table: LookupTable | None,
+    payer: Pubkey | None = None,
 ) -> int:
     """Return the bytes on the wire of the transaction that mints `items`, with room for a priority fee.
 
     The fee is counted whether one is paid or not: a later attempt may need one, and the plan stands for ever.
     """
-    work = mint_instructions(collection, recipient, items, wallet, tree)
     message = compose(
-        work,
-        wallet,
+        mint_instructions(collection, recipient, items, wallet, tree, payer),
+        payer or wallet,
         _ANY_BLOCKHASH,
         mark=_ANY_MARK,
         compute_units=MAX_COMPUTE_UNITS,
@@ -185,8 +197,3 @@ def transaction_bytes(
         tables=(table,) if table else (),
     )
     return wire_size(message)
-
-
-def wire_size(message: MessageV0) -> int:
-    """Return the bytes of the signed transaction: a count of one byte, the signatures, the message with its version."""
-    return 1 + SIGNATURE_BYTES * message.header.num_required_signatures + len(to_bytes_versioned(message))

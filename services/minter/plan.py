@@ -12,7 +12,7 @@ from typing import Final
 from solders.address_lookup_table_account import AddressLookupTableAccount
 from solders.compute_budget import set_compute_unit_limit, set_compute_unit_price
 from solders.instruction import AccountMeta, Instruction
-from solders.message import MessageV0
+from solders.message import MessageV0, to_bytes_versioned
 from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 
@@ -22,6 +22,7 @@ from bubblegum.changes import Minted
 from bubblegum.decode import decode
 from bubblegum.errors import MetadataError
 from bubblegum.programs import BUBBLEGUM, MPL_ACCOUNT_COMPRESSION, SPL_ACCOUNT_COMPRESSION
+from bubblegum.reach import SIGNATURE_BYTES
 from bubblegum.transaction import ExecutedTransaction
 from bubblegum.types import Collection, Creator, MetadataArgs, MetadataArgsV2
 from contracts.collection import CollectionCreated, CollectionRequested, Standard, TreeShape
@@ -51,16 +52,20 @@ class LookupTable:
 
 
 def mint_instructions(
-    collection: CollectionCreated, recipient: str, items: Sequence[PinnedItem], wallet: Pubkey, tree: str
+    collection: CollectionCreated,
+    recipient: str,
+    items: Sequence[PinnedItem],
+    wallet: Pubkey,
+    tree: str,
+    payer: Pubkey | None = None,
 ) -> list[Instruction]:
-    """Return one mint instruction an item; `wallet` pays and is tree creator and collection authority.
+    """Return one mint instruction an item; `wallet` is tree creator and collection authority, and pays without `payer`.
 
     Raises MetadataError for what the program would refuse.
     """
     owner, address = Pubkey.from_string(recipient), Pubkey.from_string(collection.collection_address)
-    return [
-        _mint(address, Pubkey.from_string(tree), owner, _metadata(collection, item, wallet), wallet) for item in items
-    ]
+    into = Pubkey.from_string(tree)
+    return [_mint(address, into, owner, _metadata(collection, item, wallet), wallet, payer or wallet) for item in items]
 
 
 def _metadata(collection: CollectionCreated, item: PinnedItem, wallet: Pubkey) -> MetadataArgs | MetadataArgsV2:
@@ -91,14 +96,20 @@ def _mint(
     owner: Pubkey,
     metadata: MetadataArgs | MetadataArgsV2,
     wallet: Pubkey,
+    payer: Pubkey,
 ) -> Instruction:
     if isinstance(metadata, MetadataArgsV2):
         return instructions.mint_v2(
-            tree=tree, payer=wallet, leaf_owner=owner, metadata=metadata, core_collection=collection
+            tree=tree,
+            payer=payer,
+            leaf_owner=owner,
+            metadata=metadata,
+            tree_creator_or_delegate=None if payer == wallet else wallet,
+            core_collection=collection,
         )
     return instructions.mint_to_collection_v1(
         tree=tree,
-        payer=wallet,
+        payer=payer,
         tree_creator_or_delegate=wallet,
         collection_authority=wallet,
         collection_mint=collection,
@@ -124,7 +135,7 @@ def table_addresses(standard: Standard, collection: Pubkey, tree: Pubkey, wallet
     """
     owner = reference("any owner")
     metadata = MetadataArgsV2("", "", "", 0) if standard is Standard.V2 else MetadataArgs("", "", "", 0)
-    named = _mint(collection, tree, owner, metadata, wallet).accounts
+    named = _mint(collection, tree, owner, metadata, wallet, wallet).accounts
     left_out = {wallet, owner, BUBBLEGUM}
     return tuple(dict.fromkeys(each.pubkey for each in named if each.pubkey not in left_out))
 
@@ -195,7 +206,7 @@ def reference(label: str) -> Pubkey:
 
 def compose(
     work: Sequence[Instruction],
-    wallet: Pubkey,
+    payer: Pubkey,
     blockhash: RecentBlockhash,
     *,
     mark: Pubkey,
@@ -203,7 +214,7 @@ def compose(
     micro_lamports: int,
     tables: Sequence[LookupTable] = (),
 ) -> MessageV0:
-    """Return a v0 message with its compute budget; `micro_lamports` is the priority fee for one compute unit.
+    """Return a v0 message with its compute budget; `micro_lamports` is the priority fee of `payer` a compute unit.
 
     Accounts that a table of `tables` holds, and that neither sign nor are called, are named by their place in it.
 
@@ -214,12 +225,22 @@ def compose(
     if micro_lamports:
         budget.append(set_compute_unit_price(micro_lamports))
     lookups = [AddressLookupTableAccount(table.address, list(table.addresses)) for table in tables]
-    return MessageV0.try_compile(wallet, [*budget, *work], lookups, blockhash.blockhash)
+    return MessageV0.try_compile(payer, [*budget, *work], lookups, blockhash.blockhash)
 
 
 def compute_limit(units_consumed: int, instructions: int) -> int:
     """Return the compute units to ask for, given what a simulation of that many instructions used."""
     return min(MAX_COMPUTE_UNITS, int(units_consumed * COMPUTE_MARGIN) + instructions * COMPUTE_RESERVE)
+
+
+def wire_size(message: MessageV0) -> int:
+    """Return the bytes of the signed transaction: a count of one byte, the signatures, the message with its version."""
+    return 1 + SIGNATURE_BYTES * message.header.num_required_signatures + len(to_bytes_versioned(message))
+
+
+def fee_payer(wire: bytes) -> str:
+    """Return the address that pays for a signed transaction: the first of its message's accounts."""
+    return str(VersionedTransaction.from_bytes(wire).message.account_keys[0])
 
 
 def wire_text(transaction: VersionedTransaction) -> str:

@@ -80,24 +80,27 @@ class Rehearsal:
     shape: Shape | None
     wallet: Pubkey
     co_signers: Sequence[str] = ()
+    shared: bool = True
 
     @property
     def label(self) -> str:
         """Chunk and items."""
         return f"{self.pinned.operation}.{self.pinned.chunk} {[item.index for item in self.items]}"
 
-    async def instructions(self) -> Sequence[Instruction]:
+    async def instructions(self, payer: Pubkey) -> Sequence[Instruction]:
         """Return the mint instructions of its items."""
-        return mint_instructions(self.collection, self.pinned.recipient, self.items, self.wallet, self.tree)
+        return mint_instructions(self.collection, self.pinned.recipient, self.items, self.wallet, self.tree, payer)
 
 
 class Planner:
     """Plans chunks."""
 
-    def __init__(self, log: EventLog, lander: Lander, wallet: Pubkey) -> None:
+    def __init__(self, log: EventLog, lander: Lander, wallet: Pubkey, payer: Pubkey | None = None) -> None:
+        """`payer` is one of the fee payers that share the mints with the wallet, if there are any."""
         self._log = log
         self._lander = lander
         self._wallet = wallet
+        self._payer = payer
 
     async def standing(self, operation: UUID, chunk: int) -> Planned | None:
         """Return the chunk's plan; None when it has none yet."""
@@ -123,11 +126,11 @@ class Planner:
         """
         gone = {index for each in landed for index in each.items}
         pinned = replace(message.data, items=tuple(item for item in message.data.items if item.index not in gone))
-        transactions = pack(collection, pinned, rooms, self._wallet)
+        transactions = pack(collection, pinned, rooms, self._wallet, payer=self._payer)
         apart = await self._refused_alone(collection, pinned, transactions, rooms)
         if apart:
             _logger.warning("items planned apart", chunk=message.subject, items=sorted(apart))
-            transactions = pack(collection, pinned, rooms, self._wallet, apart=apart)
+            transactions = pack(collection, pinned, rooms, self._wallet, apart=apart, payer=self._payer)
         plan = Planned(
             operation=pinned.operation,
             chunk=pinned.chunk,

@@ -83,6 +83,14 @@ class MinterSettings(ServiceSettings, frozen=True, kw_only=True):
             "from the wallet's key. Needed with REMOTE_SIGNER_URL. Never change it while a collection is being made."
         ),
     ] = None
+    fee_payers: Annotated[
+        Secret | None,
+        Meta(
+            description="Further wallets that share the fees of mints with the minting wallet: keypairs in base58, "
+            "comma or line separated, or a JSON array of keypairs in either form. With REMOTE_SIGNER_URL also "
+            "addresses, for which it signs. A file that FEE_PAYERS_FILE names must be readable by its owner alone."
+        ),
+    ] = None
     signer_max_fee_lamports: Annotated[
         int,
         Meta(description="Highest fee of a transaction that is signed, base and priority.", ge=5_000, le=10**9),

@@ -60,8 +60,8 @@ class LocalKey:
         return f"LocalKey({self.pubkey})"
 
 
-def read_keypair(secret: Secret) -> Keypair:
-    """Read a 64-byte keypair in base58 or as a JSON array of bytes; raises KeyRefused."""
+def read_keypair(secret: Secret, variable: str = "PRIVATE_KEY") -> Keypair:
+    """Read a 64-byte keypair in base58 or as a JSON array of bytes; raises KeyRefused, which names `variable`."""
     text = secret.reveal().strip()
     try:
         if text.startswith("["):
@@ -69,7 +69,25 @@ def read_keypair(secret: Secret) -> Keypair:
         return Keypair.from_base58_string(text)
     except (ValueError, TypeError, RecursionError):
         # Stop: another try reads the same value. `from None`, because the cause may quote the key.
-        raise KeyRefused("PRIVATE_KEY is neither a base58 keypair of 64 bytes nor a JSON array of them") from None
+        raise KeyRefused(f"{variable} is neither a base58 keypair of 64 bytes nor a JSON array of them") from None
+
+
+def read_list(secret: Secret, variable: str) -> list[Secret]:
+    """Return the keys of a list, each as it was given; raises KeyRefused.
+
+    The list is texts between commas or lines, or a JSON array of texts and arrays of bytes.
+    """
+    text = secret.reveal().strip()
+    if not text.startswith("["):
+        return [Secret(part) for part in text.replace(",", " ").split()]
+    try:
+        listed: list[object] = json.loads(text)
+    except (ValueError, RecursionError):
+        # Stop: another try reads the same value. `from None`, because the cause may quote the keys.
+        raise KeyRefused(f"{variable} is no JSON array of keypairs") from None
+    if listed and all(isinstance(each, int) for each in listed):
+        return [secret]  # the bytes of a single one
+    return [Secret(each if isinstance(each, str) else json.dumps(each)) for each in listed]
 
 
 def check_key_file(variable: str, path: Path) -> None:

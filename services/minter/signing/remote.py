@@ -42,8 +42,17 @@ class RemoteKey:
         self._address = address
 
     @classmethod
-    def configured(cls, url: Secret, token: Secret | None, address: str, seconds: float) -> Self:
+    def configured(
+        cls,
+        url: Secret,
+        token: Secret | None,
+        address: str,
+        seconds: float,
+        variable: str = "REMOTE_SIGNER_ADDRESS",
+    ) -> Self:
         """Return the key, with `seconds` for each call; raises KeyRefused. Nothing is asked yet.
+
+        `variable` is the one that names `address`.
 
         Enter it to have its connections closed.
         """
@@ -51,7 +60,7 @@ class RemoteKey:
         try:
             pubkey = Pubkey.from_string(address)
         except ValueError:
-            raise KeyRefused("REMOTE_SIGNER_ADDRESS is not an address: 32 bytes in base58") from None
+            raise KeyRefused(f"{variable} is not an address: 32 bytes in base58") from None
         headers = {"Authorization": f"Bearer {token.reveal()}"} if token else {}
         return cls(httpx.AsyncClient(timeout=seconds, headers=headers, follow_redirects=False), target, pubkey)
 

@@ -22,6 +22,7 @@ from services.minter.ports import RecentBlockhash
 from tests.support.packing import ASSET, CAPACITY, WALLET, created, item, key, pinned, room, rooms, table
 
 SIGNING_WALLET = Keypair.from_seed(bytes(32))
+FEE_PAYER = Keypair.from_seed(bytes([7] * 32))
 WIRE_LIMIT = 1232
 
 standards = st.sampled_from(list(Standard))
@@ -39,36 +40,51 @@ def chunks(draw: st.DrawFn) -> Pinned:
     )
 
 
-def wire(chunk: Pinned, standard: Standard, planned: PlannedTransaction, where: Rooms, fee: int) -> bytes:
+def wire(
+    chunk: Pinned,
+    standard: Standard,
+    planned: PlannedTransaction,
+    where: Rooms,
+    fee: int,
+    payer: Keypair = SIGNING_WALLET,
+) -> bytes:
     """The transaction as it is signed, and not as packing measures it."""
     found = where.table(planned.tree)
-    work = mint_instructions(created(standard), chunk.recipient, items_of(chunk, planned.items), WALLET, planned.tree)
+    items = items_of(chunk, planned.items)
+    work = mint_instructions(created(standard), chunk.recipient, items, WALLET, planned.tree, payer.pubkey())
     message = compose(
         work,
-        WALLET,
+        payer.pubkey(),
         RecentBlockhash(Hash(bytes([9] * 32)), 150),
         mark=reference("some transaction"),
         compute_units=1_399_999,
         micro_lamports=fee,
         tables=(found,) if found else (),
     )
-    return bytes(VersionedTransaction(message, [SIGNING_WALLET]))
+    return bytes(VersionedTransaction(message, [payer] if payer == SIGNING_WALLET else [payer, SIGNING_WALLET]))
 
 
 @settings(max_examples=60, deadline=None)
-@given(chunks(), standards, st.booleans(), st.integers(1, 4), st.sampled_from([0, 1, 2**63]))
+@given(
+    chunks(),
+    standards,
+    st.booleans(),
+    st.integers(1, 4),
+    st.sampled_from([0, 1, 2**63]),
+    st.sampled_from([SIGNING_WALLET, FEE_PAYER]),
+)
 def test_every_item_once_in_order_and_never_too_many_bytes(
-    chunk: Pinned, standard: Standard, tabled: bool, trees: int, fee: int
+    chunk: Pinned, standard: Standard, tabled: bool, trees: int, fee: int, payer: Keypair
 ) -> None:
     where = rooms(standard, trees, tabled=tabled)
-    plan = pack(created(standard), chunk, where, WALLET)
+    plan = pack(created(standard), chunk, where, WALLET, payer=payer.pubkey())
     assert [index for each in plan for index in each.items] == [each.index for each in chunk.items]
     assert [each.tx for each in plan] == list(range(len(plan)))
     for each in plan:
         assert len(each.items) <= MAX_MINTS
         assert (each.lookup_table is not None) == tabled
         if not each.doubtful:
-            assert len(wire(chunk, standard, each, where, fee)) <= WIRE_LIMIT
+            assert len(wire(chunk, standard, each, where, fee, payer)) <= WIRE_LIMIT
 
 
 @settings(max_examples=40, deadline=None)
@@ -104,6 +120,21 @@ def test_how_many_mints_a_transaction_holds(standard: Standard, tabled: bool, ur
     chunk = pinned([item(index, uri_bytes=uri_bytes) for index in range(mints * 2)])
     plan = pack(created(standard), chunk, rooms(standard, tabled=tabled), WALLET)
     assert [len(each.items) for each in plan] == [mints, mints]
+
+
+@pytest.mark.parametrize("standard", Standard)
+def test_a_fee_payer_beside_the_wallet_takes_a_signature_and_an_address(standard: Standard) -> None:
+    chunk, where = pinned([item(0), item(1)]), rooms(standard)
+    sizes = [
+        transaction_bytes(
+            created(standard), chunk.recipient, chunk.items, WALLET, str(key(10)), where.table(str(key(10))), payer
+        )
+        for payer in (None, WALLET, FEE_PAYER.pubkey())
+    ]
+    assert sizes[0] == sizes[1]
+    assert sizes[2] - sizes[0] >= 64 + 32
+    (planned,) = pack(created(standard), chunk, where, WALLET, payer=FEE_PAYER.pubkey())
+    assert len(wire(chunk, standard, planned, where, 1, FEE_PAYER)) == sizes[2]
 
 
 def test_copies_and_others_fill_transactions_together() -> None:

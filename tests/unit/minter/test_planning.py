@@ -32,7 +32,7 @@ class Rehearsing:
 
     async def rehearse(self, work: Work) -> Refusal | None:
         assert isinstance(work, Rehearsal)
-        assert len(await work.instructions()) == len(work.items)
+        assert len(await work.instructions(WALLET)) == len(work.items)
         items = tuple(each.index for each in work.items)
         self.rehearsed.append(items)
         await asyncio.sleep(0)
