@@ -225,6 +225,10 @@ class Stack:
         """Send a signal to a process; the supervisor starts it again when it ends."""
         self._running.kill(name, number)
 
+    def reconfigure(self, name: str, **variables: str) -> None:
+        """Give a process further environment variables, or others, from its next start on."""
+        self._running.reconfigure(name, variables)
+
     async def wait(self, name: str) -> None:
         """Wait until `name` is ready (again). Raises StackError when the stack fails meanwhile."""
         await self._running.wait_ready(name)

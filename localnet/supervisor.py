@@ -7,8 +7,8 @@ which fails the whole: a stack without one of its parts is not what was asked fo
 import asyncio
 import signal
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from chassis.clock import Clock, SystemClock
@@ -104,6 +104,11 @@ class Supervisor:
         if number not in _HARMLESS:
             self._ready[name].clear()
         self._children[name].kill(number)
+
+    def reconfigure(self, name: str, variables: Mapping[str, str]) -> None:
+        """Give `name` further environment variables from its next start on."""
+        child = self._children[name]
+        child.spec = replace(child.spec, environ={**child.spec.environ, **variables})
 
     async def wait_ready(self, name: str) -> Addresses:
         """Wait until `name` is ready (again). Raises StackError when the stack fails meanwhile."""
