@@ -10,7 +10,8 @@ import pytest_asyncio
 from solders.hash import Hash
 from solders.keypair import Keypair
 
-from contracts.mint import Confirmed, Signed
+from contracts.mint import Confirmed, Planned, Signed
+from contracts.streams import MINT
 from contracts.wallet import Paused, Resumed
 from localnet.secret_files import read_secret
 from tests.support.cluster import SOL, signed, transfer_to
@@ -149,3 +150,35 @@ async def test_what_was_signed_when_the_money_went_is_followed_to_its_end(live: 
     await top_up(live)
     await check_exactly_once(live, asked)
     await check_exactly_once(live, later)
+
+
+async def test_fee_payers_share_the_mints_and_one_with_money_is_enough(live: LiveStack, collection: Json) -> None:
+    payers = [Keypair() for _ in range(2)]
+    first, second = (str(payer.pubkey()) for payer in payers)
+    live.stack.reconfigure("minter", FEE_PAYERS=",".join(map(str, payers)))
+    live.stack.kill("minter")
+    await live.stack.wait("minter")
+    await live.rpc("requestAirdrop", first, SOL)
+    before = await live.log.last_sequence(MINT)
+    for standard in ("v1", "v2"):
+        asked = await live.ask(await live.collection(standard), 24, batch_size=12)
+        events = await check_exactly_once(live, asked)
+        # A second signature and address take the room of at most one mint.
+        sizes = [len(each.items) for plan in facts(events, Planned) for each in plan.transactions]
+        assert max(sizes) >= 3
+        assert {one.fee_payer for one in facts(events, Signed)} == {first, str(wallet(live).pubkey())}, second
+        assert {one.fee for one in facts(events, Confirmed)} == {5_000, 10_000}
+    assert await pauses_and_resumptions(live, before) == []
+
+    await drain(live, 0)
+    await live.rpc("requestAirdrop", second, SOL)
+
+    async def known() -> bool:
+        check = (await minter_readiness(live))[1]
+        return check["ok"] and check["detail"]["lamports"] == 0 and check["detail"]["feePayers"][second] == SOL
+
+    await eventually(known, "the minter has seen who has money")
+    asked = await live.ask(collection, 24, batch_size=12)
+    events = await check_exactly_once(live, asked)
+    assert {one.fee_payer for one in facts(events, Signed)} == {first, second}
+    assert await pauses_and_resumptions(live, asked.after) == []
