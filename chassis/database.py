@@ -94,6 +94,11 @@ class OwnedConnection(Connection, Protocol):
         ...
 
 
+def quoted(name: str) -> str:
+    """Return `name` as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
 async def connect(
     dsn: str,
     *,

@@ -331,6 +331,14 @@ class Log:
         except (TimeoutError, nats.errors.Error) as error:
             raise LogUnavailable(f"cannot read the state of {stream.name}: {type(error).__name__}") from error
 
+    async def first_sequence(self, stream: Stream) -> int:
+        """Return the first sequence that `stream` still holds, or would give next; raises LogUnavailable."""
+        try:
+            state = (await self._jetstream.stream_info(stream.name)).state
+        except (TimeoutError, nats.errors.Error) as error:
+            raise LogUnavailable(f"cannot read the state of {stream.name}: {type(error).__name__}") from error
+        return max(state.first_seq, 1)
+
     async def read(self, stream: Stream, after: int) -> AsyncIterator[RawMessage]:
         """Yield every message of `stream` beyond sequence `after`, in order, until closed."""
         reader = StreamReader(self._client, self._jetstream, stream, self._clock)

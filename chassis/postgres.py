@@ -5,7 +5,7 @@ Used by the indexer (owner of the tables) and the gateway (read-only role). Not 
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -55,6 +55,7 @@ async def pool(
     min_size: int = 1,
     max_size: int = 8,
     wait_seconds: float = 30.0,
+    server_settings: Mapping[str, str] | None = None,
     clock: Clock | None = None,
 ) -> AsyncGenerator[Pool, None]:
     """A pool of connections to `dsn`, closed at the end of the body.
@@ -65,7 +66,14 @@ async def pool(
     Raises `DatabaseUnavailable`; a wrong password or a missing database is raised at once as asyncpg's own error.
     """
     text = dsn.reveal() if isinstance(dsn, Secret) else dsn
-    opened = await _open(text, application_name, min_size, max_size, wait_seconds, clock or SystemClock())
+    settings = {
+        "application_name": application_name,
+        "statement_timeout": f"{_STATEMENT_TIMEOUT}s",
+        "idle_in_transaction_session_timeout": f"{_IDLE_IN_TRANSACTION_TIMEOUT}s",
+        "timezone": "UTC",
+        **(server_settings or {}),
+    }
+    opened = await _open(text, settings, min_size, max_size, wait_seconds, clock or SystemClock())
     try:
         yield opened
     finally:
@@ -87,7 +95,7 @@ async def _close(opened: Pool) -> None:
 
 
 async def _open(
-    dsn: str, application_name: str, min_size: int, max_size: int, wait_seconds: float, clock: Clock
+    dsn: str, settings: Mapping[str, str], min_size: int, max_size: int, wait_seconds: float, clock: Clock
 ) -> Pool:
     deadline = clock.monotonic() + wait_seconds
     while True:
@@ -98,12 +106,7 @@ async def _open(
                 max_size=max_size,
                 connect_timeout=_CONNECT_TIMEOUT,
                 command_timeout=_STATEMENT_TIMEOUT,
-                server_settings={
-                    "application_name": application_name,
-                    "statement_timeout": f"{_STATEMENT_TIMEOUT}s",
-                    "idle_in_transaction_session_timeout": f"{_IDLE_IN_TRANSACTION_TIMEOUT}s",
-                    "timezone": "UTC",
-                },
+                server_settings=settings,
             )
         except (OSError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.ConnectionDoesNotExistError) as error:
             # Retry until the deadline: the server is not up yet, or is still recovering.

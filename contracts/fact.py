@@ -6,6 +6,7 @@ is about. Within v1 only defaulted fields may be added, and readers ignore field
 
 import re
 from datetime import datetime
+from functools import cache
 from typing import Annotated, ClassVar, Generic, TypeVar
 from uuid import UUID
 
@@ -44,9 +45,10 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         return cls.SUBJECT.format(**tokens)
 
     @classmethod
-    def tokens(cls) -> list[str]:
+    @cache
+    def tokens(cls) -> tuple[str, ...]:
         """Return the names of the identifying fields, in the subject's order."""
-        return _PLACEHOLDER.findall(cls.SUBJECT)
+        return tuple(_PLACEHOLDER.findall(cls.SUBJECT))
 
     @classmethod
     def pattern(cls) -> str:

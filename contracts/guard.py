@@ -3,6 +3,7 @@
 Whoever signs asks (`challenged`, minter) whenever its connection to the log was lost, and at its start. `verified`
 (indexer) answers, by the challenge's own id, once the log agrees with its second copy. `truncated` (indexer) says that
 the log had lost its tail; `bounded` (minter) says from which block on nothing that was lost can land any more.
+`archived` (indexer) anchors a segment of the archive, so that nobody can exchange it.
 """
 
 from typing import Annotated, ClassVar
@@ -10,7 +11,7 @@ from uuid import UUID
 
 import msgspec
 
-from contracts.fact import Count, Fact
+from contracts.fact import Count, Fact, Hash32
 
 
 class Witness(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,3 +65,16 @@ class Bounded(Fact, frozen=True, kw_only=True):
 
     truncation: UUID
     block_height: Count
+
+
+class Archived(Fact, frozen=True, kw_only=True):
+    """Messages `first` to `last` of `stream` are in the archive, as its segment `number`."""
+
+    SUBJECT: ClassVar[str] = "guard.archived.v1.{stream}.{number}"
+
+    stream: str
+    number: Annotated[int, msgspec.Meta(ge=1)]
+    first: Annotated[int, msgspec.Meta(ge=1)]
+    last: Annotated[int, msgspec.Meta(ge=1)]
+    manifest: Hash32
+    """SHA-256 of the segment's manifest, which holds that of the one before: it vouches for all that came earlier."""

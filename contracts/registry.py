@@ -49,6 +49,7 @@ PUBLISHERS: Mapping[type[Fact], tuple[str, ...]] = {
     guard.Bounded: ("minter",),
     access.KeyCreated: ("mintstream",),
     access.KeyRevoked: ("mintstream",),
+    guard.Archived: ("indexer",),
     access.LoginRedeemed: ("gateway",),
     webhook.WebhookConfigured: ("gateway", "notifier"),
     webhook.ReplayRequested: ("gateway",),

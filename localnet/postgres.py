@@ -21,7 +21,7 @@ from urllib.parse import quote
 import asyncpg
 import psutil
 
-from chassis.database import Connection, connect
+from chassis.database import Connection, connect, quoted
 from localnet.child import Addresses, ChildSpec
 from localnet.errors import StackError
 from localnet.linux import acceptable_user, free_port, port_holder, port_is_free, runs, terminate
@@ -261,8 +261,3 @@ async def _ensure_role(connection: Connection, role: PostgresRole) -> None:
         f"SELECT format('{verb} ROLE %I LOGIN PASSWORD %L', $1::text, $2::text)", role.name, role.password
     )
     await connection.execute(statement)
-
-
-def quoted(identifier: str) -> str:
-    """An SQL identifier in quotes."""
-    return '"' + identifier.replace('"', '""') + '"'

@@ -243,7 +243,7 @@ class PostgresStore:
             ("mint_results", _ITEM_INSERT, new_items),
         ):
             if added:
-                records = [[_value(row, column) for column in columns] for row in added]
+                records = [_values(row, columns) for row in added]
                 await connection.copy_records_to_table(table, columns=columns, records=records)
         for statement, columns, changed in (
             (self._sql.update_operations, _OPERATION_UPDATE, known),
@@ -251,7 +251,7 @@ class PostgresStore:
             (self._sql.put_collections, _COLLECTION, collections),
         ):
             if changed:
-                arrays = [[_value(row, column) for row in changed] for column in columns]
+                arrays = [[getattr(row, column) for row in changed] for column in columns]
                 await connection.execute(statement, *arrays)
         if rows.new_trees:
             trees = _columns(
@@ -276,6 +276,10 @@ def _columns(values: Iterable[V], fields: Callable[[V], tuple[object, ...]], wid
     return [[row[position] for row in rows] for position in range(width)]
 
 
-def _value(row: Operation | Item | Collection, column: str) -> object:
-    value = getattr(row, column)
-    return msgspec.json.encode(value).decode() if column == "metadata" else value
+def _values(row: Operation | Item, columns: Sequence[str]) -> list[object]:
+    """A row's values for COPY; `metadata` as JSON."""
+    values: list[object] = [getattr(row, column) for column in columns]
+    if isinstance(row, Operation):
+        position = columns.index("metadata")
+        values[position] = msgspec.json.encode(values[position]).decode()
+    return values

@@ -28,6 +28,7 @@ class MemoryLog:
 
     def __init__(self, producer: str = "test") -> None:
         self.streams: defaultdict[str, list[RawMessage]] = defaultdict(list)
+        self.first: defaultdict[str, int] = defaultdict(lambda: 1)
         self.fail_publishes: list[Exception] = []
         self.acknowledged: defaultdict[str, int] = defaultdict(int)
         self._producer = Producer(name=producer, version="test")
@@ -98,8 +99,17 @@ class MemoryLog:
         """See `chassis.log.LogReader.last_sequence`."""
         return len(self.streams[stream.name])
 
+    async def first_sequence(self, stream: Stream) -> int:
+        """See `services.indexer.history.WholeLog.first_sequence`."""
+        return self.first[stream.name]
+
+    def shorten(self, stream: Stream, first: int) -> None:
+        """Forget the messages before sequence `first`."""
+        self.first[stream.name] = first
+
     async def read(self, stream: Stream, after: int) -> AsyncIterator[RawMessage]:
         """See `chassis.log.LogReader.read`."""
+        assert after + 1 >= self.first[stream.name], "these messages have left the stream"
         position = after
         while True:
             grown = self._grown

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import pytest
 import pytest_asyncio
 
-from chassis.database import connect
+from chassis.database import connect, quoted
 from localnet.child import Child
-from localnet.postgres import PostgresOptions, PostgresRole, dsn, postgres_spec, quoted, superuser_dsn
+from localnet.postgres import PostgresOptions, PostgresRole, dsn, postgres_spec, superuser_dsn
 
 OWNER = PostgresRole("mintstream_owner", "owner-password")
 READER = PostgresRole("mintstream_reader", "reader-password")

@@ -237,6 +237,7 @@ SAMPLES: tuple[Fact, ...] = (
         delivery=EVENT_ID,
         state=webhook.DeliveryState.RETRYING,
         attempts=2,
+    guard.Archived(stream="MINT", number=3, first=20_001, last=30_000, manifest="ab" * 32),
         first_attempt_at=TIME,
         status=503,
         reason="The endpoint answered 503.",

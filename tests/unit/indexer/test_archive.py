@@ -1,0 +1,223 @@
+"""The archive: what goes in comes out, and whatever is changed, missing or out of order is found and named."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chassis.log import RawMessage
+from contracts.registry import decode
+from contracts.streams import COLLECTION, MINT
+from services.indexer import archive, archiving
+from services.indexer.adapters.object_store import ObjectStore
+from services.indexer.archive import ArchiveBroken, Manifest
+from services.indexer.archiving import Archive, Archiver, ArchiveUnavailable, Bounds
+from services.indexer.history import History, HistoryIncomplete
+from tests.support.indexing import START, mint_history, requested, uid
+from tests.support.indexing import History as Script
+from tests.support.memory_log import MemoryLog
+
+LATE = START + timedelta(days=1)
+SEGMENT = 10
+
+
+@pytest.fixture(autouse=True)
+def short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archiving, "MAX_MESSAGES", SEGMENT)
+
+
+@pytest.fixture
+def log() -> MemoryLog:
+    log = MemoryLog()
+    log.streams["MINT"] = mint_history(5).messages
+    return log
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "archive"
+
+
+@pytest.fixture
+def store(folder: Path, log: MemoryLog) -> Archive:
+    return Archive(ObjectStore(folder.as_uri()), log)
+
+
+def everything(log: MemoryLog) -> Bounds:
+    return Bounds(watermark=len(log.streams["MINT"]), until=LATE)
+
+
+async def read(source: Archive | History, log: MemoryLog, after: int = 0) -> list[RawMessage]:
+    """What the source has beyond `after`, up to the end of the log."""
+    found: list[RawMessage] = []
+    async for raw in source.read(MINT, after):
+        found.append(raw)
+        if raw.sequence == len(log.streams["MINT"]):
+            break
+    return found
+
+
+RAW = st.builds(
+    RawMessage,
+    subject=st.text(max_size=20),
+    sequence=st.just(1),
+    stored_at=st.datetimes(timezones=st.just(START.tzinfo)),
+    payload=st.binary(max_size=50) | st.text(max_size=50).map(str.encode),
+    headers=st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=3),
+)
+
+
+@given(RAW)
+def test_a_message_comes_back_byte_for_byte(raw: RawMessage) -> None:
+    lines, first, last = archive.segment_lines([raw])
+    assert archive.read_lines(archive.describe("MINT", lines, first, last, None), lines) == [raw]
+
+
+async def test_only_what_has_a_second_copy_and_is_old_enough_is_archived(log: MemoryLog, store: Archive) -> None:
+    archiver, messages = Archiver(log, store), log.streams["MINT"]
+    assert await archiver.archive(MINT, Bounds(watermark=2 * SEGMENT + 3, until=LATE)) == 2 * SEGMENT
+    young = messages[3 * SEGMENT].stored_at
+    assert await archiver.archive(MINT, Bounds(watermark=len(messages), until=young)) == SEGMENT
+    assert await archiver.archive(MINT, Bounds(watermark=3 * SEGMENT + 2, until=LATE), flush=True) == 2
+    assert await read(store, log) == messages[: 3 * SEGMENT + 2]
+    assert await read(store, log, after=SEGMENT + 1) == messages[SEGMENT + 1 : 3 * SEGMENT + 2]
+    anchors = [decode(raw.subject, raw.payload).data for raw in log.streams["GUARD"]]
+    assert [(fact.number, fact.last) for fact in anchors] == [(1, 10), (2, 20), (3, 30), (4, 32)]
+
+
+async def test_a_replay_reads_archive_and_stream_as_one(log: MemoryLog, store: Archive) -> None:
+    await Archiver(log, store).archive(MINT, everything(log))
+    log.shorten(MINT, 2 * SEGMENT + 4)
+    messages = log.streams["MINT"]
+    assert await read(History(log, store), log) == messages
+    assert await read(History(log, store, archive_first=True), log, after=SEGMENT + 5) == messages[SEGMENT + 5 :]
+    with pytest.raises(HistoryIncomplete, match="messages 1 to 23 of MINT"):
+        await read(History(log, None), log)
+
+
+async def test_a_hole_between_archive_and_stream_is_named(log: MemoryLog, store: Archive) -> None:
+    await Archiver(log, store).archive(MINT, Bounds(watermark=SEGMENT, until=LATE))
+    log.shorten(MINT, SEGMENT + 4)
+    with pytest.raises(HistoryIncomplete, match="messages 11 to 13 of MINT"):
+        await read(History(log, store), log)
+
+
+def segment(folder: Path, number: int) -> Path:
+    return folder / "MINT" / f"{number:010d}.ndjson.zst"
+
+
+def manifest(folder: Path, number: int) -> Path:
+    return folder / "MINT" / f"{number:010d}.json"
+
+
+def forge_payload(folder: Path) -> None:
+    lines = zstandard.ZstdDecompressor().decompress(segment(folder, 2).read_bytes())
+    segment(folder, 2).write_bytes(zstandard.compress(lines.replace(b"mint.", b"mimt.", 1)))
+
+
+def forge_with_its_manifest(folder: Path) -> None:
+    forge_payload(folder)
+    lines = zstandard.ZstdDecompressor().decompress(segment(folder, 2).read_bytes())
+    told = msgspec.json.decode(manifest(folder, 2).read_bytes(), type=Manifest)
+    forged = msgspec.structs.replace(told, sha256=archive.digest(lines))
+    manifest(folder, 2).write_bytes(archive.manifest_bytes(forged))
+
+
+def exchange(folder: Path) -> None:
+    for path in (segment, manifest):
+        one, other = path(folder, 2), path(folder, 3)
+        kept = one.read_bytes()
+        one.write_bytes(other.read_bytes())
+        other.write_bytes(kept)
+
+
+def without_messages(folder: Path) -> None:
+    segment(folder, 2).unlink()
+
+
+def without_manifest(folder: Path) -> None:
+    manifest(folder, 2).unlink()
+
+
+def without_end(folder: Path) -> None:
+    manifest(folder, 3).unlink()
+
+
+def uncompressed(folder: Path) -> None:
+    segment(folder, 2).write_bytes(b"no")
+
+
+def unreadable(folder: Path) -> None:
+    manifest(folder, 2).write_bytes(b"{}")
+
+
+def bomb(folder: Path) -> None:
+    segment(folder, 2).write_bytes(zstandard.compress(b"\n" * 100_000_000))
+
+
+TAMPERING: dict[str, tuple[Callable[[Path], None], int, str]] = {
+    "another payload": (forge_payload, 2, "not those that were archived"),
+    "another payload and a manifest for it": (forge_with_its_manifest, 2, "not the one that the log tells of"),
+    "segments exchanged": (exchange, 2, "the manifest is that of MINT, segment 3"),
+    "messages missing": (without_messages, 2, "its messages are missing"),
+    "manifest missing": (without_manifest, 2, "its manifest is missing"),
+    "the end missing": (without_end, 3, "its manifest is missing"),
+    "no zstd": (uncompressed, 2, "cannot be decompressed"),
+    "a bomb": (bomb, 2, "not those that were archived"),
+    "no manifest": (unreadable, 2, "the manifest cannot be read"),
+}
+
+
+@pytest.mark.parametrize("how", TAMPERING)
+async def test_tampering_is_found_and_named(log: MemoryLog, store: Archive, folder: Path, how: str) -> None:
+    await Archiver(log, store).archive(MINT, Bounds(watermark=3 * SEGMENT, until=LATE))
+    tamper, number, reason = TAMPERING[how]
+    tamper(folder)
+    with pytest.raises(ArchiveBroken, match=reason) as caught:
+        await read(store, log)
+    assert (caught.value.stream, caught.value.number) == ("MINT", number)
+
+
+async def test_without_the_log_a_changed_manifest_breaks_the_chain(
+    log: MemoryLog, store: Archive, folder: Path
+) -> None:
+    await Archiver(log, store).archive(MINT, Bounds(watermark=3 * SEGMENT, until=LATE))
+    forge_with_its_manifest(folder)
+    with pytest.raises(ArchiveBroken, match="segment 3: it does not follow on the manifest before it"):
+        await read(Archive(ObjectStore(folder.as_uri()), None), log)
+
+
+async def test_nothing_is_appended_to_a_broken_archive(log: MemoryLog, store: Archive, folder: Path) -> None:
+    await Archiver(log, store).archive(MINT, Bounds(watermark=2 * SEGMENT, until=LATE))
+    forge_with_its_manifest(folder)
+    with pytest.raises(ArchiveBroken):
+        await Archiver(log, store).archive(MINT, everything(log))
+    assert not segment(folder, 3).exists()
+
+
+async def test_what_a_dead_archiver_left_is_written_again(log: MemoryLog, store: Archive, folder: Path) -> None:
+    await Archiver(log, store).archive(MINT, Bounds(watermark=SEGMENT, until=LATE))
+    first = await store.last(MINT)
+    await store.append(MINT, log.streams["MINT"][SEGMENT : SEGMENT + 3], first)
+    assert await read(store, log) == log.streams["MINT"][:SEGMENT]
+    await Archiver(log, store).archive(MINT, Bounds(watermark=2 * SEGMENT, until=LATE))
+    assert await read(store, log) == log.streams["MINT"][: 2 * SEGMENT]
+
+
+async def test_streams_have_archives_of_their_own(log: MemoryLog, store: Archive) -> None:
+    script = Script()
+    script.say(requested(uid("other")))
+    log.streams["COLLECTION"] = script.messages
+    await Archiver(log, store).archive(COLLECTION, Bounds(1, LATE), flush=True)
+    assert await store.last(MINT) is None
+    assert [raw async for raw in store.read(COLLECTION, 0)] == script.messages
+
+
+def test_a_place_that_cannot_be_used_is_told() -> None:
+    with pytest.raises(ArchiveUnavailable, match="nowhere://x cannot be used"):
+        ObjectStore("nowhere://x")
