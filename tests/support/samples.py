@@ -195,6 +195,7 @@ SAMPLES: tuple[Fact, ...] = (
     guard.Verified(challenge=CAUSE_ID, truncation=EVENT_ID),
     guard.Truncated(truncation=EVENT_ID, stream="MINT", last=38, expected=41, restorable=2),
     guard.Bounded(truncation=EVENT_ID, block_height=312_000_123),
+    guard.Archived(stream="MINT", number=3, first=20_001, last=30_000, manifest="ab" * 32),
     access.KeyCreated(
         key="Ab3dEf6hIj9l",
         caller="app:shop",
@@ -237,7 +238,6 @@ SAMPLES: tuple[Fact, ...] = (
         delivery=EVENT_ID,
         state=webhook.DeliveryState.RETRYING,
         attempts=2,
-    guard.Archived(stream="MINT", number=3, first=20_001, last=30_000, manifest="ab" * 32),
         first_attempt_at=TIME,
         status=503,
         reason="The endpoint answered 503.",
