@@ -265,11 +265,6 @@ def _clean_optional(text: str | None) -> str | None:
     return None if text is None else clean_text(text)
 
 
-def _clean(value: object) -> object:
-    if isinstance(value, str):
-        return clean_text(value)
-    if isinstance(value, dict):
-        return {key: _clean(item) for key, item in cast("dict[str, object]", value).items()}
 def _descriptions(nfts: Sequence[mint.Nft]) -> object:
     described = msgspec.to_builtins(nfts)
     # In JSON a NUL is always written in this way: hardly any request has one, and walking through each costs more than
@@ -277,6 +272,11 @@ def _descriptions(nfts: Sequence[mint.Nft]) -> object:
     return _clean(described) if b"\\u0000" in msgspec.json.encode(nfts) else described
 
 
+def _clean(value: object) -> object:
+    if isinstance(value, str):
+        return clean_text(value)
+    if isinstance(value, dict):
+        return {key: _clean(item) for key, item in cast("dict[str, object]", value).items()}
     if isinstance(value, list | tuple):
         return [_clean(item) for item in cast("Sequence[object]", value)]
     return value
