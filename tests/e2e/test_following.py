@@ -10,7 +10,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from contracts.mint import Completed, Confirmed
-from tests.support.stack import IMAGES, PATIENCE, URI, LiveStack
+from tests.support.stack import IMAGES, PATIENCE, URI, LiveStack, eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -30,12 +30,23 @@ async def stream(live: LiveStack, operation: UUID, last: int | None = None, unti
     return found
 
 
+async def timeline_up_to(live: LiveStack, operation: UUID, sequence: int) -> dict[str, Any]:
+    """The timeline once the tables have what a stream, which reads the log, has told already."""
+
+    async def look() -> dict[str, Any] | None:
+        answer = await live.http.get(f"/api/mint/operations/{operation}/timeline")
+        timeline: dict[str, Any] = answer.json()["data"]
+        return timeline if timeline["position"] >= sequence else None
+
+    return await eventually(look, f"the tables have sequence {sequence}")
+
+
 async def test_a_stream_that_broke_goes_on_where_it_ended(live: LiveStack) -> None:
     asked = await live.ask(await live.collection(), 4, batch_size=2)
     before = await stream(live, asked.operation, until=Confirmed.type())
     after = [event for event in await stream(live, asked.operation, before[-1]["sequence"]) if event]
     sequences = [event["sequence"] for event in [*before, *after]]
-    timeline = (await live.http.get(f"/api/mint/operations/{asked.operation}/timeline")).json()["data"]
+    timeline = await timeline_up_to(live, asked.operation, sequences[-1])
     assert sequences == [event["sequence"] for event in timeline["events"]]
     assert after[-1]["type"] == "mint.finalized.v1"
     known = {event["id"] for event in timeline["events"]}
