@@ -54,7 +54,8 @@ def render(document: Json) -> str:
         f"<!doctype html><html lang='en'><head><meta charset='utf-8'><title>{title}</title>"
         "<meta name='viewport' content='width=device-width'>"
         f"<style>{_STYLE}</style></head><body><h1>{title}</h1><p>{escape(info['description'])} "
-        "Send your key as <code>X-API-Key</code>, or a token as <code>Authorization: Bearer</code>. For machines: <a href='/openapi.json'>openapi.json</a>.</p>"
+        "Send your key as <code>X-API-Key</code>, or a token as <code>Authorization: Bearer</code>. "
+        "For machines: <a href='/openapi.json'>openapi.json</a>.</p>"
         f"<h2>Requests</h2>{operations}<h2>Schemas</h2>{schemas}</body></html>"
     )
 
