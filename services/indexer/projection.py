@@ -266,10 +266,11 @@ def _clean_optional(text: str | None) -> str | None:
 
 
 def _descriptions(nfts: Sequence[mint.Nft]) -> object:
-    described = msgspec.to_builtins(nfts)
+    written = msgspec.json.encode(nfts)
+    described = msgspec.json.decode(written)
     # In JSON a NUL is always written in this way: hardly any request has one, and walking through each costs more than
     # all the rest of its projection.
-    return _clean(described) if b"\\u0000" in msgspec.json.encode(nfts) else described
+    return _clean(described) if b"\\u0000" in written else described
 
 
 def _clean(value: object) -> object:
