@@ -6,7 +6,7 @@ from chassis.key_book import read_key_book
 from chassis.lifecycle import Lifecycle
 from chassis.messaging import Log
 from contracts.access import Scope
-from services.gateway.adapters.counting import own_counters, shared_counters
+from services.gateway.adapters.counting import shared_counters
 from services.gateway.api.auth import Access, Authenticator
 from services.gateway.knowing import KeyReader
 from services.gateway.limiting import Limiter
@@ -27,7 +27,7 @@ async def entrance(life: Lifecycle, settings: GatewaySettings, log: Log) -> tupl
         lifetime = timedelta(seconds=settings.jwt_lifetime)
         tokens = Tokens(settings.jwt_secret, settings.jwt_audience, lifetime, life.clock)
     shared = await life.enter(shared_counters(settings.redis_url)) if settings.redis_url is not None else None
-    limiter = Limiter(settings.quotas(), own_counters(), shared, life.clock)
+    limiter = Limiter(settings.quotas(), shared, life.clock)
     access = Access(Authenticator(settings.api_key, keys, tokens, life.clock), limiter)
     return access, _sign_in(life, settings, log, tokens)
 

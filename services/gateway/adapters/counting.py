@@ -1,4 +1,4 @@
-"""Counters of requests, in this process's memory or in Redis, on the storages of the `limits` library.
+"""Counters of requests in Redis, on the storage of the `limits` library.
 
 Used through `limiting.Counters`.
 """
@@ -8,22 +8,25 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any, Final, cast
 
-from limits.aio.storage import MemoryStorage, RedisStorage
+from limits.aio.storage import RedisStorage
 from limits.errors import StorageError
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from chassis.settings import Secret
 from services.gateway.limiting import CountersUnavailable, Standing
 
 TIMEOUT: Final = 0.25
-"""Seconds that Redis has for an answer: it is asked before every request."""
+"""Seconds that Redis has for each step: it is asked before every request."""
+MAX_CONNECTIONS: Final = 32
 KEY_PREFIX: Final = "mintstream:limits"
 
 
-class StoredCounters:
+class RedisCounters:
     """Implements `limiting.Counters`."""
 
-    def __init__(self, storage: MemoryStorage | RedisStorage) -> None:
+    def __init__(self, storage: RedisStorage) -> None:
         self._storage = storage
 
     async def hit(self, key: str, window: int) -> Standing:
@@ -36,24 +39,26 @@ class StoredCounters:
         return Standing(count=count, reset=ends - time.time())
 
 
-def own_counters() -> StoredCounters:
-    """Return counters of this process alone."""
-    return StoredCounters(MemoryStorage())
-
-
 @asynccontextmanager
-async def shared_counters(url: Secret) -> AsyncGenerator[StoredCounters]:
+async def shared_counters(url: Secret) -> AsyncGenerator[RedisCounters]:
     """Yield counters in the Redis at `url`, and close their connections afterwards. Redis need not answer yet."""
-    storage = RedisStorage(
-        f"async+{url.reveal()}",
-        wrap_exceptions=True,
-        implementation="redispy",
-        key_prefix=KEY_PREFIX,
+    address = url.reveal()
+    pool = BlockingConnectionPool.from_url(  # pyright: ignore[reportUnknownMemberType]  (its options are not annotated)
+        address.replace("redis+unix:", "unix:"),
+        max_connections=MAX_CONNECTIONS,
+        timeout=TIMEOUT,
         socket_timeout=TIMEOUT,
         socket_connect_timeout=TIMEOUT,
+        # Once, for a connection that was closed while it was idle; without a pause, because a request waits.
+        retry=Retry(NoBackoff(), 1),
     )
     try:
-        yield StoredCounters(storage)
+        # `limits` takes a pool as an option, which its annotations leave out.
+        options = cast("dict[str, Any]", {"connection_pool": pool})
+        yield RedisCounters(
+            RedisStorage(
+                f"async+{address}", wrap_exceptions=True, implementation="redispy", key_prefix=KEY_PREFIX, **options
+            )
+        )
     finally:
-        # The library closes nothing itself, and its annotations hide the client that it made.
-        await cast("Redis", cast("Any", storage.bridge).get_connection()).aclose()
+        await pool.disconnect()

@@ -3,10 +3,12 @@
 import pytest
 
 from chassis.clock import ManualClock
-from services.gateway.adapters.counting import own_counters
+from chassis.settings import Secret
+from services.gateway import limiting
+from services.gateway.adapters.counting import shared_counters
 from services.gateway.api.peers import client_host
 from services.gateway.errors import RateLimited
-from services.gateway.limiting import REST_SECONDS, CountersUnavailable, Limiter, Quota, Standing
+from services.gateway.limiting import REST_SECONDS, CountersUnavailable, Limiter, OwnCounters, Quota, Standing
 
 
 class Shared:
@@ -25,7 +27,7 @@ class Shared:
 
 async def test_without_shared_counters_a_replica_counts_for_itself_and_leaves_them_alone_for_a_while() -> None:
     shared, clock = Shared(), ManualClock()
-    limiter = Limiter({"general": Quota(most=2, window=60)}, own_counters(), shared, clock)
+    limiter = Limiter({"general": Quota(most=2, window=60)}, shared, clock)
     for _ in range(3):
         await limiter.count("general", "app:shop", {})
     shared.down = True
@@ -41,16 +43,32 @@ async def test_without_shared_counters_a_replica_counts_for_itself_and_leaves_th
 
 
 async def test_callers_and_classes_are_counted_apart() -> None:
-    once = Quota(most=1, window=60)
-    limiter = Limiter({"general": once, "mint": once}, own_counters(), None, ManualClock())
+    once, clock = Quota(most=1, window=60), ManualClock()
+    limiter = Limiter({"general": once, "mint": once}, None, clock)
     await limiter.count("general", "a", {})
     await limiter.count("general", "b", {})
     await limiter.count("mint", "a", {})
-    with pytest.raises(RateLimited):
+    with pytest.raises(RateLimited) as refused:
         await limiter.count("mint", "a", {})
+    await clock.advance(float(refused.value.headers["Retry-After"]))
+    await limiter.count("mint", "a", {})
     headers: dict[str, str] = {}
     await limiter.count("status", "a", headers)
     assert headers == {}, "a class without a quota is not counted"
+
+
+async def test_strangers_cannot_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limiting, "MAX_OWN_COUNTERS", 3)
+    counters = OwnCounters(ManualClock())
+    counts = [(await counters.hit(key, 60)).count for key in ("a", "b", "c", "a", "d", "b", "a")]
+    # The window of "a" began first, so it made room for "d", and then "b" for "a".
+    assert counts == [1, 1, 1, 2, 1, 2, 1]
+
+
+async def test_a_redis_that_is_not_there_is_told_as_such() -> None:
+    async with shared_counters(Secret("redis://:password@127.0.0.1:1/0")) as counters:
+        with pytest.raises(CountersUnavailable, match=r"^ConnectionError$"):
+            await counters.hit("general:app:shop", 60)
 
 
 @pytest.mark.parametrize(
