@@ -42,7 +42,9 @@ Copies = Annotated[int, Field(ge=1, le=MAX_ITEMS), DIGITS]
 class Body(BaseModel):
     """What all bodies have in common: camelCase names, and no field that is not known."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, strict=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, alias_generator=to_camel, strict=True, use_attribute_docstrings=True
+    )
 
 
 class AttributeBody(BaseModel):

@@ -1,10 +1,12 @@
-"""What FastAPI cannot see by itself: bodies that are read as they stream in, and the errors that every route has.
+"""What FastAPI cannot see by itself: bodies that are read as they stream in, errors that every route has, examples.
 
 Used by the routers (`body_of`, `ERRORS`) and by `api/app.py` (`describe`).
 """
 
-from typing import Any, cast
+from pathlib import Path
+from typing import Any, Final, cast
 
+import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
@@ -36,6 +38,20 @@ BODIES: tuple[type[BaseModel], ...] = (
     ChallengeBody,
     LoginBody,
 )
+_JSON = "application/json"
+_EXAMPLES: Final[Json] = msgspec.json.decode(Path(__file__).with_name("examples.json").read_bytes())
+"""By operationId: the example of a request, and named examples of every answer that is no error."""
+_PARAMETERS: Final = {
+    "transactionId": "The operation's id, as the answer to the mint told it.",
+    "id": "The collection's id.",
+    "status": "Only those with this status.",
+    "collectionId": "Only those of this collection.",
+    "recipient": "Only those for this wallet.",
+    "allowMinting": "Only those that take mints now, or only those that do not.",
+    "page": "Which page, from 1.",
+    "limit": "Most entries of a page.",
+    "after": "Only what stands behind this sequence of the log.",
+}
 _COMPONENT = "#/components/schemas/{model}"
 _MEANINGS = {
     400: "The request is malformed or does not pass validation; `details` names every field.",
@@ -118,7 +134,7 @@ def upload_body() -> Json:
 
 
 def describe(app: FastAPI) -> None:
-    """Give `app` an OpenAPI document with the bodies' schemas among its components."""
+    """Give `app` an OpenAPI document with the bodies' schemas among its components, and with examples."""
 
     def openapi() -> Json:
         if app.openapi_schema is None:
@@ -131,8 +147,23 @@ def describe(app: FastAPI) -> None:
                 schemas.pop(name, None)
             for path in document["paths"].values():
                 for operation in path.values():
-                    operation["responses"].pop("422", None)
+                    _complete(operation)
             app.openapi_schema = document
         return app.openapi_schema
 
     app.openapi = openapi
+
+
+def _complete(operation: Json) -> None:
+    """Take out what is never answered, and put in the examples and the parameters' meanings."""
+    operation["responses"].pop("422", None)
+    for parameter in operation.get("parameters", []):
+        if meaning := _PARAMETERS.get(parameter["name"]):
+            parameter.setdefault("description", meaning)
+    shown = _EXAMPLES.get(operation["operationId"], {})
+    body = operation.get("requestBody", {}).get("content", {}).get(_JSON)
+    if body is not None and "request" in shown:
+        body["examples"] = {"request": {"value": shown["request"]}}
+    for status, examples in shown.get("answers", {}).items():
+        for content in operation["responses"][status].get("content", {}).values():
+            content["examples"] = {name: {"value": value} for name, value in examples.items()}

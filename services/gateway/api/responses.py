@@ -22,7 +22,9 @@ T = TypeVar("T")
 class Answer(BaseModel):
     """What all bodies have in common: camelCase names."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, frozen=True, use_attribute_docstrings=True
+    )
 
 
 class Success(Answer, Generic[T]):
