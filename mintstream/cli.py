@@ -1,4 +1,4 @@
-"""The command line: `mintstream up`, `demo`, `clean`, and the groups `keys` and `tree`.
+"""The command line: `mintstream up`, `demo`, `clean`, `replay`, and the groups `archive`, `keys` and `tree`.
 
 Exit status: 0 done, 1 the job failed, 2 wrong usage, 3 the stack could not start.
 """
@@ -15,8 +15,9 @@ from rich.console import Console
 from localnet.errors import StackError
 from localnet.lock import DirectoryLock
 from localnet.stack import Stack, StackPorts, StackSettings
+from mintstream import archives, keys, trees
 from mintstream import demo as main_job
-from mintstream import keys, trees
+from mintstream.replay import replay
 
 EXIT_FAILED: Final = 1
 EXIT_STACK: Final = 3
@@ -29,8 +30,10 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 
+app.add_typer(archives.app)
 app.add_typer(keys.app)
 app.add_typer(trees.app)
+app.command()(replay)
 
 DataDir = Annotated[Path, typer.Option("--data", envvar="MINTSTREAM_DATA", help="Where the stack keeps everything.")]
 SlotMs = Annotated[int, typer.Option(min=1, help="Length of the local cluster's slots in milliseconds.")]

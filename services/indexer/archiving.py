@@ -11,13 +11,12 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final, Protocol, cast
 
 import zstandard
 
-from chassis.clock import Clock
-from chassis.log import EventLog, LogReader, Message, RawMessage
+from chassis.log import EventLog, LogReader, LogUnavailable, Message, RawMessage
 from chassis.telemetry import get_logger
 from contracts.guard import Archived
 from contracts.streams import GUARD, Stream
@@ -31,8 +30,8 @@ _MANIFEST: Final = re.compile(r"(\d{10})\.json")
 _log = get_logger(__name__)
 
 
-class ArchiveUnavailable(Exception):
-    """The object store does not answer or refuses. Nothing is known to have changed; try again later."""
+class ArchiveUnavailable(LogUnavailable):
+    """The object store, in which a part of the log is, does not answer or refuses. Nothing is known to have changed."""
 
 
 class Objects(Protocol):
@@ -183,11 +182,6 @@ class Archiver:
             raise ArchiveBroken(stream.name, manifest.number, "somebody else has archived it at the same time")
         _log.info("messages archived", stream=stream.name, first=manifest.first, last=manifest.last)
         return manifest
-
-
-def until(clock: Clock, age_seconds: float) -> datetime:
-    """Return the time before which a message must have been stored to be old enough."""
-    return clock.now() - timedelta(seconds=age_seconds)
 
 
 def _unpack(manifest: Manifest, data: bytes) -> list[RawMessage]:

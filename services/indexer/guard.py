@@ -15,13 +15,14 @@ from typing import Any, Final, Protocol, cast
 import uuid_utils.compat as uuid_utils
 
 from chassis.connectivity import Connectivity
-from chassis.log import EventLog, LogReader, LogUnavailable, Message, RawMessage, RetryLater, SequenceConflict
+from chassis.log import EventLog, LogUnavailable, Message, RawMessage, RetryLater, SequenceConflict
 from chassis.messaging_repair import Repairing
 from chassis.telemetry import get_logger
 from contracts.fact import Event
 from contracts.guard import Challenged, Truncated, Verified, Witness
 from contracts.registry import UndecodableMessage, decode
 from contracts.streams import COLLECTION, CONSUMERS, GUARD, MINT, Stream
+from services.indexer.history import WholeLog
 from services.indexer.ports import Fenced, StoreUnavailable
 from services.indexer.truncation import Loss, first_difference, judge, to_append
 
@@ -50,7 +51,7 @@ class Vault(Protocol):
         ...
 
 
-class WatchedLog(EventLog, LogReader, Protocol):
+class WatchedLog(EventLog, WholeLog, Protocol):
     """The log, and whether the connection to it was cut."""
 
     @property
@@ -170,12 +171,14 @@ class Guard:
 
     async def _difference(self, stream: Stream, end: int) -> int | None:
         """Return the first of the newest sequences up to `end` at which log and copy differ."""
+        # What is in the archive has left the stream: there is nothing to compare.
+        beginning = await self._log.first_sequence(stream)
         width = COMPARED
-        while end:
-            first = max(1, end - width + 1)
+        while end >= beginning:
+            first = max(beginning, end - width + 1)
             kept = await self._vault.messages(stream.name, first, end)
             found = first_difference(kept, await self._messages(stream, first, end))
-            if found != first or first == 1:
+            if found != first or first == beginning:
                 return found
             width *= 2
         return None
@@ -195,6 +198,8 @@ class Guard:
     async def _holds(self, stream: Stream, witness: Witness, last: int) -> bool:
         if witness.sequence > last:
             return False
+        if witness.sequence < await self._log.first_sequence(stream):
+            return True  # it was archived before it left
         (raw,) = await self._messages(stream, witness.sequence, witness.sequence)
         try:
             return decode(raw.subject, raw.payload).id == witness.event

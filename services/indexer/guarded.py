@@ -8,7 +8,7 @@ from contextlib import aclosing
 from typing import Any, Protocol, TypeVar, cast
 from uuid import UUID
 
-from chassis.log import LogUnavailable, Message, RawMessage
+from chassis.log import LogReader, LogUnavailable, Message, RawMessage
 from contracts.fact import Event, Fact
 from contracts.streams import Stream
 from services.indexer.entries import Entry
@@ -28,9 +28,11 @@ F = TypeVar("F", bound=Fact)
 class GuardedLog:
     """The log as the projection sees it: read only while it is known to be whole."""
 
-    def __init__(self, log: WatchedLog, guard: Guard) -> None:
+    def __init__(self, log: WatchedLog, guard: Guard, history: LogReader | None = None) -> None:
+        """`history` is what the messages are read from; the log alone when None."""
         self._log = log
         self._guard = guard
+        self._history = history or log
 
     async def last_sequence(self, stream: Stream) -> int:
         """See `LogReader.last_sequence`; raises StoreUnavailable as well."""
@@ -41,7 +43,7 @@ class GuardedLog:
         """See `LogReader.read`; raises LogUnavailable once the connection was lost."""
         epoch = await self._guard.whole()
         self._guard.begin(stream, epoch)
-        async with aclosing(cast("AsyncGenerator[RawMessage]", self._log.read(stream, after))) as messages:
+        async with aclosing(cast("AsyncGenerator[RawMessage]", self._history.read(stream, after))) as messages:
             async for raw in messages:
                 if self._log.connectivity.epoch != epoch:
                     raise LogUnavailable("the connection was lost: the log is verified before it is read on")

@@ -7,6 +7,7 @@ that runs before a rollout.
 import argparse
 import asyncio
 import sys
+from datetime import timedelta
 
 import asyncpg
 import httpx
@@ -20,9 +21,13 @@ from chassis.settings import load_or_exit
 from chassis.version import VERSION
 from contracts.fact import Producer
 from contracts.streams import INDEXER_GUARD
+from services.indexer.adapters.object_store import ObjectStore
 from services.indexer.adapters.solana_rpc import SolanaRpc
+from services.indexer.archiving import Archive, Archiver
+from services.indexer.archiving_task import Archiving
 from services.indexer.guard import Guard
 from services.indexer.guarded import GuardedLog, GuardedTables
+from services.indexer.history import History
 from services.indexer.leadership import Leadership
 from services.indexer.settings import IndexerSettings, MigrationSettings
 from services.indexer.store import MIGRATIONS, PostgresStore
@@ -44,11 +49,12 @@ async def serve(life: Lifecycle, settings: IndexerSettings) -> None:
     chain = SolanaRpc(http, rpc_url=settings.rpc_url.reveal(), das_url=das_url.reveal())
     store = PostgresStore(pool)
     leadership = Leadership(settings.database_url, life.clock)
+    archive = Archive(ObjectStore(settings.archive_url), log) if settings.archive_url else None
 
     async def lead() -> None:
         guard = Guard(log, PostgresVault(pool))
         term = Term(
-            GuardedLog(log, guard),
+            GuardedLog(log, guard, History(log, archive)),
             GuardedTables(store, guard),
             chain,
             life.clock,
@@ -60,6 +66,10 @@ async def serve(life: Lifecycle, settings: IndexerSettings) -> None:
     life.health.add("nats", log.ping)
     life.health.add("postgres", lambda: postgres.check(pool))
     life.spawn("projection", leadership.run(lead))
+    if archive is not None:
+        age = timedelta(hours=settings.archive_after_hours)
+        task = Archiving(Archiver(log, archive), pool, life.clock, settings.archive_interval_seconds, age)
+        life.spawn("archive", task.run(), background=True)
     await life.draining.wait()
     leadership.stop()
 

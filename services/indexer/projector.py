@@ -12,11 +12,12 @@ from chassis.clock import Clock
 from chassis.log import LogReader, LogUnavailable
 from chassis.telemetry import get_logger
 from contracts.streams import Stream
-from services.indexer.entries import Entry, park, plan
+from services.indexer.committing import commit
+from services.indexer.entries import Entry, plan
 from services.indexer.intake import Intake, Limits
 from services.indexer.measuring import measure
 from services.indexer.pauses import pause_after
-from services.indexer.ports import Committed, Refused, Store, StoreUnavailable
+from services.indexer.ports import Committed, Store, StoreUnavailable
 
 _log = get_logger(__name__)
 
@@ -93,25 +94,11 @@ class Projector:
                 position = await self._commit(position, [plan(raw) for raw in batch])
 
     async def _commit(self, after: int, entries: Sequence[Entry]) -> int:
-        """Commit the entries and return the new position; a refused batch is halved until the culprit is alone."""
-        name = self._stream.name
-        try:
-            committed = await self._store.apply(name, after, entries)
-        except Refused as error:
-            if len(entries) > 1:
-                middle = len(entries) // 2
-                return await self._commit(await self._commit(after, entries[:middle]), entries[middle:])
-            if entries[0].parked is not None:
-                raise  # a message that changes nothing is refused: the tables are not what this program expects
-            return await self._commit(after, [park(entries[0].raw, str(error))])
-        position = entries[-1].raw.sequence
-        self._failures = 0
-        self._tell(committed, entries, position)
-        self._reached(position)
-        return position
+        return await commit(self._store, self._stream.name, after, entries, self._tell)
 
-    def _tell(self, committed: Committed, entries: Sequence[Entry], position: int) -> None:
-        stream = self._stream.name
+    def _tell(self, committed: Committed, entries: Sequence[Entry]) -> None:
+        stream, position = self._stream.name, entries[-1].raw.sequence
+        self._failures = 0
         metrics.PROJECTED.add(len(entries), stream=stream)
         metrics.BATCH.record(len(entries), stream=stream)
         metrics.POSITION.set(position, stream=stream)
@@ -129,6 +116,7 @@ class Projector:
                 reason=entry.parked,
             )
         self._on_commit(committed)
+        self._reached(position)
 
     def _reached(self, position: int) -> None:
         if position >= self._end_at_start and not self.caught_up.is_set():

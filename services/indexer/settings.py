@@ -16,6 +16,16 @@ DatabaseUrl = Annotated[
 ]
 
 
+ArchiveUrl = Annotated[
+    str | None,
+    Meta(
+        description="Where old messages are archived: `file:///folder` or `s3://bucket/prefix` (its credentials and "
+        "endpoint come from AWS_* variables). Nothing is archived when absent.",
+        examples=["file:///srv/archive"],
+    ),
+]
+
+
 class IndexerSettings(ServiceSettings, frozen=True, kw_only=True):
     """What the indexer reads from its environment; names as in the source document where it has one."""
 
@@ -34,6 +44,13 @@ class IndexerSettings(ServiceSettings, frozen=True, kw_only=True):
         float, Meta(description="Seconds between two counts of every collection on chain.", ge=1, le=86_400)
     ] = 300.0
     rpc_timeout_seconds: Annotated[float, Meta(description="Seconds that a node has to answer.", ge=0.1, le=120)] = 10.0
+    archive_url: ArchiveUrl = None
+    archive_interval_seconds: Annotated[
+        float, Meta(description="Seconds between two looks for messages to archive.", ge=1, le=86_400)
+    ] = 3600.0
+    archive_after_hours: Annotated[
+        float, Meta(description="Age in hours from which on messages are archived.", ge=0, le=87_600)
+    ] = 24.0
 
 
 class MigrationSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,40 +1,76 @@
-"""The tables are the log, read again: another database fed with the same log ends with the same rows."""
+"""`mintstream archive` and `mintstream replay` on a stack at work: the tables are archive and log, read again."""
 
+import asyncio
+import os
+import sys
 from pathlib import Path
 
 import pytest
 
-from chassis import postgres
-from contracts.streams import COLLECTION, MINT, Stream
-from services.indexer.entries import plan
-from services.indexer.store import MIGRATIONS, PostgresStore
+from chassis.database import connect
 from tests.support.exactly_once import check_exactly_once
-from tests.support.postgres import Database
 from tests.support.stack import LiveStack
-from tests.support.tables import dump
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-
-@pytest.mark.parametrize("batch", [1, 7, 1000])
-async def test_a_replay_gives_the_same_rows(live: LiveStack, tmp_path: Path, database: Database, batch: int) -> None:
-    for standard in ("v1", "v2"):
-        await check_exactly_once(live, await live.ask(await live.collection(standard), 5, batch_size=2))
-    rows = await live.tables()
-    ends = {row["stream"]: row["sequence"] for row in rows["watermarks"]}
-    await postgres.migrate(database.dsn, MIGRATIONS)
-    async with postgres.pool(database.dsn, application_name="replay", max_size=1) as pool:
-        store = PostgresStore(pool)
-        # The other stream first: no order holds between the two.
-        for stream in (MINT, COLLECTION):
-            await replay(live, store, stream, ends[stream.name], batch)
-        async with pool.acquire() as connection:
-            again = await dump(connection)
-    for table, expected in rows.items():
-        assert again[table] == expected, table
+ROOT = Path(__file__).parents[2]
+INTO = "rebuilt_by_a_test"
 
 
-async def replay(live: LiveStack, store: PostgresStore, stream: Stream, up_to: int, batch: int) -> None:
-    entries = [plan(raw) for raw in await live.raw_events(stream, up_to=up_to)]
-    for start in range(0, len(entries), batch):
-        await store.apply(stream.name, start, entries[start : start + batch])
+async def run(live: LiveStack, archive: Path, *arguments: str) -> tuple[int, str]:
+    """The program's exit status, and what it said on both outputs."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "mintstream",
+        *arguments,
+        cwd=ROOT,
+        env={
+            "PATH": os.environ["PATH"],
+            "NATS_URL": live.stack.nats_url,
+            "DATABASE_URL": live.stack.database_url,
+            "ARCHIVE_URL": archive.as_uri(),
+        },
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, output.decode()
+
+
+async def test_the_tables_are_rebuilt_compared_and_exchanged(live: LiveStack, tmp_path: Path) -> None:
+    archive = tmp_path / "archive"
+    await check_exactly_once(live, await live.ask(await live.collection("v1"), 5, batch_size=2))
+    status, said = await run(live, archive, "archive", "run", "--flush", "--older-than-hours", "0")
+    assert status == 0, said
+    # What comes after the archive is read from the stream.
+    asked = await live.ask(await live.collection("v2"), 5, batch_size=2)
+    await check_exactly_once(live, asked)
+    status, said = await run(live, archive, "archive", "check")
+    assert status == 0, said
+    assert "MINT: 1 segments, messages 1 to" in said
+
+    status, said = await run(live, archive, "replay", "--into", INTO, "--verify")
+    assert status == 0, said
+    assert "Every row is the same" in said
+
+    database = await connect(live.stack.database_url)
+    try:
+        await database.execute("UPDATE mint_results SET nft_name = 'forged' WHERE operation_id = $1", asked.operation)
+        status, said = await run(live, archive, "replay", "--into", INTO, "--verify", "--exchange")
+        assert status == 1, said
+        assert said.count("column nft_name: forged is live") == 5
+        assert "The rebuilt tables are live" in said
+        assert not await database.fetchval("SELECT count(*) FROM mint_results WHERE nft_name = 'forged'")
+        assert live.stack.restarts("indexer") == 0
+        await check_exactly_once(live, await live.ask(await live.collection("v2"), 2))
+        await database.execute(f"DROP SCHEMA {INTO} CASCADE")
+    finally:
+        await database.close()
+
+    (segment,) = (archive / "MINT").glob("*.zst")
+    segment.write_bytes(segment.read_bytes()[::-1])
+    status, said = await run(live, archive, "archive", "check")
+    assert status == 1
+    assert "archive of MINT, segment 1" in said

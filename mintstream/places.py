@@ -1,0 +1,63 @@
+"""Where the log, the tables and the archive are, for commands that work on them directly.
+
+NATS_URL, DATABASE_URL and ARCHIVE_URL say so, as for the indexer; what is missing is the embedded stack's of the data
+directory. Not done here: the API, which has a client of its own (`api`).
+"""
+
+import os
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from chassis.logs import configure_logs
+from chassis.messaging import Connection, Log
+from chassis.settings import ServiceSettings, load_or_exit
+from chassis.version import VERSION
+from contracts.fact import Producer
+from localnet.postgres import PostgresRole, dsn
+from localnet.secret_files import read_secret
+from localnet.stack import StackPorts
+from localnet.stack_specs import DATABASE, OWNER
+from services.indexer.adapters.object_store import ObjectStore
+from services.indexer.archiving import Archive
+from services.indexer.settings import ArchiveUrl, DatabaseUrl
+
+NAME: Final = "mintstream"
+
+
+class Places(ServiceSettings, frozen=True, kw_only=True):
+    """What a command reads from its environment."""
+
+    database_url: DatabaseUrl
+    archive_url: ArchiveUrl = None
+
+
+def places(data: Path) -> Places:
+    """Return the settings; ends the program with a sentence when one is wrong or missing."""
+    settings = load_or_exit(Places, _embedded(data) | os.environ, also_known=("MINTSTREAM_DATA",))
+    # What services tell of their work is none of a command's; what went wrong it says itself.
+    configure_logs(NAME, VERSION, "error", settings.log_format)
+    return settings
+
+
+@asynccontextmanager
+async def opened_log(settings: Places) -> AsyncGenerator[Log]:
+    """A connection to the log; raises LogUnavailable."""
+    async with Log.session(Connection.of(settings, Producer(name=NAME, version=VERSION))) as log:
+        yield log
+
+
+def opened_archive(settings: Places, log: Log) -> Archive | None:
+    """Return the archive that the settings name, held to what the log says of it; raises ArchiveUnavailable."""
+    return Archive(ObjectStore(settings.archive_url), log) if settings.archive_url else None
+
+
+def _embedded(data: Path) -> Mapping[str, str]:
+    ports = StackPorts()
+    found = {"NATS_URL": f"nats://127.0.0.1:{ports.nats}"}
+    password = data / "secrets" / "postgres_owner_password"
+    if password.is_file():
+        role = PostgresRole(OWNER, read_secret(password))
+        found["DATABASE_URL"] = dsn({"host": "127.0.0.1", "port": str(ports.postgres)}, DATABASE, role)
+    return found

@@ -1,0 +1,98 @@
+"""The indexer's archiving: again and again, whatever has become old enough since.
+
+One process at a time, by an advisory lock, whether a replica of the indexer or `mintstream archive`. Not done here: how
+(`archiving`).
+"""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+import asyncpg
+
+from chassis.clock import Clock
+from chassis.database import Pool
+from chassis.log import LogUnavailable
+from chassis.telemetry import get_logger
+from contracts.streams import COLLECTION, MINT
+from services.indexer.archive import ArchiveBroken
+from services.indexer.archiving import Archiver, Bounds
+from services.indexer.pauses import pause_after
+from services.indexer.ports import StoreUnavailable
+from services.indexer.vault import PostgresVault
+
+STREAMS: Final = (MINT, COLLECTION)
+"""Those that are projected: what has no second copy is not archived either."""
+# Any constant serves, as long as nothing else in the database uses it.
+LOCK_KEY: Final = 0x6D696E74_00000004
+
+_log = get_logger(__name__)
+
+
+class AlreadyArchiving(Exception):
+    """Another process is at it."""
+
+
+async def archive_all(
+    archiver: Archiver, pool: Pool, clock: Clock, age: timedelta, *, flush: bool = False
+) -> Mapping[str, int]:
+    """Archive what is older than `age` of every stream; return how many messages that were, by stream.
+
+    Raises AlreadyArchiving, ArchiveBroken, LogUnavailable and StoreUnavailable.
+    """
+    vault, until = PostgresVault(pool), clock.now() - age
+    async with _alone(pool):
+        return {
+            stream.name: await archiver.archive(
+                stream, Bounds(watermark=await vault.watermark(stream.name), until=until), flush=flush
+            )
+            for stream in STREAMS
+        }
+
+
+@asynccontextmanager
+async def _alone(pool: Pool) -> AsyncGenerator[None]:
+    try:
+        async with pool.acquire() as connection:
+            if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK_KEY):
+                raise AlreadyArchiving("another process is archiving")
+            try:
+                yield
+            finally:
+                if not connection.is_closed():  # a closed connection has given the lock back
+                    await connection.execute("SELECT pg_advisory_unlock($1)", LOCK_KEY)
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        # Retry, by the caller: what was archived is on the log.
+        raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Archiving:
+    """Archives every `interval` seconds what is older than `age`."""
+
+    archiver: Archiver
+    pool: Pool
+    clock: Clock
+    interval: float
+    age: timedelta
+
+    async def run(self) -> None:
+        """Archive until cancelled."""
+        failures = 0
+        while True:
+            try:
+                await archive_all(self.archiver, self.pool, self.clock, self.age)
+                failures = 0
+                await self.clock.sleep(self.interval)
+            except AlreadyArchiving:  # stop: what there is to do is done by another
+                await self.clock.sleep(self.interval)
+            except ArchiveBroken as error:
+                # Retry, seldom: nothing is appended to an archive that was changed, until somebody has mended it.
+                _log.critical("THE ARCHIVE WAS CHANGED: nothing is archived", reason=str(error))
+                await self.clock.sleep(self.interval)
+            except (LogUnavailable, StoreUnavailable) as error:  # retry: what was archived is on the log
+                failures += 1
+                _log.warning("cannot archive", reason=str(error), again_in=pause_after(failures))
+                await self.clock.sleep(pause_after(failures))
