@@ -305,6 +305,12 @@ COUNTED_ALONE = Counter(
     description="Requests that one replica counted for itself, because the shared Redis did not answer.",
     services=("gateway",),
 )
+SHED = Counter(
+    name="mintstream.gateway.shed",
+    unit="{request}",
+    description="Requests refused because MAX_IN_FLIGHT others were worked on.",
+    services=("gateway",),
+)
 HTTP_DURATION = Histogram(
     name="http.server.request.duration",
     unit="s",

@@ -36,6 +36,7 @@ _INSTRUMENTATION: Final = "mintstream"
 _FLUSH_MILLIS: Final = 3000
 
 _propagator = TraceContextTextMapPropagator()
+_tracer = trace.get_tracer(_INSTRUMENTATION)  # finds the provider once there is one
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +101,7 @@ def span(
 
     An exception that leaves the body marks the span as failed with its scrubbed text and goes on.
     """
-    tracer = trace.get_tracer(_INSTRUMENTATION)
-    with tracer.start_as_current_span(
+    with _tracer.start_as_current_span(
         name,
         context=context,
         kind=kind,

@@ -10,8 +10,14 @@ from chassis.clock import Clock
 from chassis.log import EventLog, LogUnavailable, Message, SequenceConflict
 from chassis.telemetry import get_logger
 from contracts.collection import CollectionCounted, CollectionCreated, CollectionSyncRequested, CollectionUpdated
-from services.gateway.errors import ChainSilent, CollectionNotFound, LogSilent, Problem, ValidationFailed
-from services.gateway.handlers import NOTHING_STORED
+from services.gateway.errors import (
+    NOTHING_STORED,
+    ChainSilent,
+    CollectionNotFound,
+    LogSilent,
+    Problem,
+    ValidationFailed,
+)
 from services.gateway.requests import CollectionFlagsBody, read_body
 
 SYNC_SECONDS: Final = 15.0

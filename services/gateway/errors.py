@@ -266,6 +266,9 @@ class Unavailable(ApiError):
         return {"Retry-After": str(self.retry_after)}
 
 
+NOTHING_STORED: Final = "The event log does not answer; nothing was stored"
+
+
 class LogSilent(Unavailable):
     """The log did not acknowledge: nothing is known to be stored, and nothing is known not to be."""
 
@@ -283,6 +286,16 @@ class TooManyFollowers(Unavailable):
 
     code = "too_many_streams"
     retry_after = 10
+
+
+class Overloaded(Unavailable):
+    """This process works on as many requests as it can; this one was not looked at."""
+
+    code = "overloaded"
+    retry_after = 1
+
+    def __init__(self) -> None:
+        super().__init__("Too many requests are being answered; nothing was stored")
 
 
 class ProjectionDown(Unavailable):

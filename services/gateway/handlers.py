@@ -23,6 +23,7 @@ from contracts.mint import Completed, Requested, UploadedImage
 from services.gateway import domain, status
 from services.gateway.callers import Caller
 from services.gateway.errors import (
+    NOTHING_STORED,
     CollectionNotFound,
     IdempotencyKeyReused,
     LogSilent,
@@ -32,6 +33,7 @@ from services.gateway.errors import (
 from services.gateway.identity import identify
 from services.gateway.images import Images
 from services.gateway.meaning import differences, meaning_of
+from services.gateway.open_collections import OpenCollections
 from services.gateway.ports import (
     Collection,
     CollectionPage,
@@ -42,8 +44,6 @@ from services.gateway.ports import (
     ProjectionUnavailable,
 )
 from services.gateway.requests import MAX_PROBLEMS, CollectionBody, MintBatchBody, MintSingleBody, read_body
-
-NOTHING_STORED = "The event log does not answer; nothing was stored"
 
 R = TypeVar("R", Requested, CollectionRequested)
 
@@ -56,6 +56,7 @@ class Asking:
     def __init__(self, log: EventLog, images: Images) -> None:
         self.log = log
         self.images = images
+        self.open_collections = OpenCollections(log)
 
     async def earlier(self, request: R, key: str | None) -> R | None:
         """Return what is on the log under the request's id, when it has a key and means the same.
@@ -147,7 +148,7 @@ class Minting:
     ) -> Requested:
         if earlier := await self._asking.earlier(request, key):
             return earlier
-        await require_open(self._asking.log, request.collection)
+        await self._asking.open_collections.require(request.collection)
         await self._asking.keep(files, images)
         stored = await self._asking.say(request, f"GET /api/mint/status/{request.operation}")
         _log.info(
@@ -158,20 +159,6 @@ class Minting:
             images=len(images),
         )
         return stored
-
-
-async def require_open(log: EventLog, collection: UUID) -> None:
-    """Return when the collection is on chain and its newest flags allow minting.
-
-    Raises CollectionNotFound and LogSilent.
-    """
-    try:
-        created = await log.last(CollectionCreated, collection=collection)
-        updated = await log.last(CollectionUpdated, collection=collection) if created else None
-    except LogUnavailable as error:  # stop: without the log nothing can be said or known
-        raise LogSilent(NOTHING_STORED) from error
-    if created is None or not (updated or created).data.allow_minting:
-        raise CollectionNotFound
 
 
 class Statuses:

@@ -95,6 +95,7 @@ async def serve(life: Lifecycle, settings: GatewaySettings) -> None:
             version=VERSION,
             cors_origins=settings.cors_origins,
             trusted_proxies=settings.trusted_proxies,
+            max_in_flight=settings.max_in_flight,
         )
     )
     life.spawn("following", following.run(life.draining))

@@ -12,6 +12,7 @@ from chassis.telemetry import get_logger
 from contracts.mint import Cancelled, Completed, Requested
 from services.gateway.callers import Caller
 from services.gateway.errors import (
+    NOTHING_STORED,
     LogSilent,
     NothingToRetry,
     OperationEnded,
@@ -19,7 +20,7 @@ from services.gateway.errors import (
     OperationRunning,
     ProjectionDown,
 )
-from services.gateway.handlers import NOTHING_STORED, Asking, require_open
+from services.gateway.handlers import Asking
 from services.gateway.ports import History, OperationQuery, OperationSummary, Projection, ProjectionUnavailable
 from services.gateway.retrying import retry_request
 
@@ -85,7 +86,7 @@ class Operations:
         request = retry_request(earlier, failed)
         if stored := await self._asking.earlier(request, key=str(operation)):
             return stored
-        await require_open(self._log, request.collection)
+        await self._asking.open_collections.require(request.collection)
         stored = await self._asking.say(request, f"GET /api/mint/status/{request.operation}")
         _log.info("mint retried", operation=str(stored.operation), retry_of=str(operation), items=stored.total)
         return stored

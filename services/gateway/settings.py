@@ -62,6 +62,12 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
     ] = ("read",)
     host: Annotated[str, Meta(description="Address to listen on.", min_length=1)] = "0.0.0.0"  # noqa: S104 (a public API)
     port: Annotated[int, Meta(description="Port to listen on; 0 takes a free one.", ge=0, le=65535)] = 8080
+    max_in_flight: Annotated[
+        int,
+        Meta(
+            description="Requests that are worked on at once; more are refused with 503 `overloaded`.", ge=1, le=10_000
+        ),
+    ] = 128
     cors_origins: Annotated[
         tuple[Annotated[str, Meta(pattern=r"^https?://[^/*\s]+$")], ...],
         Meta(

@@ -16,8 +16,7 @@ from chassis.telemetry import get_logger
 from contracts.mint import UploadedImage
 from contracts.streams import CONTENT
 from contracts.upload import UploadFailed, UploadPinned, UploadRequested, upload_fence
-from services.gateway.errors import LogSilent, Problem, UploadRefused, ValidationFailed
-from services.gateway.handlers import NOTHING_STORED
+from services.gateway.errors import NOTHING_STORED, LogSilent, Problem, UploadRefused, ValidationFailed
 from services.gateway.images import Images
 from services.gateway.ports import File
 from unixfs import ImportProfile, import_bytes

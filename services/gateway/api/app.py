@@ -9,6 +9,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from chassis.clock import Clock
 from chassis.health import Health
 from services.gateway.api import documentation, failures, pages
+from services.gateway.api.admission import Admission
 from services.gateway.api.auth import API_KEY_HEADER, Access
 from services.gateway.api.collections import collections_router
 from services.gateway.api.events import events_router
@@ -58,6 +59,7 @@ class Parts:
     version: str
     cors_origins: Sequence[str] = ()
     trusted_proxies: int = 0
+    max_in_flight: int = 128
     gateway_url: str = DEFAULT_GATEWAY
 
 
@@ -71,6 +73,8 @@ def create_app(parts: Parts) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
+        # `RequestScope` has one span and one measurement a request, scrubbed; these would be others beside them.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
     )
     failures.install(app)
     documentation.describe(app)
@@ -87,6 +91,7 @@ def create_app(parts: Parts) -> FastAPI:
     pages.install(app)
     app.add_middleware(BodyPatience)
     app.add_middleware(RequestScope, trusted_proxies=parts.trusted_proxies)
+    app.add_middleware(Admission, most=parts.max_in_flight)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=list(parts.cors_origins),

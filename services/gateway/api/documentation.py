@@ -64,7 +64,7 @@ _MEANINGS = {
     415: "The body is neither JSON nor a form.",
     429: "Too many requests; try again after `Retry-After` seconds. `RateLimit` tells what is left.",
     500: "A mistake of ours; `requestId` finds it in the logs.",
-    503: "Something that the answer needs does not answer; try again after `Retry-After` seconds.",
+    503: "Something that is needed does not answer, or too much is asked; try again after `Retry-After` seconds.",
 }
 
 
@@ -81,7 +81,7 @@ def errors(*statuses: int) -> dict[int | str, Json]:
             "description": _MEANINGS[status],
             "content": {"application/json": {"examples": examples_of(status)}},
         }
-        for status in sorted({*statuses, *implied, 500})
+        for status in sorted({*statuses, *implied, 500, 503})
     }
 
 

@@ -21,6 +21,7 @@ from services.gateway.errors import (
     OperationEnded,
     OperationNotFound,
     OperationRunning,
+    Overloaded,
     Problem,
     ProjectionDown,
     RateLimited,
@@ -60,6 +61,7 @@ ERRORS: Final[tuple[ApiError, ...]] = (
     LogSilent("The event log does not answer; nothing was stored"),
     ChainSilent("The chain was not counted in time; it will be, look at the collection later"),
     TooManyFollowers("Too many streams are open; try again later"),
+    Overloaded(),
     ProjectionDown("The list is not available now; minting is not affected"),
 )
 

@@ -70,6 +70,11 @@ def answer(request: Request, error: ApiError) -> Response:
     )
 
 
+def refusal(request_id: str, error: ApiError) -> Response:
+    """Return the answer to a request that `error` refuses before anybody has looked at it."""
+    return _failure(request_id, error.status, error.message, error.code, headers=error.headers)
+
+
 def internal_error(request_id: str) -> Response:
     """Return the answer to a request that met a mistake of ours: the id to ask about it, and nothing else."""
     return _failure(request_id, 500, "Internal server error", "internal_error")

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Header, Request, Response
 
 from chassis.clock import Clock
 from contracts.access import Scope
+from services.gateway.api.admission import let_go
 from services.gateway.api.auth import Access
 from services.gateway.api.body import received
 from services.gateway.api.documentation import body_of, errors
@@ -56,7 +57,7 @@ def mint_router(
         """Mint one NFT, in one or more copies."""
         async with received(request, file_field="image", json_fields=_SINGLE_JSON) as body:
             requested = await minting.single(body.fields, body.files, caller.name, key)
-        ended = await waited(results, requested.operation, prefer, response)
+        ended = await waited(results, requested.operation, prefer, request, response)
         return Success(data=MintSingleView.of(requested, ended), message=_message("Mint", ended))
 
     @router.post(
@@ -75,7 +76,7 @@ def mint_router(
         """Mint up to 1000 NFTs. Files go, in order, to the NFTs that bring no image URI."""
         async with received(request, file_field="images", json_fields=_BATCH_JSON) as body:
             requested = await minting.batch(body.fields, body.files, caller.name, key)
-        ended = await waited(results, requested.operation, prefer, response)
+        ended = await waited(results, requested.operation, prefer, request, response)
         return Success(data=MintBatchView.of(requested, ended), message=_message("Batch mint", ended))
 
     @router.get(
@@ -95,11 +96,14 @@ def mint_router(
     return router
 
 
-async def waited(results: Results, operation: UUID, prefer: str | None, response: Response) -> Operation | None:
+async def waited(
+    results: Results, operation: UUID, prefer: str | None, request: Request, response: Response
+) -> Operation | None:
     """Return the operation once it has ended, when the caller prefers to wait and it does so in that time."""
     seconds = preferred_wait(prefer)
     if not seconds:
         return None
+    let_go(request)
     response.headers["Preference-Applied"] = f"wait={seconds}"
     return await results.within(operation, seconds)
 
