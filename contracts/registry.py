@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from contracts import access, collection, content, dead, guard, mint, upload, wallet, webhook
+from contracts import access, collection, content, dead, guard, mint, observation, upload, wallet, webhook
 from contracts.fact import Event, Fact
 from contracts.streams import ACCESS, COLLECTION, CONTENT, DEAD, DELIVERY, GUARD, LOGIN, MINT, WEBHOOK, Stream
 
@@ -35,6 +35,8 @@ PUBLISHERS: Mapping[type[Fact], tuple[str, ...]] = {
     collection.CollectionCounted: ("indexer",),
     collection.CollectionUpdated: ("gateway",),
     collection.CollectionSyncRequested: ("gateway",),
+    observation.CollectionObserved: ("indexer",),
+    observation.CollectionDrift: ("indexer",),
     collection.CollectionImportRequested: ("gateway",),
     upload.UploadRequested: ("gateway",),
     upload.UploadPinned: ("ipfs",),

@@ -177,6 +177,8 @@ def _pinning(plan: StackPlan) -> ChildSpec:
 
 def _indexer(plan: StackPlan) -> ChildSpec:
     environ = {"DATABASE_URL": plan.database_url(plan.owner), "RPC_URL": plan.rpc_url}
+    if plan.external_rpc_url is None:
+        environ["WS_URL"] = f"ws://127.0.0.1:{plan.rpc_port + 1}"
     return _service(plan, "indexer", environ)
 
 

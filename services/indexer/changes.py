@@ -10,6 +10,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from contracts.observation import ObservedLeaf
+
 
 @dataclass(frozen=True, slots=True)
 class OpenOperation:
@@ -224,6 +226,17 @@ class SyncCollection:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class ObserveLeaves:
+    """The chain's changes `after + 1` and following of a tree; `root` (hexadecimal) is the tree's after the last."""
+
+    collection: UUID
+    tree: str
+    after: int
+    leaves: tuple[ObservedLeaf, ...]
+    root: str
+
+
 ItemChange = PinItem | MintItem | FailItem
 OperationChange = OpenOperation | StartOperation | CancelOperation | FinalizeItems | CloseOperation | ItemChange
 CollectionChange = (
@@ -238,4 +251,4 @@ CollectionChange = (
     | FlagCollection
     | SyncCollection
 )
-RowChange = OperationChange | CollectionChange
+RowChange = OperationChange | CollectionChange | ObserveLeaves

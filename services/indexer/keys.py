@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from services.indexer.changes import CollectionChange, FinalizeItems, ItemChange, RowChange
+from services.indexer.changes import CollectionChange, FinalizeItems, ItemChange, ObserveLeaves, RowChange
 
 
 @dataclass(slots=True)
@@ -15,12 +15,16 @@ class Keys:
     items: set[tuple[UUID, int]] = field(default_factory=set[tuple[UUID, int]])
     signatures: set[tuple[UUID, str]] = field(default_factory=set[tuple[UUID, str]])
     collections: set[UUID] = field(default_factory=set[UUID])
+    observed_trees: set[str] = field(default_factory=set[str])
 
     @classmethod
     def of(cls, changes: Iterable[RowChange]) -> "Keys":
         """Return the keys of all rows that `changes` read or write."""
         keys = cls()
         for change in changes:
+            if isinstance(change, ObserveLeaves):
+                keys.observed_trees.add(change.tree)
+                continue
             if isinstance(change, CollectionChange):
                 keys.collections.add(change.collection)
                 continue

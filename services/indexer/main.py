@@ -21,6 +21,7 @@ from chassis.settings import load_or_exit
 from chassis.version import VERSION
 from contracts.fact import Producer
 from contracts.streams import INDEXER_GUARD
+from services.indexer import observing
 from services.indexer.adapters.object_store import ObjectStore
 from services.indexer.adapters.solana_rpc import SolanaRpc
 from services.indexer.archiving import Archive, Archiver
@@ -53,12 +54,14 @@ async def serve(life: Lifecycle, settings: IndexerSettings) -> None:
 
     async def lead() -> None:
         guard = Guard(log, PostgresVault(pool))
+        guarded, tables = GuardedLog(log, guard, History(log, archive)), GuardedTables(store, guard)
         term = Term(
-            GuardedLog(log, guard, History(log, archive)),
-            GuardedTables(store, guard),
+            guarded,
+            tables,
             chain,
             life.clock,
             count_interval=settings.count_interval_seconds,
+            publishers=[observing.of(settings, pool, guarded, tables, chain, http, life.clock)],
             beside=lambda: log.consume(INDEXER_GUARD, guard.on_challenged, concurrency=GUARD_CONCURRENCY),
         )
         await term.run(life.draining)

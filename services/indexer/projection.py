@@ -12,7 +12,7 @@ from typing import Any, assert_never, cast
 
 import msgspec
 
-from contracts import collection, mint, wallet
+from contracts import collection, mint, observation, wallet
 from contracts.fact import Event, Fact
 from services.indexer.changes import (
     AddTree,
@@ -25,6 +25,7 @@ from services.indexer.changes import (
     FinalizeItems,
     FlagCollection,
     MintItem,
+    ObserveLeaves,
     OpenCollection,
     OpenImport,
     OpenOperation,
@@ -87,6 +88,10 @@ def project(event: Event[Any], sequence: int) -> Sequence[RowChange]:
         return _project_mint(fact, sequence, at)
     if isinstance(fact, CollectionFact):
         return _project_collection(fact, at)
+    if isinstance(fact, observation.CollectionObserved):
+        return [ObserveLeaves(fact.collection, fact.tree, fact.after, fact.leaves, fact.root)]
+    if isinstance(fact, observation.CollectionDrift):
+        return []  # the comparison's result is asked of the log; the tables are what it compares
     if isinstance(fact, wallet.Paused | wallet.Resumed):
         return []  # how wallets stand is asked of the log; no table tells it
     raise Unprojectable(f"events of type {event.type} are not projected")

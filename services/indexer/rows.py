@@ -16,6 +16,7 @@ from typing import assert_never
 from uuid import UUID
 
 from contracts.mint import FailureCode
+from services.indexer.chain.assets import ObservationGap, Observed
 from services.indexer.changes import (
     AddTree,
     CancelOperation,
@@ -29,6 +30,7 @@ from services.indexer.changes import (
     FlagCollection,
     ItemChange,
     MintItem,
+    ObserveLeaves,
     OpenCollection,
     OpenImport,
     OpenOperation,
@@ -61,6 +63,8 @@ class Rows:
     changed_collections: set[UUID] = field(default_factory=set[UUID])
     new_trees: dict[tuple[UUID, int], AddTree] = field(default_factory=dict[tuple[UUID, int], AddTree])
     """Trees that these changes tell of, by collection and number. A tree never changes."""
+    observed: Observed = field(default_factory=Observed)
+    """What became of leaves on chain."""
     newly_settled: set[UUID] = field(default_factory=set[UUID])
     """Operations whose last item was settled by these changes."""
     to_count: set[UUID] = field(default_factory=set[UUID])
@@ -77,13 +81,21 @@ class Rows:
         for change in changes:
             self._check(change)
         for change in changes:
-            if isinstance(change, CollectionChange):
+            if isinstance(change, ObserveLeaves):
+                self.observed.apply(change)
+            elif isinstance(change, CollectionChange):
                 self._apply_to_collection(change)
             else:
                 self._apply_to_operation(change)
 
     def _check(self, change: RowChange) -> None:
         if isinstance(change, OpenOperation | OpenCollection | CreateCollection):
+            return
+        if isinstance(change, ObserveLeaves):
+            try:
+                self.observed.check(change)
+            except ObservationGap as error:  # stop: what is missing is not before this message
+                raise UnknownRow(str(error)) from error
             return
         if isinstance(change, CollectionChange):
             if change.collection not in self.collections:

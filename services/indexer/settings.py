@@ -43,6 +43,22 @@ class IndexerSettings(ServiceSettings, frozen=True, kw_only=True):
     count_interval_seconds: Annotated[
         float, Meta(description="Seconds between two counts of every collection on chain.", ge=1, le=86_400)
     ] = 300.0
+    second_das_url: Annotated[
+        Secret | None,
+        Meta(description="A second DAS provider: compared with the first, and asked when the first does not answer."),
+    ] = None
+    das_requests_per_second: Annotated[
+        float, Meta(description="Requests a second to each DAS provider.", gt=0, le=1000)
+    ] = 10.0
+    ws_url: Annotated[
+        Secret | None, Meta(description="WebSocket endpoint of a node, on which changes of trees are heard of sooner.")
+    ] = None
+    follow_interval_seconds: Annotated[
+        float, Meta(description="Seconds between two looks at every tree on chain.", ge=1, le=3600)
+    ] = 15.0
+    reconcile_interval_seconds: Annotated[
+        float, Meta(description="Seconds between two comparisons of every collection with the chain.", ge=1, le=86_400)
+    ] = 300.0
     rpc_timeout_seconds: Annotated[float, Meta(description="Seconds that a node has to answer.", ge=0.1, le=120)] = 10.0
     archive_url: ArchiveUrl = None
     archive_interval_seconds: Annotated[

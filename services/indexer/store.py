@@ -16,6 +16,7 @@ import msgspec
 
 from chassis.database import Connection, Pool
 from chassis.queries import load_queries
+from services.indexer.chain.asset_store import AssetTables
 from services.indexer.entries import Entry, fold
 from services.indexer.keys import Keys
 from services.indexer.ports import (
@@ -102,6 +103,7 @@ class PostgresStore:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._sql = load_queries(SQL).into(_Sql)
+        self._assets = AssetTables()
         self._roomy: dict[str, int] = {}
         """By stream: the last sequence up to which no partition of event_log has to be made."""
 
@@ -231,6 +233,8 @@ class PostgresStore:
         if keys.collections:
             for row in await connection.fetch(self._sql.load_collections, list(keys.collections)):
                 rows.collections[row["id"]] = Collection(**row)
+        if keys.observed_trees:
+            rows.observed.trees = await self._assets.load_trees(connection, keys.observed_trees)
         return rows
 
     async def _write(self, connection: Connection, rows: Rows) -> None:
@@ -260,6 +264,7 @@ class PostgresStore:
                 5,
             )
             await connection.execute(self._sql.put_trees, *trees)
+        await self._assets.write(connection, rows.observed)
 
 
 def _split(rows: Iterable[T], new: Set[UUID], operation: str) -> tuple[list[T], list[T]]:

@@ -5,8 +5,9 @@ becoming the leader (`leadership`).
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, Protocol
+from uuid import UUID
 
 from chassis.clock import Clock
 from chassis.log import EventLog, LogReader
@@ -25,6 +26,18 @@ class Tables(Store, SettledOperations, CreatedCollections, Protocol):
     """The tables as this service uses them."""
 
 
+class Publisher(Protocol):
+    """A task that says something of collections once the tables have caught up with the log."""
+
+    def wake(self, collections: Iterable[UUID]) -> None:
+        """Something has moved in these collections."""
+        ...
+
+    async def run(self) -> None:
+        """Publish until cancelled."""
+        ...
+
+
 class Term:
     """The tasks of a leading indexer. `count_interval` is in seconds."""
 
@@ -36,9 +49,11 @@ class Term:
         clock: Clock,
         *,
         count_interval: float,
+        publishers: Sequence[Publisher] = (),
         beside: Callable[[], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
-        """`beside` runs for as long as the term, and is cancelled at its end."""
+        """`beside` runs for as long as the term, and is cancelled at its end; `publishers` run beside the counter."""
+        self._publishers = publishers
         self._beside = beside
         self._closer = Closer(log, tables, clock)
         self._counter = Counter(log, chain, tables, clock, interval=count_interval)
@@ -77,12 +92,16 @@ class Term:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._closer.run())
             tasks.create_task(self._counter.run())
+            for publisher in self._publishers:
+                tasks.create_task(publisher.run())
 
     def _on_commit(self, committed: Committed) -> None:
         if committed.settled:
             self._closer.wake()
         self._counter.wake(committed.to_count)
         self._counter.sync(committed.to_sync)
+        for publisher in self._publishers:
+            publisher.wake(committed.to_count | committed.to_sync)
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

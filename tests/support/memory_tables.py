@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from chassis.log import RawMessage
+from services.indexer.chain.assets import Asset, ObservedTree, carried_over
 from services.indexer.changes import AddTree
 from services.indexer.entries import Entry, fold
 from services.indexer.keys import Keys
@@ -25,6 +26,8 @@ class MemoryTables:
     items: dict[tuple[UUID, int], Item] = field(default_factory=dict[tuple[UUID, int], Item])
     collections: dict[UUID, Collection] = field(default_factory=dict[UUID, Collection])
     trees: dict[tuple[UUID, int], AddTree] = field(default_factory=dict[tuple[UUID, int], AddTree])
+    assets: dict[str, Asset] = field(default_factory=dict[str, Asset])
+    observed_trees: dict[str, ObservedTree] = field(default_factory=dict[str, ObservedTree])
     log: dict[tuple[str, int], RawMessage] = field(default_factory=dict[tuple[str, int], RawMessage])
     parked: dict[tuple[str, int], str] = field(default_factory=dict[tuple[str, int], str])
     watermarks: dict[str, int] = field(default_factory=lambda: {"MINT": 0, "COLLECTION": 0})
@@ -49,6 +52,9 @@ class MemoryTables:
         self.items |= {(key, index): rows.items[key][index] for key, index in rows.changed_items}
         self.collections |= {key: rows.collections[key] for key in rows.changed_collections}
         self.trees = rows.new_trees | self.trees
+        self.observed_trees |= rows.observed.trees
+        for key, asset in rows.observed.assets.items():
+            self.assets[key] = carried_over(self.assets[key], asset) if key in self.assets else asset
         self.log |= {(stream, entry.raw.sequence): entry.raw for entry in entries}
         self.parked |= {(stream, entry.raw.sequence): entry.parked or "" for entry in parked}
         self.watermarks[stream] = entries[-1].raw.sequence
@@ -65,6 +71,7 @@ class MemoryTables:
         rows = Rows()
         rows.operations = {key: copy.copy(self.operations[key]) for key in keys.operations & self.operations.keys()}
         rows.collections = {key: copy.copy(self.collections[key]) for key in keys.collections & self.collections.keys()}
+        rows.observed.trees = {key: row for key, row in self.observed_trees.items() if key in keys.observed_trees}
         for key, item in self.items.items():
             if key in keys.items or (item.operation_id, item.signature) in keys.signatures:
                 rows.add_item(copy.copy(item))

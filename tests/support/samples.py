@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from uuid import UUID
 
-from contracts import access, collection, content, dead, guard, mint, upload, wallet, webhook
+from contracts import access, collection, content, dead, guard, mint, observation, upload, wallet, webhook
 from contracts.fact import Event, F, Fact, Producer
 
 OPERATION = UUID("0199d1a0-0000-7000-8000-000000000001")
@@ -175,6 +175,48 @@ SAMPLES: tuple[Fact, ...] = (
     ),
     collection.CollectionUpdated(collection=COLLECTION, is_public=True, allow_minting=False),
     collection.CollectionSyncRequested(collection=COLLECTION),
+    observation.CollectionObserved(
+        collection=COLLECTION,
+        tree=TREE,
+        after=6,
+        leaves=(
+            observation.ObservedLeaf(
+                index=3,
+                asset_id=ASSET,
+                leaf_hash=DIGEST,
+                fate=observation.LeafFate.LIVING,
+                signature=SIGNATURE,
+                slot=310,
+                owner=RECIPIENT,
+                delegate=WALLET,
+                flags=1,
+                minted=True,
+                collection_address=WALLET,
+                collection_changed=True,
+            ),
+        ),
+        root="cd" * 32,
+        signature=EARLIER_SIGNATURE,
+    ),
+    observation.CollectionDrift(
+        collection=COLLECTION,
+        slot=312,
+        log=7,
+        projection=7,
+        chain=8,
+        observed=8,
+        living=7,
+        das=6,
+        differences=(
+            observation.Difference(
+                kind=observation.DriftKind.DAS_BEHIND,
+                count=1,
+                alarm=False,
+                explanation="In their trees, and DAS does not show them.",
+                examples=(ASSET,),
+            ),
+        ),
+    ),
     upload.UploadRequested(sha256=DIGEST, cid=CID, content_type="image/png", size=1234, filename="köln 🌇.png"),
     upload.UploadPinned(
         sha256=DIGEST,

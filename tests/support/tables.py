@@ -11,6 +11,8 @@ from tests.support.memory_tables import MemoryTables
 TABLES: Final = {
     "nft_collections": "id",
     "collection_trees": "collection_id, number",
+    "observed_trees": "tree_address",
+    "assets": "asset_id",
     "mint_operations": "id",
     "mint_results": "operation_id, item_index",
     "event_log": "stream, sequence",

@@ -1,0 +1,1 @@
+"""What the indexer makes of the chain itself: trees followed, assets kept, counts compared."""

@@ -1,0 +1,323 @@
+"""Compares what log, tables, trees and DAS say of each collection, and says `collection.drift` when that has changed.
+
+One task beside the projectors: after an operation has ended, when a caller asks for a count, and on a slow schedule.
+The order of the questions makes the comparison exact while minting goes on: the finalized accounts first, then every
+transaction of their trees, then the tables, of which only what was confirmed up to the accounts' slot counts. What
+differs is explained in `differences`; correcting is the minter's part (a transaction that a fork dropped) or a
+person's.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+from uuid import UUID
+
+from bubblegum.errors import DecodeError
+from bubblegum.merkle import ConcurrentMerkleTree, RootBuilder
+from chassis.clock import Clock
+from chassis.log import EventLog, LogUnavailable, SequenceConflict
+from chassis.telemetry import get_logger
+from contracts.collection import CollectionCreated
+from contracts.observation import MAX_EXAMPLES, CollectionDrift
+from contracts.registry import UndecodableMessage
+from services.indexer.chain.assets import ObservedTree
+from services.indexer.chain.differences import Found, OnChain, Shown, Told, drift, same
+from services.indexer.chain.following import Followed
+from services.indexer.chain.proofs import AssetProof, holds
+from services.indexer.pauses import pause_after
+from services.indexer.ports import Accounts, ChainUnavailable, CreatedCollection, CreatedCollections, StoreUnavailable
+from services.indexer.trees import config_address, count_tree
+
+PAGE: Final = 10_000
+"""Leaves and assets read from the tables at once."""
+MAX_COMPARED: Final = 200_000
+"""Most living assets whose ids are compared with DAS's one by one: they are held in memory."""
+PROOFS: Final = 3
+"""Proofs that are checked at each comparison."""
+PROJECTION_TRIES: Final = 50
+PROJECTION_PAUSE: Final = 0.2
+"""How often, and after how many seconds, the tables are looked at until they show what was observed."""
+BATCH: Final = 3
+"""Collections read from the tables at once."""
+_NO_ID: Final = UUID(int=0)
+
+_log = get_logger(__name__)
+
+
+class FinalizedAccounts(Protocol):
+    """Accounts as they were finalized."""
+
+    async def accounts(self, addresses: Sequence[str], commitment: str) -> Accounts:
+        """Return the accounts at a commitment, all as of one slot; raises ChainUnavailable."""
+        ...
+
+
+class Follower(Protocol):
+    """Observes trees."""
+
+    async def catch_up(self, collection: UUID, tree: str) -> Followed:
+        """Say what is new of a tree; raises ChainUnavailable and LogUnavailable."""
+        ...
+
+
+class ShownByOne(Protocol):
+    """What one provider shows."""
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """Living assets in the trees that were asked for."""
+        ...
+
+    @property
+    def slot(self) -> int | None:
+        """How far the provider says that it has read."""
+        ...
+
+
+class Providers(Protocol):
+    """DAS. Every method may raise ChainUnavailable."""
+
+    async def shown(self, collection_address: str, trees: frozenset[str], most: int) -> Sequence[ShownByOne]:
+        """Return what each provider shows of a collection in these trees, which hold at most `most` assets."""
+        ...
+
+    async def proof(self, asset_id: str) -> AssetProof:
+        """Return a proof that is still to be checked."""
+        ...
+
+
+class Comparisons(Protocol):
+    """What the tables say. Every method may raise StoreUnavailable."""
+
+    async def observed_tree(self, tree: str) -> ObservedTree | None:
+        """Return how far a tree was observed."""
+        ...
+
+    async def leaf_hashes(self, tree: str, after: int, limit: int) -> list[tuple[int, bytes]]:
+        """Return the leaves of a tree beyond an index, in their order."""
+        ...
+
+    async def living_assets(
+        self, collection: UUID, collection_address: str, after: str, limit: int
+    ) -> list[tuple[str, str, bytes]]:
+        """Return id, tree and leaf of the assets in their trees and in the collection, beyond an id."""
+        ...
+
+    async def told(self, collection: UUID, slot: int) -> Told:
+        """Return the counts; items that were confirmed after `slot` are not looked for on chain."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a reconciler works with."""
+
+    accounts: FinalizedAccounts
+    follower: Follower
+    providers: Providers
+    comparisons: Comparisons
+    collections: CreatedCollections
+
+
+class Reconciler:
+    """Compares every created collection. `interval` is in seconds; `pause` is the least time between two rounds."""
+
+    def __init__(
+        self, log: EventLog, parts: Parts, clock: Clock, *, interval: float = 300.0, pause: float = 5.0
+    ) -> None:
+        self._log = log
+        self._parts = parts
+        self._clock = clock
+        self._interval = interval
+        self._pause = pause
+        self._wanted: set[UUID] = set()
+        self._all_wanted = False
+        self._due = asyncio.Event()
+        self._verified: dict[str, int] = {}
+        """By tree: the change up to which its root was recomputed and found to be the chain's."""
+
+    def wake(self, collections: Iterable[UUID]) -> None:
+        """Something was minted into these collections, or a caller wants them compared."""
+        self._wanted.update(collections)
+        if self._wanted:
+            self._due.set()
+
+    async def run(self) -> None:
+        """Compare until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._schedule())
+            tasks.create_task(self._rounds())
+
+    async def _schedule(self) -> None:
+        while True:
+            self._all_wanted = True
+            self._due.set()
+            await self._clock.sleep(self._interval)
+
+    async def _rounds(self) -> None:
+        failures = 0
+        while True:
+            await self._due.wait()
+            self._due.clear()
+            wanted, everything = frozenset(self._wanted), self._all_wanted
+            self._wanted.clear()
+            self._all_wanted = False
+            try:
+                await self.reconcile(None if everything else wanted)
+                failures = 0
+            except (ChainUnavailable, LogUnavailable, StoreUnavailable) as error:
+                # Retry: a comparison changes nothing but the log, and is said only when it has come out.
+                failures += 1
+                self._all_wanted = self._all_wanted or everything
+                self._wanted |= wanted
+                self._due.set()
+                _log.warning("cannot compare collections", reason=str(error), again_in=pause_after(failures))
+                await self._clock.sleep(pause_after(failures))
+            await self._clock.sleep(self._pause)
+
+    async def reconcile(self, among: frozenset[UUID] | None) -> None:
+        """Compare these collections, or all when None, and say what has changed.
+
+        Raises ChainUnavailable, LogUnavailable and StoreUnavailable.
+        """
+        after = _NO_ID
+        while found := await self._parts.collections.created_collections(after, BATCH, among):
+            after = found[-1].id
+            for collection in found:
+                await self._say(await self.compare(collection))
+
+    async def compare(self, collection: CreatedCollection) -> CollectionDrift:
+        """Return what a collection's comparison comes to now."""
+        parts = self._parts
+        trees = [tree for tree in collection.trees if config_address(tree) is not None]
+        addresses = [address for tree in trees for address in (config_address(tree) or "", tree)]
+        accounts = await parts.accounts.accounts(addresses, "finalized")
+        followed = [await parts.follower.catch_up(collection.id, tree) for tree in trees]
+        holes = [f"{each.tree}: {hole.start} to {hole.stop - 1}" for each in followed for hole in each.missing]
+        observed = [await self._projected(each) for each in followed if each.seq]
+        counts = [
+            count_tree(collection.standard, accounts.by_address.get(config_address(tree) or ""), None).minted or 0
+            for tree in trees
+        ]
+        parsed = {tree: _parsed(accounts, tree) for tree in trees}
+        wrong = [tree for tree in trees if not await self._root_holds(tree, parsed[tree], observed)]
+        chain = OnChain(accounts.slot, sum(counts), tuple(wrong[:MAX_EXAMPLES]), tuple(holes[:MAX_EXAMPLES]))
+        told = await parts.comparisons.told(collection.id, accounts.slot)
+        return drift(collection.id, chain, told, await self._shown(collection, accounts.slot, told))
+
+    async def _projected(self, followed: Followed) -> ObservedTree:
+        """Wait until the tables show what was observed."""
+        for _ in range(PROJECTION_TRIES):
+            found = await self._parts.comparisons.observed_tree(followed.tree)
+            if found is not None and found.seq >= followed.seq:
+                return found
+            await self._clock.sleep(PROJECTION_PAUSE)
+        raise StoreUnavailable(f"the tables do not show change {followed.seq} of tree {followed.tree} yet")
+
+    async def _root_holds(
+        self, tree: str, account: ConcurrentMerkleTree | None, observed: Sequence[ObservedTree]
+    ) -> bool:
+        """Whether the observed leaves give the root that account compression told, and the account, where it has it."""
+        known = next((each for each in observed if each.tree_address == tree), None)
+        if account is None or known is None or self._verified.get(tree) == known.seq:
+            return True
+        on_chain = account.root_at(known.seq)
+        if on_chain is not None and on_chain != known.root:
+            return False
+        builder, after = RootBuilder(account.max_depth), -1
+        while page := await self._parts.comparisons.leaf_hashes(tree, after, PAGE):
+            if page[-1][0] != after + len(page):
+                return False  # a leaf that was never observed
+            after = page[-1][0]
+            # A million leaves are seconds of hashing: not in the event loop.
+            await asyncio.to_thread(builder.extend, [leaf for _, leaf in page])
+        now = await self._parts.comparisons.observed_tree(tree)
+        if now is None or now.seq != known.seq:
+            return True  # the tree has moved on meanwhile; the next comparison sees it whole
+        if builder.root() != known.root:
+            return False
+        self._verified[tree] = known.seq
+        return True
+
+    async def _shown(self, collection: CreatedCollection, slot: int, told: Told) -> Shown | None:
+        if told.living > MAX_COMPARED:
+            return None
+        parts, trees = self._parts, frozenset(collection.trees)
+        try:
+            shown = await parts.providers.shown(collection.collection_address, trees, collection.capacity)
+        except ChainUnavailable as error:
+            # Go on without: DAS may be another provider, and the chain's numbers do not depend on it.
+            _log.warning("cannot compare with DAS", collection=str(collection.id), reason=str(error))
+            return None
+        living = await self._living(collection)
+        first = shown[0]
+        others = frozenset[str]().union(*(each.ids ^ first.ids for each in shown[1:]))
+        return Shown(
+            total=len(first.ids),
+            absent=_some(living.keys() - first.ids),
+            surplus=_some(first.ids - living.keys()),
+            differing=_some(others),
+            refused_proofs=await self._refused_proofs(living),
+            slots_behind=None if first.slot is None else max(0, slot - first.slot),
+        )
+
+    async def _living(self, collection: CreatedCollection) -> dict[str, tuple[str, bytes]]:
+        living: dict[str, tuple[str, bytes]] = {}
+        after = ""
+        read = self._parts.comparisons.living_assets
+        while page := await read(collection.id, collection.collection_address, after, PAGE):
+            after = page[-1][0]
+            living |= {asset_id: (tree, leaf) for asset_id, tree, leaf in page}
+        return living
+
+    async def _refused_proofs(self, living: dict[str, tuple[str, bytes]]) -> Found:
+        refused: list[str] = []
+        for asset_id in list(living)[-PROOFS:]:
+            tree, leaf = living[asset_id]
+            try:
+                proof = await self._parts.providers.proof(asset_id)
+            except ChainUnavailable:
+                continue  # no proof is no wrong proof; that DAS lacks the asset shows in the ids
+            # Asked for after the proof, so that its root is among the account's unless DAS made it up or is far behind.
+            accounts = await self._parts.accounts.accounts([tree], "confirmed")
+            account = _parsed(accounts, tree)
+            if account is not None and not holds(proof, account, leaf):
+                refused.append(asset_id)
+        return Found(len(refused), tuple(refused))
+
+    async def _say(self, fact: CollectionDrift) -> None:
+        try:
+            last = await self._log.last(CollectionDrift, collection=fact.collection)
+            cause = await self._log.last(CollectionCreated, collection=fact.collection)
+        except UndecodableMessage as error:  # stop: nothing can be compared with it; an operator has to look
+            _log.error("a comparison on the log cannot be read", collection=str(fact.collection), reason=str(error))
+            return
+        for each in fact.differences:
+            if each.alarm:
+                _log.error(
+                    "collection drifts", collection=str(fact.collection), kind=each.kind.value, count=each.count,
+                    examples=each.examples,
+                )  # fmt: skip
+        if last is not None and (same(fact, last.data) or last.data.slot > fact.slot):
+            return
+        try:
+            expected = last.sequence if last else 0
+            await self._log.publish(fact, cause=cause.event if cause else None, expected_sequence=expected)
+        except SequenceConflict:  # stop: another comparison has just been said
+            return
+
+
+def _some(ids: Iterable[str]) -> Found:
+    ordered = sorted(ids)
+    return Found(len(ordered), tuple(ordered[:MAX_EXAMPLES]))
+
+
+def _parsed(accounts: Accounts, tree: str) -> ConcurrentMerkleTree | None:
+    account = accounts.by_address.get(tree)
+    if account is None:
+        return None
+    try:
+        return ConcurrentMerkleTree.parse(account.data)
+    except DecodeError:  # stop: the count says that the collection has no valid tree
+        return None

@@ -1,0 +1,191 @@
+"""Trees are followed without holes, from wherever the log says, in whatever order a node tells."""
+
+import random
+
+import pytest
+
+from bubblegum.instructions import BubblegumInstruction
+from chassis.clock import ManualClock
+from chassis.log import LogUnavailable
+from contracts.observation import MAX_OBSERVED, LeafFate
+from services.indexer.chain import following
+from services.indexer.chain.following import TreeFollower
+from services.indexer.ports import ChainUnavailable
+from tests.support.leaves import ModelTree, key, metadata_v1, metadata_v2
+from tests.support.memory_log import MemoryLog
+from tests.support.memory_tables import MemoryTables
+from tests.support.tree_histories import CATS, MemoryHistory, expected_leaves, observed, project, with_collection
+
+TREE, OWNER, BUYER = key(2), key(3), key(6)
+ADDRESS = str(TREE)
+
+
+class World:
+    def __init__(self, version: int = 1) -> None:
+        self.model = ModelTree(TREE, version)
+        self.history = MemoryHistory()
+        self.log, self.tables = MemoryLog(), MemoryTables()
+        self.metadata = metadata_v1() if version == 1 else metadata_v2()
+
+    def follower(self) -> TreeFollower:
+        """A new process: it knows what the log says and nothing else."""
+        return TreeFollower(self.log, self.history, self.tables, ManualClock())
+
+    def mint(self, count: int) -> None:
+        for _ in range(count):
+            self.history.ran(self.model.mint(OWNER, self.metadata))
+
+    async def agrees(self) -> None:
+        """What was said follows without holes, and the tables hold the model's leaves."""
+        after = 0
+        for fact in observed(self.log):
+            assert fact.after == after
+            after = fact.sequence
+        assert after == self.model.seq
+        await project(self.log, self.tables)
+        assert not self.tables.parked
+        assert {row.leaf_index: row.leaf_hash for row in self.tables.assets.values()} == expected_leaves(self.model)
+        assert self.tables.observed_trees[ADDRESS].root == self.model.tree.root
+        assert self.tables.observed_trees[ADDRESS].seq == self.model.seq
+
+
+@pytest.mark.parametrize("version", [1, 2])
+async def test_a_tree_from_its_making(version: int) -> None:
+    world = World(version)
+    await with_collection(world.log, world.tables, ADDRESS)
+    model = world.model
+    world.history.ran(model.create())
+    world.mint(3)
+    world.history.ran(model.mint(OWNER, world.metadata), err="failed")
+    model.leaves.pop(3)
+    model.tree.truncate(3)
+    model.seq -= 1
+    world.history.ran(model.transfer(0, BUYER), model.burn(2))
+    followed = await world.follower().catch_up(CATS, ADDRESS)
+    assert (followed.seq, followed.missing) == (5, ())
+    await world.agrees()
+    first, _, burned = sorted(world.tables.assets.values(), key=lambda row: row.leaf_index)
+    assert (first.owner, first.fate, first.minted_slot) == (str(BUYER), LeafFate.LIVING, 101)
+    assert (burned.owner, burned.fate) == (str(OWNER), LeafFate.BURNED)
+    # Nothing new is asked for twice, by this process or the next.
+    asked = len(world.history.asked)
+    await world.follower().catch_up(CATS, ADDRESS)
+    assert len(world.history.asked) == asked
+    world.mint(1)
+    await world.follower().catch_up(CATS, ADDRESS)
+    assert len(world.history.asked) == asked + 1
+    await world.agrees()
+
+
+async def test_pages_and_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "PAGE", 7)
+    monkeypatch.setattr(following, "BATCH", 5)
+    world = World()
+    await with_collection(world.log, world.tables, ADDRESS)
+    world.mint(30)
+    await world.follower().catch_up(CATS, ADDRESS)
+    assert len(observed(world.log)) > 3
+    await world.agrees()
+    assert sorted(world.history.asked) == sorted(tx.signature for tx in world.history.transactions)
+
+
+async def test_a_crash_at_any_message_is_gone_on_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "PAGE", 7)
+    monkeypatch.setattr(following, "BATCH", 3)
+    world = World()
+    await with_collection(world.log, world.tables, ADDRESS)
+    world.mint(20)
+    for attempt in range(100):
+        # Every life may say one message, or is refused one transaction.
+        world.history.refuse = attempt % 2
+        world.log.fail_publishes = [LogUnavailable("killed")] if attempt % 3 == 0 else []
+        try:
+            followed = await world.follower().catch_up(CATS, ADDRESS)
+        except (ChainUnavailable, LogUnavailable):
+            continue
+        if followed.seq == world.model.seq:
+            break
+    world.history.refuse, world.log.fail_publishes = 0, []
+    await world.follower().catch_up(CATS, ADDRESS)
+    await world.agrees()
+
+
+async def test_one_message_is_bounded_and_nothing_is_skipped_behind_it() -> None:
+    world = World()
+    world.model = ModelTree(TREE, depth=10, buffer_size=32)
+    await with_collection(world.log, world.tables, ADDRESS)
+    mints = [world.model.mint(OWNER, world.metadata) for _ in range(MAX_OBSERVED + 50)]
+    world.history.ran(*mints[:300])
+    world.history.ran(*mints[300:])
+    log = world.log
+    publish, said = log.publish, 0
+
+    async def once(*given: object, **named: object) -> int:
+        nonlocal said
+        said += 1
+        if said == 2:
+            raise LogUnavailable("killed between two messages of one batch")
+        return await publish(*given, **named)  # type: ignore[arg-type] # passed on as it came
+
+    log.publish = once  # type: ignore[method-assign] # this process dies after its first message
+    with pytest.raises(LogUnavailable):
+        await world.follower().catch_up(CATS, ADDRESS)
+    assert [len(fact.leaves) for fact in observed(log)] == [MAX_OBSERVED]
+    await world.follower().catch_up(CATS, ADDRESS)
+    await world.agrees()
+
+
+async def test_transactions_of_a_slot_in_any_order() -> None:
+    world = World()
+    await with_collection(world.log, world.tables, ADDRESS)
+    world.mint(12)
+    random.Random(7).shuffle(world.history.transactions)
+    followed = await world.follower().catch_up(CATS, ADDRESS)
+    assert followed.missing == ()
+    await world.agrees()
+
+
+async def test_a_hole_is_named_and_closed_when_the_node_shows_it() -> None:
+    world = World()
+    await with_collection(world.log, world.tables, ADDRESS)
+    world.mint(10)
+    lost = world.history.transactions[3].signature
+    for where in (world.history.hidden, world.history.unreadable):
+        where.add(lost)
+        followed = await world.follower().catch_up(CATS, ADDRESS)
+        assert (followed.seq, followed.missing) == (3, (range(4, 5),))
+        where.clear()
+    world.mint(1)
+    followed = await world.follower().catch_up(CATS, ADDRESS)
+    assert (followed.seq, followed.missing) == (11, ())
+    await world.agrees()
+
+
+async def test_two_followers_say_everything_once() -> None:
+    world = World()
+    await with_collection(world.log, world.tables, ADDRESS)
+    world.mint(4)
+    one, other = world.follower(), world.follower()
+    publish = world.log.publish
+
+    async def late(*given: object, **named: object) -> int:
+        world.log.publish = publish  # type: ignore[method-assign] # only the first one is late
+        await other.catch_up(CATS, ADDRESS)
+        return await publish(*given, **named)  # type: ignore[arg-type] # passed on as it came
+
+    world.log.publish = late  # type: ignore[method-assign] # the other one speaks just before
+    await one.catch_up(CATS, ADDRESS)
+    await world.agrees()
+
+
+async def test_an_instruction_that_nobody_knows_moves_the_tree_all_the_same() -> None:
+    world = World()
+    await with_collection(world.log, world.tables, ADDRESS)
+    world.mint(2)
+    schema = world.model.leaves[1]
+    unknown = world.model.other(BubblegumInstruction.VERIFY_CREATOR, *world.model.rewrite(1, schema))
+    world.history.ran(type(unknown)(unknown.program_id, unknown.accounts, bytes(8), unknown.inner))
+    await world.follower().catch_up(CATS, ADDRESS)
+    await world.agrees()
+    row = next(row for row in world.tables.assets.values() if row.leaf_index == 1)
+    assert (row.fate, row.owner) == (LeafFate.UNKNOWN, str(OWNER))
