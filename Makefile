@@ -32,6 +32,10 @@ test: .venv/.dev tests/js/node_modules/.package-lock.json ## Run every test (TES
 bench-ipfs: .venv/.dev ## MB/s and pins/s of the ipfs service against the ideal, with its memory (ARGS="--help")
 	@$(BIN)/python -m tests.bench.bench_ipfs $(ARGS)
 
+.PHONY: bench-replay
+bench-replay: .venv/.dev ## Events/s of a replay into Postgres against a bare COPY, with its memory (ARGS="--help")
+	@$(BIN)/python -m tests.bench.bench_replay $(ARGS)
+
 .PHONY: check
 check: lint types walls generated ## Everything CI checks besides the tests
 
@@ -39,6 +43,7 @@ check: lint types walls generated ## Everything CI checks besides the tests
 lint: .venv/.dev ## Lint and check the format
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/hadolint deploy/images/Dockerfile
 
 .PHONY: types
 types: .venv/.dev ## Check the types (pyright, strict)
@@ -52,6 +57,8 @@ walls: .venv/.dev ## Check which room imports which (import-linter)
 generated: .venv/.dev ## Check that generated files are what their sources say
 	@$(BIN)/python -m contracts.generate --check
 	@$(BIN)/python -m programs.build --check
+	@$(BIN)/python -m deploy.generate --check
+	@$(BIN)/python -m deploy.render --check
 	@$(BIN)/python -m chassis.metrics_document --check
 
 .PHONY: format
@@ -66,6 +73,11 @@ contracts: .venv/.dev ## Write the JSON Schemas and asyncapi.yaml from the messa
 .PHONY: metrics
 metrics: .venv/.dev ## Write docs/metrics.md from the list of metrics
 	@$(BIN)/python -m chassis.metrics_document
+
+.PHONY: deployment
+deployment: .venv/.dev ## Write the generated manifests and docs/configuration.md, render every overlay (needs kubectl)
+	@$(BIN)/python -m deploy.generate
+	@$(BIN)/python -m deploy.render
 
 .PHONY: programs
 programs: .venv/.dev ## Rebuild the local on-chain programs, or FROM=<rpc-url> fetch the deployed ones

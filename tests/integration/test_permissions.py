@@ -1,7 +1,11 @@
 # pyright: reportUnknownMemberType=false
-"""Each service's NATS user on a real server: what it needs goes through, and everything else the server refuses."""
+"""Each service's NATS user on a real server: what it needs goes through, and everything else the server refuses.
+
+The server has the accounts of `deploy/images/nats.conf`, which are those of production.
+"""
 
 import asyncio
+import dataclasses
 import hashlib
 import json
 from collections.abc import AsyncGenerator
@@ -19,10 +23,12 @@ from chassis.messaging import Connection, Log
 from contracts import registry
 from contracts.fact import Producer
 from contracts.mint import Confirmed, Requested
-from contracts.permissions import ROLES, Role, consumers_of, permissions
+from contracts.permissions import ROLES, Role, consumers_of
 from contracts.streams import CONSUMERS, MINT, MINTER_MINT, STREAMS, UPLOADS
-from localnet.child import running
-from localnet.nats_server import NatsOptions, NatsUser, nats_spec
+from deploy.generate import ROOT
+from deploy.nats_accounts import CONTROLLER, OPERATOR, SYSTEM, variable
+from localnet.child import ChildSpec, running
+from localnet.nats_server import NatsOptions, nats_spec
 from tests.support.samples import CONFIRMED, PINNED, REQUESTED, SAMPLES, event
 
 BY_NAME = {role.name: role for role in ROLES}
@@ -76,11 +82,26 @@ class Raw:
         await self.client.request("$JS.API.INFO", timeout=30)
 
 
+def deployed_server(directory: Path) -> ChildSpec:
+    """A server with the deployed accounts; address, ports and directories are those of a test."""
+    spec = nats_spec(NatsOptions(data_dir=directory))
+    deployed = (ROOT / "deploy" / "images" / "nats.conf").read_text()
+    accounts = "{" + deployed[deployed.index('  "accounts"') :]
+    passwords = {variable(name): PASSWORD for name in (*BY_NAME, OPERATOR, CONTROLLER, SYSTEM)}
+
+    async def prepare() -> None:
+        assert spec.prepare is not None
+        await spec.prepare()
+        with (directory / "nats.conf").open("a") as file:
+            file.write(accounts.strip().removeprefix("{").removesuffix("}"))
+
+    return dataclasses.replace(spec, prepare=prepare, environ={**spec.environ, **passwords})
+
+
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncGenerator[Server, None]:
-    users = [NatsUser(role.name, PASSWORD, permissions=permissions(role)) for role in ROLES]
-    options = NatsOptions(data_dir=tmp_path / "nats", users=[*users, NatsUser("mintstream", PASSWORD)])
-    async with running(nats_spec(options)) as child:
+    spec = deployed_server(tmp_path / "nats")
+    async with running(spec) as child:
         server = Server(child.addresses["nats"])
         async with Log.session(server.connection("mintstream", declares=True)) as operator:
             await operator.declare()
