@@ -44,10 +44,15 @@ def install(app: FastAPI) -> None:
 
 
 def _allowed(request: Request, error: HTTPException) -> Mapping[str, str] | None:
-    """Return the headers of a 405: the methods of every route at the path, where the framework names one route's."""
+    """Return the headers of a 405: the methods of every route at the path, where the framework names one route's.
+
+    A path that is written out in the document is that one alone, though it fits a template too (`/import` and `/{id}`).
+    """
     steps = request.url.path.split("/")
     paths: dict[str, dict[str, object]] = request.app.openapi()["paths"]
-    methods = {method.upper() for path, each in paths.items() if _fits(path.split("/"), steps) for method in each}
+    literal = paths.get(request.url.path)
+    fitting = [literal] if literal else [each for path, each in paths.items() if _fits(path.split("/"), steps)]
+    methods = {method.upper() for each in fitting for method in each}
     return {"Allow": ", ".join(sorted(methods))} if methods else error.headers
 
 

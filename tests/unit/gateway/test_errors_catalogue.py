@@ -102,6 +102,10 @@ async def test_the_openapi_document_shows_an_example_of_every_error_and_each_fit
 
 
 async def test_a_wrong_method_is_told_every_right_one(client: httpx.AsyncClient) -> None:
-    for path, methods in (("/api/collections", "GET, POST"), (f"/api/collections/{COLLECTION}", "GET, PATCH")):
+    for path, methods in (
+        ("/api/collections", "GET, POST"),
+        (f"/api/collections/{COLLECTION}", "GET, PATCH"),
+        ("/api/collections/import", "POST"),
+    ):
         answer = await client.put(path)
         assert (answer.status_code, answer.headers["allow"]) == (405, methods)
