@@ -150,11 +150,11 @@ class LogLookup(Protocol):
         ...
 
     def history(
-        self, stream: Stream, patterns: Sequence[str], since: datetime | None = None
+        self, stream: Stream, patterns: Sequence[str], since: datetime | None = None, after: int = 0
     ) -> AsyncIterator[RawMessage]:
-        """Yield what the stream holds now on these subjects, in order, stored at `since` or later; then end.
+        """Yield what the stream holds now on these subjects, in order; then end.
 
-        `patterns` overlap nowhere.
+        Beyond sequence `after`; or, when that is 0, stored at `since` or later. `patterns` overlap nowhere.
         """
         ...
 

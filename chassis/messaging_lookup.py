@@ -53,23 +53,24 @@ class StreamLookup:
         )
 
     async def history(
-        self, stream: Stream, patterns: Sequence[str], since: datetime | None = None
+        self, stream: Stream, patterns: Sequence[str], since: datetime | None = None, after: int = 0
     ) -> AsyncIterator[RawMessage]:
         """See `LogLookup.history`."""
         try:
-            async for raw in self._read(stream, patterns, since):
+            async for raw in self._read(stream, patterns, since, after):
                 yield raw
         except (PullLost, TimeoutError, nats.errors.Error) as error:
             raise LogUnavailable(f"cannot read the history of {stream.name}: {error}") from error
 
-    async def _read(self, stream: Stream, patterns: Sequence[str], since: datetime | None) -> AsyncIterator[RawMessage]:
+    async def _read(
+        self, stream: Stream, patterns: Sequence[str], since: datetime | None, after: int
+    ) -> AsyncIterator[RawMessage]:
         jetstream: Any = self._jetstream
         info = await jetstream.add_consumer(
             stream.name,
             api.ConsumerConfig(
                 filter_subjects=list(patterns),
-                deliver_policy=api.DeliverPolicy.ALL if since is None else api.DeliverPolicy.BY_START_TIME,
-                opt_start_time=None if since is None else since.astimezone(UTC),
+                **_start(since, after),
                 ack_policy=api.AckPolicy.NONE,
                 inactive_threshold=READER_INACTIVE,
                 mem_storage=True,
@@ -89,3 +90,11 @@ class StreamLookup:
             with contextlib.suppress(nats.errors.Error, TimeoutError):
                 # The server forgets it anyway after READER_INACTIVE seconds.
                 await jetstream.delete_consumer(stream.name, info.name)
+
+
+def _start(since: datetime | None, after: int) -> dict[str, Any]:
+    if after:
+        return {"deliver_policy": api.DeliverPolicy.BY_START_SEQUENCE, "opt_start_seq": after + 1}
+    if since is not None:
+        return {"deliver_policy": api.DeliverPolicy.BY_START_TIME, "opt_start_time": since.astimezone(UTC)}
+    return {"deliver_policy": api.DeliverPolicy.ALL}

@@ -23,6 +23,7 @@ class SecretFiles:
 
     api_key: Path
     jwt_secret: Path
+    webhook_sealing_key: Path
     wallet_key: Path
     owner_password: Path
     reader_password: Path
@@ -37,6 +38,8 @@ class SecretFiles:
         return cls(
             api_key=_ensure(directory / "api_key", secrets.token_urlsafe(24)),
             jwt_secret=_ensure(directory / "jwt_secret", secrets.token_urlsafe(48)),
+            # 32 bytes in URL-safe base64
+            webhook_sealing_key=_ensure(directory / "webhook_sealing_key", secrets.token_urlsafe(32) + "="),
             # base58 of the 64 bytes: seed and public key
             wallet_key=_ensure(directory / "wallet_key", str(Keypair())),
             owner_password=_ensure(directory / "postgres_owner_password", secrets.token_urlsafe(24)),

@@ -207,7 +207,8 @@ class Stack:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the processes: `nats`, `postgres`, `cluster`, `pinning`, `indexer`, `ipfs`, `minter`, `gateway`.
+        """Names of the processes: `nats`, `postgres`, `cluster`, `pinning`, `indexer`, `ipfs`, `minter`,
+        `notifier`, `gateway`.
 
         Without `cluster` when that is an external one.
         """

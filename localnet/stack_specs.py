@@ -98,7 +98,7 @@ def stack_stages(plan: StackPlan) -> list[list[ChildSpec]]:
     cluster = [_cluster(plan)] if plan.external_rpc_url is None else []
     return [
         [_nats(plan), _postgres(plan), *cluster, _pinning(plan)],
-        [_indexer(plan), _ipfs(plan), _minter(plan), _gateway(plan)],
+        [_indexer(plan), _ipfs(plan), _minter(plan), _notifier(plan), _gateway(plan)],
     ]
 
 
@@ -197,12 +197,22 @@ def _minter(plan: StackPlan) -> ChildSpec:
     return _service(plan, "minter", environ)
 
 
+def _notifier(plan: StackPlan) -> ChildSpec:
+    environ = {
+        "WEBHOOK_SEALING_KEYS_FILE": str(plan.secrets.webhook_sealing_key),
+        # Receivers under development are on this machine.
+        "WEBHOOK_INSIDE_NETWORKS": "127.0.0.0/8,::1/128",
+    }
+    return _service(plan, "notifier", environ)
+
+
 def _gateway(plan: StackPlan) -> ChildSpec:
     environ = {
         "HOST": "127.0.0.1",
         "PORT": str(plan.api_port),
         "API_KEY_FILE": str(plan.secrets.api_key),
         "JWT_SECRET_FILE": str(plan.secrets.jwt_secret),
+        "WEBHOOK_SEALING_KEYS_FILE": str(plan.secrets.webhook_sealing_key),
         "LOGIN_DOMAINS": f"127.0.0.1:{plan.api_port},localhost:{plan.api_port}",
         # One person works here, and faster than the limits for strangers allow.
         "RATE_LIMITS": "false",

@@ -109,6 +109,26 @@ class Forbidden(ApiError):
         super().__init__("Forbidden", [Problem("", f"needs the scope {scope}")])
 
 
+class WebhookNotFound(ApiError):
+    """The caller has no webhook of this id."""
+
+    status = 404
+    code = "webhook_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("Webhook not found")
+
+
+class TooManyWebhooks(ApiError):
+    """The caller, or everybody together, has as many webhooks as there may be."""
+
+    status = 409
+    code = "too_many_webhooks"
+
+    def __init__(self) -> None:
+        super().__init__("Too many webhooks; delete one first")
+
+
 class SignInNotOffered(ApiError):
     """This gateway was not set up for sign-ins."""
 

@@ -30,6 +30,7 @@ from services.gateway.settings import GatewaySettings
 from services.gateway.stats import Stats
 from services.gateway.uploading import Uploading
 from services.gateway.wallets import Wallets
+from services.gateway.webhooks import Webhooks
 from unixfs import UNIXFS_V1_2025, V0, V1
 
 NAME = "gateway"
@@ -89,6 +90,7 @@ async def serve(life: Lifecycle, settings: GatewaySettings) -> None:
             gateway_url=settings.pinata_gateway,
             access=access,
             sign_in=sign_in,
+            webhooks=None if settings.sealer is None else Webhooks(log, settings.sealer, life.clock),
             probes=life.health,
             everything=everything,
             clock=life.clock,

@@ -5,7 +5,8 @@ from urllib.parse import urlsplit
 
 from msgspec import Meta
 
-from chassis.settings import Secret, ServiceSettings
+from chassis.sealing import Sealer
+from chassis.settings import Secret, ServiceSettings, SettingsError
 from contracts.mint import DEFAULT_BATCH_SIZE
 from services.gateway.limiting import LimitClass, Quota
 from services.gateway.requests import MAX_BATCH_SIZE
@@ -128,7 +129,25 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
         int,
         Meta(description="Items of a chunk when a request names no batchSize.", ge=1, le=MAX_BATCH_SIZE),
     ] = DEFAULT_BATCH_SIZE
+    webhook_sealing_keys: Annotated[
+        Secret | None,
+        Meta(
+            description="Seals the secrets of webhooks: keys of 32 bytes in URL-safe base64, comma separated, the "
+            "newest first; the same as the notifier's. Without it there is no /api/webhooks."
+        ),
+    ] = None
     database_pool_size: Annotated[int, Meta(description="Most connections to Postgres.", ge=1, le=100)] = 8
+
+    def __post_init__(self) -> None:
+        try:
+            _ = self.sealer
+        except ValueError as error:  # stop: the operator has to correct it
+            raise SettingsError(type(self).__name__, {"WEBHOOK_SEALING_KEYS": str(error)}) from None
+
+    @property
+    def sealer(self) -> Sealer | None:
+        """What seals the secrets of webhooks."""
+        return None if self.webhook_sealing_keys is None else Sealer(self.webhook_sealing_keys)
 
     def quotas(self) -> dict[LimitClass, Quota]:
         """Return what a caller may ask for, by class of endpoint; nothing is limited when it is empty."""

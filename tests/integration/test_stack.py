@@ -69,7 +69,17 @@ async def lamports(stack: Stack) -> int:
 
 async def test_a_stack_serves_and_a_killed_service_comes_back(tmp_path: Path) -> None:
     async with Stack(settings(tmp_path)) as stack:
-        assert stack.names == ("nats", "postgres", "cluster", "pinning", "indexer", "ipfs", "minter", "gateway")
+        assert stack.names == (
+            "nats",
+            "postgres",
+            "cluster",
+            "pinning",
+            "indexer",
+            "ipfs",
+            "minter",
+            "notifier",
+            "gateway",
+        )
         assert await lamports(stack) > 0
         async with httpx.AsyncClient(base_url=stack.api_url) as client:
             assert (await client.get("/health")).json()["success"] is True

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+from cryptography.fernet import Fernet
 from fastapi import FastAPI
 from PIL import Image
 
@@ -17,6 +18,7 @@ from chassis.api_keys import ApiKey
 from chassis.clock import ManualClock
 from chassis.health import Health
 from chassis.key_book import KeyBook, KnownKey
+from chassis.sealing import Sealer
 from chassis.settings import Secret
 from contracts.access import KeyCreated, Scope
 from contracts.collection import CollectionCreated, Standard, TreeShape
@@ -51,9 +53,11 @@ from services.gateway.stats import Stats
 from services.gateway.tokens import Tokens
 from services.gateway.uploading import Uploading
 from services.gateway.wallets import Wallets
+from services.gateway.webhooks import Webhooks
 from tests.support.memory_log import MemoryLog, MemoryUploads
 from unixfs import V1
 
+SEALER = Sealer(Secret(Fernet.generate_key().decode()))
 API_KEY = "the-key-of-the-tests"
 JWT_SECRET = Secret("the-secret-of-the-tests-" * 3)
 LOGIN_DOMAIN = "app.example.org"
@@ -72,7 +76,6 @@ class MemoryProjection:
     def __init__(self, log: MemoryLog) -> None:
         self.operations_by_id: dict[UUID, Operation] = {}
         self.summaries: list[OperationSummary] = []
-        self.owners: dict[UUID, str] = {}
         self.failed: dict[UUID, list[FailedItem]] = {}
         self.totals = Overview(
             collections=0,
@@ -95,7 +98,7 @@ class MemoryProjection:
         found = [
             one
             for one in sorted(self.summaries, key=lambda one: (one.start_time, one.id), reverse=True)
-            if query.caller in (None, self.owners.get(one.id, ""))
+            if query.caller in (None, one.caller)
             and query.status in (None, one.status)
             and query.collection in (None, one.collection)
             and query.recipient in (None, one.recipient)
@@ -197,6 +200,7 @@ class Gateway:
                     Authenticator(Secret(API_KEY), self.keys, tokens, self.clock),
                     Limiter(self.quotas, None, self.clock),
                 ),
+                webhooks=Webhooks(self.log, SEALER, self.clock),
                 sign_in=SignIn(self.log, tokens, JWT_SECRET, (LOGIN_DOMAIN,), grants, self.clock),
                 probes=self.probes,
                 everything=everything,

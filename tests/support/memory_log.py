@@ -134,11 +134,12 @@ class MemoryLog:
         return next((self._decode(raw) for raw in found), None)
 
     async def history(
-        self, stream: Stream, patterns: Sequence[str], since: datetime | None = None
+        self, stream: Stream, patterns: Sequence[str], since: datetime | None = None, after: int = 0
     ) -> AsyncIterator[RawMessage]:
         """See `chassis.log.LogLookup.history`."""
-        for raw in list(self.streams[stream.name]):
-            if any(matches(each, raw.subject) for each in patterns) and (since is None or raw.stored_at >= since):
+        for raw in list(self.streams[stream.name])[after:]:
+            early = since is not None and not after and raw.stored_at < since
+            if not early and any(matches(each, raw.subject) for each in patterns):
                 yield raw
 
     def drain(self) -> None:

@@ -1,4 +1,4 @@
-"""Receivers of webhooks for tests: a real HTTP server that answers as the test says, verified as the specification says."""
+"""Receivers of webhooks for tests: a real HTTP server that answers as told; what it gets is verified by the library."""
 
 import asyncio
 import json

@@ -22,6 +22,7 @@ from services.gateway.api.patience import BodyPatience
 from services.gateway.api.scope import REQUEST_ID_HEADER, RequestScope
 from services.gateway.api.stats import stats_router
 from services.gateway.api.upload import upload_router
+from services.gateway.api.webhooks import webhooks_router
 from services.gateway.curating import Curating
 from services.gateway.following import Following
 from services.gateway.handlers import Collections, Minting, Statuses
@@ -34,6 +35,7 @@ from services.gateway.signing_in import SignIn
 from services.gateway.stats import Stats
 from services.gateway.uploading import Uploading
 from services.gateway.wallets import Wallets
+from services.gateway.webhooks import Webhooks
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,8 @@ class Parts:
     uploading: Uploading
     access: Access
     sign_in: SignIn | None
+    webhooks: Webhooks | None
+    """None: without a key that seals their secrets there are no webhooks."""
     probes: Health
     everything: Health
     clock: Clock
@@ -85,6 +89,8 @@ def create_app(parts: Parts) -> FastAPI:
     app.include_router(collections_router(parts.collections, parts.curating, parts.importing, access))
     app.include_router(stats_router(parts.stats, access))
     app.include_router(upload_router(parts.uploading, parts.gateway_url, access))
+    if parts.webhooks is not None:
+        app.include_router(webhooks_router(parts.webhooks, access))
     app.include_router(login_router(parts.sign_in, access))
     app.include_router(health_router(parts.probes, parts.everything))
     app.include_router(metrics_router(access))

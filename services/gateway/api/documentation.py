@@ -14,6 +14,7 @@ from pydantic.json_schema import models_json_schema
 
 from services.gateway.api.examples import examples_of
 from services.gateway.api.responses import Failure
+from services.gateway.api.webhook_document import webhook_document
 from services.gateway.identity import IDEMPOTENCY_HEADER
 from services.gateway.requests import (
     ChallengeBody,
@@ -25,6 +26,7 @@ from services.gateway.requests import (
     MintBatchBody,
     MintSingleBody,
 )
+from services.gateway.webhook_requests import ReplayBody, RotationBody, WebhookBody, WebhookChangesBody
 
 Json = dict[str, Any]
 
@@ -37,6 +39,10 @@ BODIES: tuple[type[BaseModel], ...] = (
     ImportBody,
     ChallengeBody,
     LoginBody,
+    WebhookBody,
+    WebhookChangesBody,
+    RotationBody,
+    ReplayBody,
 )
 _JSON = "application/json"
 _EXAMPLES: Final[Json] = msgspec.json.decode(Path(__file__).with_name("examples.json").read_bytes())
@@ -142,6 +148,8 @@ def describe(app: FastAPI) -> None:
             _, definitions = models_json_schema([(body, "validation") for body in BODIES], ref_template=_COMPONENT)
             schemas = document.setdefault("components", {}).setdefault("schemas", {})
             schemas |= cast("Json", definitions["$defs"])
+            document["webhooks"], events = webhook_document()
+            schemas |= events
             # FastAPI describes its own validation errors, which this API answers in its own shape.
             for name in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(name, None)

@@ -29,10 +29,12 @@ from services.gateway.errors import (
     SignInNotOffered,
     SignInRefused,
     TooManyFollowers,
+    TooManyWebhooks,
     Unauthorized,
     UnsupportedMediaType,
     UploadRefused,
     ValidationFailed,
+    WebhookNotFound,
 )
 
 Json = dict[str, Any]
@@ -47,6 +49,8 @@ ERRORS: Final[tuple[ApiError, ...]] = (
     SignInRefused(Problem("message", "is expired: ask for a new one")),
     Forbidden("admin"),
     SignInNotOffered(),
+    WebhookNotFound(),
+    TooManyWebhooks(),
     RequestTimeout(),
     RateLimited("Too many mint requests", 840),
     CollectionNotFound(),

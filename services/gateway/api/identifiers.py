@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from services.gateway.errors import CollectionNotFound, OperationNotFound
+from services.gateway.errors import CollectionNotFound, OperationNotFound, WebhookNotFound
 from services.gateway.texts import uuid_of_text
 
 
@@ -20,3 +20,11 @@ def collection_id(text: str) -> UUID:
         return uuid_of_text(text)
     except ValueError:  # stop: what is no UUID is no collection either
         raise CollectionNotFound("Collection not found") from None
+
+
+def webhook_id(text: str) -> UUID:
+    """Return the webhook's id. Raises WebhookNotFound."""
+    try:
+        return uuid_of_text(text)
+    except ValueError:  # stop: what is no UUID is no webhook either
+        raise WebhookNotFound from None

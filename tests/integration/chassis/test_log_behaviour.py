@@ -236,6 +236,9 @@ async def test_history_is_what_there_is_and_ends(log: AnyLog) -> None:
     assert [raw.sequence async for raw in log.lookup.history(MINT, patterns)] == [1, 8, 601]
     whole = [raw async for raw in log.lookup.history(MINT, [Completed.pattern()])]
     assert [raw.sequence for raw in whole] == list(range(2, 602))
+    beyond = [raw.sequence async for raw in log.lookup.history(MINT, patterns, after=8)]
+    assert beyond == [601]
+    assert [raw async for raw in log.lookup.history(MINT, patterns, after=601)] == []
     await asyncio.sleep(0.01)  # the server's clock and this one are one, and tell time in microseconds
     middle = datetime.now(UTC)
     await asyncio.sleep(0.01)

@@ -94,6 +94,12 @@ async def test_a_draining_gateway_is_not_ready_but_alive(gateway: Gateway) -> No
 async def test_the_openapi_document_describes_the_bodies(client: httpx.AsyncClient) -> None:
     document = (await client.get("/openapi.json")).json()
     assert set(document["paths"]) == {
+        "/api/webhooks",
+        "/api/webhooks/{id}",
+        "/api/webhooks/{id}/rotate",
+        "/api/webhooks/{id}/test",
+        "/api/webhooks/{id}/replay",
+        "/api/webhooks/{id}/deliveries",
         "/api/mint/single",
         "/api/mint/batch",
         "/api/mint/status/{transactionId}",
