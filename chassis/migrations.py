@@ -91,7 +91,9 @@ async def migrate(target: Connection | Secret | str, source: SqlSource) -> list[
 async def _migrate_locked(connection: Connection, migrations: list[Migration]) -> list[Migration]:
     await connection.execute("SELECT pg_advisory_lock($1)", _LOCK_KEY, timeout=_LOCK_TIMEOUT_SECONDS)
     try:
-        await connection.execute(_TABLE)
+        # Looked for first: a role that may not make tables can still find that nothing is missing.
+        if not await connection.fetchval("SELECT to_regclass('schema_migrations') IS NOT NULL"):
+            await connection.execute(_TABLE)
         pending = await _pending(connection, migrations)
         for migration in pending:
             await _apply(connection, migration)
