@@ -1,6 +1,6 @@
 """What an RPC method gets to work with: the node, the bank that a request asks for, and the shape of an answer.
 
-Used by the method modules; one instance per server.
+Used by the method modules; one instance per server, and one per request that is answered from behind.
 """
 
 from __future__ import annotations
@@ -36,11 +36,8 @@ class Context:
 
     node: Node
     das: DasReader | None = None
-
-    @property
-    def lag(self) -> int:
-        """Blocks that this node pretends to be behind, for reads."""
-        return self.node.faults.faults.lag_slots
+    lag: int = 0
+    """Blocks that this node pretends to be behind, for reads."""
 
     def head(self, commitment: Commitment) -> Block:
         """The newest block of a commitment level that a read may see."""

@@ -35,6 +35,8 @@ class Faults(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=
     """The longest delay before an answer; each is drawn evenly from 0 to this."""
     lag_slots: Annotated[int, msgspec.Meta(ge=0, le=64)] = 0
     """Reads are answered as by a node this many blocks behind. Sends are not affected."""
+    lag_share: Share = 1.0
+    """Which part of the reads is, as behind a load balancer with one slow node."""
     skip_slot_share: Share = 0.0
     """Slots that pass without a block."""
     fork_share: Share = 0.0
@@ -45,15 +47,15 @@ class Faults(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What happens to one request: wait, then maybe be refused."""
+    """What happens to one request: wait, then maybe be refused, or be answered as of `lag_slots` blocks ago."""
 
     delay_seconds: float = 0.0
+    lag_slots: int = 0
     rate_limited: bool = False
     error: bool = False
 
 
 NO_FAULTS = Faults()
-_PASS = Verdict()
 
 
 class FaultInjector:
@@ -71,9 +73,11 @@ class FaultInjector:
     def judge(self, method: str) -> Verdict:
         """Decide the fate of one request."""
         faults = self.faults
+        lag = faults.lag_slots if faults.lag_slots and self._draw(faults.lag_share) else 0
         if faults.methods and method not in faults.methods:
-            return _PASS
+            return Verdict(lag_slots=lag)
         return Verdict(
+            lag_slots=lag,
             delay_seconds=self._random.random() * faults.delay_ms / 1000 if faults.delay_ms else 0.0,
             rate_limited=self._draw(faults.rate_limit_share),
             error=self._draw(faults.error_share),

@@ -6,7 +6,7 @@ Used by the server. Knows the protocol and nothing of Solana: the methods are in
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 import structlog
@@ -99,15 +99,15 @@ class Dispatcher:
         if not isinstance(name, str) or request.get("jsonrpc") != "2.0":
             raise RpcError(INVALID_REQUEST, "Invalid request")
         method, das = METHODS.get(name), self._context.das
-        if name not in admin.METHODS:
-            await self._suffer(name)
+        context = self._context if name in admin.METHODS else await self._suffer(name)
         if method is not None:
-            return await method(self._context, _positional(params))
+            return await method(context, _positional(params))
         if das is not None and name in das.methods:
             return await das.handle(name, params)
         raise RpcError(METHOD_NOT_FOUND, "Method not found")
 
-    async def _suffer(self, method: str) -> None:
+    async def _suffer(self, method: str) -> Context:
+        """Return what the request is answered from. Raises what it is refused with."""
         verdict = self._context.node.faults.judge(method)
         if verdict.delay_seconds:
             await asyncio.sleep(verdict.delay_seconds)
@@ -115,6 +115,7 @@ class Dispatcher:
             raise _RateLimited
         if verdict.error:
             raise RpcError(INTERNAL_ERROR, "Internal error: injected")
+        return replace(self._context, lag=verdict.lag_slots) if verdict.lag_slots else self._context
 
 
 def _positional(params: Json) -> Params:

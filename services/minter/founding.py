@@ -7,14 +7,16 @@ from the wallet and the collection's id, so that no attempt can ever make a seco
 import asyncio
 from collections.abc import Sequence
 from typing import Final
+from uuid import UUID
 
 from solders.instruction import Instruction
 
 from bubblegum.collections import MINT_ACCOUNT_BYTES
-from chassis.log import EventLog, Message, MissingFact, SequenceConflict
+from chassis.log import EventLog, Message, MissingFact, RetryLater, SequenceConflict
 from chassis.logs import get_logger
 from contracts.collection import CollectionCreated, CollectionFailed, CollectionPinned, CollectionRequested
 from contracts.fact import Fact
+from contracts.streams import COLLECTION
 from services.minter.growing import (
     FoundingTransaction,
     TreeMaker,
@@ -31,6 +33,9 @@ from services.minter.signer import Signer
 
 ASSET_TX: Final = 0
 """The transaction that makes the asset; those of the trees and tables follow (`growing.tree_tx`)."""
+
+MAX_CONFLICTS: Final = 8
+"""Refused publishes of how a collection ended before its message is left for a later delivery."""
 
 _logger = get_logger(__name__)
 
@@ -53,7 +58,7 @@ class Founding:
         requested = await self._log.last(CollectionRequested, collection=collection)
         if requested is None:
             raise MissingFact(f"collection {collection} was pinned and never requested")
-        if await self._log.last(CollectionCreated, collection=collection):
+        if await self._ended(collection):
             return
         landed = unmovable(requested.data.standard, requested.data.tree) or await self._land(message, requested.data)
         if isinstance(landed, Refusal):
@@ -133,11 +138,28 @@ class Founding:
         )
         await self._tell(failed, message)
 
+    async def _ended(self, collection: UUID) -> bool:
+        """Return whether the log says how it ended: created or failed."""
+        return bool(
+            await self._log.last(CollectionCreated, collection=collection)
+            or await self._log.last(CollectionFailed, collection=collection)
+        )
+
     async def _tell(self, fact: Fact, message: Message[CollectionPinned]) -> None:
-        fence = f"collection.*.v1.{message.data.collection}"
-        try:
-            # Fenced over all of the collection's closing facts: it is created or failed, never both.
-            await self._log.publish(fact, cause=message.event, expected_sequence=message.sequence, fence=fence)
-        except SequenceConflict:
-            # Another worker has told how it ended; the chain had one outcome, and theirs stands.
-            _logger.info("collection already settled", collection=str(message.data.collection))
+        """Say how it ended, unless somebody has: it is created or failed, never both. Raises RetryLater."""
+        collection = message.data.collection
+        fence = f"collection.*.v1.{collection}"
+        for _ in range(MAX_CONFLICTS):
+            # In this order: an end that is said after the first read makes the publish fail.
+            newest = await self._log.last_matching(COLLECTION, fence)
+            if await self._ended(collection):
+                _logger.info("collection already settled", collection=str(collection))
+                return
+            try:
+                await self._log.publish(
+                    fact, cause=message.event, expected_sequence=newest.sequence if newest else 0, fence=fence
+                )
+            except SequenceConflict:
+                continue  # somebody spoke of the collection meanwhile: read it
+            return
+        raise RetryLater(f"collection {collection} is much spoken of", after=0.5)

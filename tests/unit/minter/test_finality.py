@@ -1,0 +1,113 @@
+"""Watching a confirmed transaction to its finality: what proves a fork, and what proves nothing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import cast
+
+import pytest
+from solders.keypair import Keypair
+
+from chassis.clock import SystemClock
+from chassis.log import RetryLater
+from contracts.mint import Attempt, Confirmed, Finalized
+from services.minter.lander import Lander, Settled, Transaction
+from services.minter.landing import ChainView, Commitment, SignatureState
+from services.minter.minting import Minting
+from services.minter.ports import Chain
+from services.minter.watcher import SignatureWatcher
+from tests.support import samples
+from tests.support.memory_log import MemoryLog
+
+HEIGHT = 400
+FINAL = SignatureState(204, Commitment.FINALIZED)
+NOT_YET = SignatureState(204, Commitment.CONFIRMED)
+
+
+class LaterClock(SystemClock):
+    """A minute ahead: whatever was confirmed just now is old enough to be final."""
+
+    def now(self) -> datetime:
+        return super().now() + timedelta(minutes=1)
+
+
+@dataclass
+class Watcher:
+    """Shows one view of the chain."""
+
+    shown: ChainView | None
+
+    async def view(self, attempts: Sequence[Attempt]) -> ChainView | None:
+        return self.shown
+
+
+@dataclass
+class Landings:
+    """Notes what is to be landed again."""
+
+    labels: list[str] = field(default_factory=list[str])
+
+    async def land(self, transaction: Transaction) -> None:
+        self.labels.append(transaction.label)
+        raise Settled
+
+
+def shown(state: SignatureState | None, *, height: int | None = HEIGHT) -> ChainView:
+    states = {} if state is None else {samples.SIGNED.attempt.signature: state}
+    return ChainView(states, height, searched=False)
+
+
+async def watch(log: MemoryLog, view: ChainView | None, clock: SystemClock | None = None) -> Landings:
+    """Hand the log's confirmation to the handler."""
+    landings = Landings()
+    minting = Minting(
+        log,
+        cast("Chain", None),
+        cast("Lander", landings),
+        cast("SignatureWatcher", Watcher(view)),
+        Keypair().pubkey(),
+        clock or LaterClock(),
+    )
+    (message,) = log.messages(Confirmed)
+    await minting.on_confirmed(message)
+    return landings
+
+
+@pytest.fixture
+async def log() -> MemoryLog:
+    log = MemoryLog()
+    for fact in (samples.COLLECTION_CREATED, samples.PINNED, samples.PLANNED, samples.SIGNED, samples.CONFIRMED):
+        await log.publish(fact, cause=None)
+    return log
+
+
+async def test_what_is_final_is_told_once(log: MemoryLog) -> None:
+    for _ in range(2):
+        assert (await watch(log, shown(FINAL))).labels == []
+    (finalized,) = log.facts(Finalized)
+    assert (finalized.signature, finalized.slot) == (samples.SIGNED.attempt.signature, FINAL.slot)
+
+
+@pytest.mark.parametrize(
+    "view",
+    [None, shown(NOT_YET), shown(None, height=None), shown(NOT_YET, height=None)],
+    ids=["no answer", "confirmed only", "not seen, without a head that fits", "confirmed, without a head"],
+)
+async def test_what_proves_nothing_is_looked_at_again(log: MemoryLog, view: ChainView | None) -> None:
+    with pytest.raises(RetryLater):
+        await watch(log, view)
+    assert log.facts(Finalized) == []
+
+
+async def test_what_was_confirmed_a_moment_ago_is_left_alone(log: MemoryLog) -> None:
+    with pytest.raises(RetryLater) as later:
+        await watch(log, shown(FINAL), SystemClock())
+    assert later.value.after > 0
+    assert log.facts(Finalized) == []
+
+
+async def test_what_a_fork_dropped_is_landed_again(log: MemoryLog) -> None:
+    landings = await watch(log, shown(None))
+    signed = samples.SIGNED
+    assert landings.labels == [f"{signed.operation}.{signed.chunk}.{signed.tx}"]
+    assert log.facts(Finalized) == []
