@@ -83,3 +83,16 @@ async def test_a_lagging_node_knows_only_the_past() -> None:
         assert await client.call("getSlot", PROCESSED) == 0
         await client.call("localnet_setFaults", {})
         assert await client.value("getBalance", str(to), CONFIRMED) == SOL
+
+
+async def test_one_slow_node_behind_a_balancer_answers_its_share_of_the_reads() -> None:
+    async with (
+        stepped_cluster(limits=LedgerLimits(finalized_after=4)) as cluster,
+        BareClient(cluster.addresses.rpc) as client,
+    ):
+        await cluster.node.step(12)
+        newest = await client.call("getSlot", PROCESSED)
+        await client.call("localnet_setFaults", {"lagSlots": 10, "lagShare": 0.3, "seed": 1})
+        slots = [await client.call("getSlot", PROCESSED) for _ in range(60)]
+        assert set(slots) == {newest, newest - 10}
+        assert 5 < slots.count(newest - 10) < 35
