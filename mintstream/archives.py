@@ -20,6 +20,7 @@ from mintstream.places import NAME, Places, opened_archive, opened_log, places
 from services.indexer.archive import ArchiveBroken
 from services.indexer.archiving import Archive, Archiver, ArchiveUnavailable
 from services.indexer.archiving_task import STREAMS, AlreadyArchiving, archive_all
+from services.indexer.archiving_task import drop_copies as drop_archived
 from services.indexer.ports import StoreUnavailable
 
 EXIT_FAILED: Final = 1
@@ -62,6 +63,20 @@ def check(data: DataDir = Path(".data")) -> None:
     _run(_check(places(data)))
 
 
+@app.command("drop-copies")
+def drop_copies(
+    older_than_days: Annotated[float, typer.Option(min=0, help="Only messages that are so old.")],
+    data: DataDir = Path(".data"),
+) -> None:
+    """Drop from Postgres the copies of messages that are archived and older, a million messages at a time.
+
+    The tables keep every row; what the API tells of the events of an operation begins with the messages that are left.
+
+    Example: mintstream archive drop-copies --older-than-days 365
+    """
+    _run(_drop(places(data), timedelta(days=older_than_days)))
+
+
 def _run(work: Coroutine[Any, Any, None]) -> None:
     try:
         asyncio.run(work)
@@ -79,6 +94,19 @@ async def _archive(settings: Places, age: timedelta, *, flush: bool) -> None:
         archiver = Archiver(log, _archive_of(settings, log))
         for stream, count in (await archive_all(archiver, pool, SystemClock(), age, flush=flush)).items():
             typer.echo(f"{stream}: {count} messages archived")
+
+
+async def _drop(settings: Places, age: timedelta) -> None:
+    async with (
+        opened_log(settings) as log,
+        postgres.pool(settings.database_url, application_name=NAME, max_size=1) as pool,
+    ):
+        archive = _archive_of(settings, log)
+        for stream in STREAMS:
+            newest = await archive.last(stream)
+            until = SystemClock().now() - age
+            dropped = await drop_archived(pool, stream, newest.last, until) if newest else 0
+            typer.echo(f"{stream.name}: {dropped} partitions dropped")
 
 
 async def _check(settings: Places) -> None:

@@ -7,7 +7,7 @@ One process at a time, by an advisory lock, whether a replica of the indexer or 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import asyncpg
@@ -16,7 +16,7 @@ from chassis.clock import Clock
 from chassis.database import Pool
 from chassis.log import LogUnavailable
 from chassis.telemetry import get_logger
-from contracts.streams import COLLECTION, MINT
+from contracts.streams import COLLECTION, MINT, Stream
 from services.indexer.archive import ArchiveBroken
 from services.indexer.archiving import Archiver, Bounds
 from services.indexer.pauses import pause_after
@@ -27,6 +27,17 @@ STREAMS: Final = (MINT, COLLECTION)
 """Those that are projected: what has no second copy is not archived either."""
 # Any constant serves, as long as nothing else in the database uses it.
 LOCK_KEY: Final = 0x6D696E74_00000004
+
+# Up to the last partition's end whose message is old enough, and not beyond what has to be told from it still.
+_DROPPABLE: Final = """
+SELECT least(
+    (SELECT coalesce(max(e.sequence), 0) FROM event_log AS e
+     WHERE e.stream = $1 AND e.stored_at < $3
+       AND e.sequence = ANY(ARRAY(SELECT generate_series(1000000, $2::bigint, 1000000)))),
+    (SELECT coalesce(min(o.settled_sequence) - 1, 9223372036854775807) FROM mint_operations AS o
+     WHERE $1 = 'MINT' AND o.settled_sequence IS NOT NULL AND o.end_time IS NULL)
+)
+"""
 
 _log = get_logger(__name__)
 
@@ -50,6 +61,22 @@ async def archive_all(
             )
             for stream in STREAMS
         }
+
+
+async def drop_copies(pool: Pool, stream: Stream, archived: int, until: datetime) -> int:
+    """Drop the partitions of event_log that are archived (up to sequence `archived`) and older than `until`.
+
+    Not those that somebody still reads: the end of an operation is told from the message that settled it. Returns how
+    many partitions were dropped; raises StoreUnavailable.
+    """
+    try:
+        async with pool.acquire() as connection, connection.transaction():
+            await connection.execute("SET LOCAL lock_timeout = '2s'")
+            up_to = await connection.fetchval(_DROPPABLE, stream.name, archived, until)
+            return int(await connection.fetchval("SELECT shorten_event_log($1, $2)", stream.name, up_to))
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        # Retry, by the caller: nothing was dropped.
+        raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
 
 
 @asynccontextmanager

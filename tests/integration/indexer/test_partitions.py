@@ -1,0 +1,72 @@
+"""event_log in partitions: made before they are needed, dropped once they are archived, never missed."""
+
+from datetime import timedelta
+
+from chassis.database import Pool
+from chassis.log import RawMessage
+from contracts.streams import COLLECTION, MINT
+from services.indexer.archiving_task import drop_copies
+from services.indexer.entries import plan
+from services.indexer.ports import StoreUnavailable
+from services.indexer.store import AHEAD, PostgresStore
+from tests.support.indexing import START, mint_history, uid
+
+WIDTH = 1_000_000
+
+
+async def partitions(pool: Pool) -> list[str]:
+    rows = await pool.fetch(
+        "SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent = 'event_log'::regclass"
+    )
+    return sorted(row["name"] for row in rows)
+
+
+async def keep(pool: Pool, stream: str, *sequences: int) -> None:
+    """Copies of messages at these sequences, one second apart from `START` on."""
+    for sequence in sequences:
+        await pool.execute(
+            "INSERT INTO event_log VALUES ($1, $2, 'mint.x.v1.y', '', '{}', $3)",
+            stream,
+            sequence,
+            START + timedelta(seconds=sequence),
+        )
+
+
+async def test_partitions_are_made_half_a_partition_ahead(store: PostgresStore, pool: Pool) -> None:
+    history = mint_history(1).messages[:2]
+    await store.apply("MINT", 0, [plan(history[0])])
+    assert await partitions(pool) == ["event_log_mint_0"]
+    await pool.execute("UPDATE watermarks SET sequence = $1 WHERE stream = 'MINT'", AHEAD)
+    entry = plan(RawMessage(history[1].subject, AHEAD + 1, START, history[1].payload, {}))
+    await store.apply("MINT", AHEAD, [entry])
+    assert await partitions(pool) == ["event_log_mint_0", "event_log_mint_1"]
+
+
+async def test_a_partition_that_vanished_is_made_again(store: PostgresStore, pool: Pool) -> None:
+    history = mint_history(1).messages[:2]
+    await store.apply("MINT", 0, [plan(history[0])])
+    await pool.execute("DROP TABLE event_log_mint_0")
+    try:
+        await store.apply("MINT", 1, [plan(history[1])])
+    except StoreUnavailable:
+        await store.apply("MINT", 1, [plan(history[1])])
+    assert await store.watermark("MINT") == 2
+
+
+async def test_only_archived_old_copies_that_nobody_needs_are_dropped(pool: Pool) -> None:
+    for stream in ("MINT", "COLLECTION"):
+        await pool.execute("SELECT reach_event_log($1, 1, $2)", stream, 3 * WIDTH)
+        await keep(pool, stream, WIDTH, 2 * WIDTH)
+    everything = START + timedelta(days=365)
+    assert await drop_copies(pool, MINT, WIDTH - 1, everything) == 0
+    assert await drop_copies(pool, MINT, 3 * WIDTH, START) == 0
+    await pool.execute(
+        """INSERT INTO mint_operations (id, transaction_id, collection_id, recipient, total_nfts, metadata, start_time,
+                                        created_at, updated_at, settled_sequence)
+           VALUES ($1::uuid, $1::uuid::text, $1::uuid, 'r', 1, '{}', now(), now(), now(), 1500000)""",
+        uid("unended"),
+    )
+    assert await drop_copies(pool, MINT, 3 * WIDTH, everything) == 1
+    assert await drop_copies(pool, COLLECTION, 3 * WIDTH, everything) == 2
+    assert [name for name in await partitions(pool) if "mint" in name] == ["event_log_mint_1", "event_log_mint_2"]
+    assert [name for name in await partitions(pool) if "coll" in name] == ["event_log_collection_2"]
