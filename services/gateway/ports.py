@@ -81,6 +81,7 @@ class OperationSummary(msgspec.Struct, frozen=True, kw_only=True):
     """One operation as a list shows it."""
 
     id: UUID
+    caller: str
     collection: UUID
     recipient: str
     operation_type: Literal["mint", "batch_mint"]

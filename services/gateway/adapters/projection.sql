@@ -79,8 +79,9 @@ WHERE
 -- Operations, the newest first. $1 status, $2 collection, $3 recipient, $4 caller, each NULL for any; ($5, $6) start time
 -- and id of the last one that was seen, NULL for the first page; $7 limit.
 SELECT
-    id, collection_id AS collection, recipient, operation_type, status, total_nfts AS total, completed_nfts AS completed,
-    failed_nfts AS failed, cancelled_nfts AS cancelled, start_time, end_time, error_message AS error
+    id, caller, collection_id AS collection, recipient, operation_type, status, total_nfts AS total,
+    completed_nfts AS completed, failed_nfts AS failed, cancelled_nfts AS cancelled, start_time, end_time,
+    error_message AS error
 FROM mint_operations
 WHERE
     ($1::text IS NULL OR status = $1)

@@ -70,8 +70,8 @@ class Access:
         self._authenticator = authenticator
         self._limiter = limiter
 
-    def permit(self, scope: Scope, counts: LimitClass = "general") -> Permit:
-        """Return a dependency: the caller must have `scope`, and the request is counted as `counts`.
+    def permit(self, scope: Scope | None, counts: LimitClass = "general") -> Permit:
+        """Return a dependency: the caller must have `scope` (None: any or none), and the request counts as `counts`.
 
         It raises Unauthorized, Forbidden and RateLimited.
         """
@@ -96,10 +96,11 @@ class Access:
         await self._limiter.count("login", _site(request), answer_headers(request))
 
     async def _admit(
-        self, connection: HTTPConnection, key: str | None, token: str | None, scope: Scope, counts: LimitClass
+        self, connection: HTTPConnection, key: str | None, token: str | None, scope: Scope | None, counts: LimitClass
     ) -> Caller:
         caller = self._authenticator.caller(key, token)
-        caller.require(scope)
+        if scope is not None:
+            caller.require(scope)
         await self._limiter.count(counts, caller.name, answer_headers(connection))
         return caller
 

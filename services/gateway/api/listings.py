@@ -19,6 +19,8 @@ class OperationView(Answer):
     """One operation of a list."""
 
     transaction_id: str
+    caller: str
+    """Who asked for it; empty when that was not kept yet."""
     collection_id: str
     recipient: str
     operation_type: Literal["mint", "batch_mint"]
@@ -52,6 +54,7 @@ class OperationListView(Answer):
 def _operation(one: ports.OperationSummary) -> OperationView:
     return OperationView(
         transaction_id=str(one.id),
+        caller=one.caller,
         collection_id=str(one.collection),
         recipient=one.recipient,
         operation_type=one.operation_type,

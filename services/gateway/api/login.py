@@ -108,7 +108,7 @@ def login_router(sign_in: SignIn | None, access: Access) -> APIRouter:
 
     @router.get("/me", responses=errors(401))
     async def me(  # pyright: ignore[reportUnusedFunction]
-        caller: Annotated[Caller, Depends(access.permit(Scope.READ))],
+        caller: Annotated[Caller, Depends(access.permit(None))],
     ) -> Success[CallerView]:
         """See who one is, and what one may do."""
         return Success(data=CallerView.of(caller))

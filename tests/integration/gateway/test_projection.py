@@ -6,7 +6,7 @@ import pytest
 from chassis import postgres
 from chassis.database import Pool
 from services.gateway.adapters.projection import PostgresProjection
-from services.gateway.ports import CollectionQuery, ProjectionUnavailable, Result
+from services.gateway.ports import CollectionQuery, OperationQuery, ProjectionUnavailable, Result
 from services.indexer.entries import plan
 from services.indexer.store import PostgresStore
 from tests.integration.gateway.conftest import NO_DATABASE
@@ -72,6 +72,22 @@ async def test_an_operation_from_its_request_to_its_end(store: PostgresStore, re
     assert ended.end_time is not None
     assert ended.error is not None
     assert [result.status for result in ended.results] == ["success", "success", "failed"]
+
+
+async def test_operations_are_listed_by_who_asked(store: PostgresStore, reader: Pool) -> None:
+    projection, history = PostgresProjection(reader), History()
+    owners = {uid("list", number): caller for number, caller in enumerate(("app:shop", "app:other", ""))}
+    for operation, caller in owners.items():
+        history.say(requested(operation, caller=caller))
+    await project(store, "MINT", history)
+    for caller in (None, "app:shop", "app:nobody"):
+        found = await projection.operations(OperationQuery(caller=caller))
+        wanted = {operation for operation, owner in owners.items() if caller in (None, owner)}
+        assert {one.id for one in found} == wanted
+        assert all(one.caller == owners[one.id] for one in found)
+    one = await projection.operation(uid("list", 0))
+    assert one is not None
+    assert one.caller == "app:shop"
 
 
 async def test_collections_are_listed_when_they_are_on_chain(store: PostgresStore, reader: Pool) -> None:

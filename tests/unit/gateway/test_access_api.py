@@ -12,8 +12,8 @@ from contracts.access import Scope
 from contracts.mint import Cancelled, Completed, Requested
 from services.gateway.callers import BOOTSTRAP, Caller
 from services.gateway.limiting import Quota
-from services.gateway.ports import FailedItem, Operation
-from tests.support.gateway import API_KEY, COLLECTION, Gateway, batch, single
+from services.gateway.ports import FailedItem, Operation, OperationSummary
+from tests.support.gateway import API_KEY, COLLECTION, RECIPIENT, Gateway, batch, single
 
 READ_ONLY = {("GET", path) for path in ("/api/collections", "/api/mint/operations", "/api/stats/overview")}
 MINTING = {
@@ -93,6 +93,35 @@ async def test_nobody_learns_of_the_operations_of_others(gateway: Gateway) -> No
         assert (await shop.delete(f"/api/mint/cancel/{operation}")).status_code == 200
 
 
+async def test_a_list_has_ones_own_operations_and_an_admins_has_all(gateway: Gateway) -> None:
+    now = gateway.clock.now()
+    gateway.projection.summaries = [
+        OperationSummary(
+            id=UUID(int=number),
+            caller=caller,
+            collection=COLLECTION,
+            recipient=RECIPIENT,
+            operation_type="mint",
+            status="pending",
+            total=1,
+            completed=0,
+            failed=0,
+            cancelled=0,
+            start_time=now,
+        )
+        for number, caller in enumerate(("app:shop", "app:other", ""))
+    ]
+    for key, callers in (
+        (gateway.key("app:shop", Scope.READ), {"app:shop"}),
+        (gateway.key("app:new", Scope.READ), set[str]()),
+        (API_KEY, {"app:shop", "app:other", ""}),
+    ):
+        async with gateway.client(key) as client:
+            listed = (await client.get("/api/mint/operations")).json()["data"]["operations"]
+        assert {one["caller"] for one in listed} == callers
+        assert len(listed) == len(callers)
+
+
 async def test_what_the_tables_know_is_hidden_as_well(gateway: Gateway) -> None:
     now = gateway.clock.now()
     known = Operation(id=uuid4(), caller="app:shop", status="pending", total=1, completed=0, failed=0, start_time=now)
@@ -143,6 +172,11 @@ async def test_a_token_works_where_a_key_does_and_a_wrong_key_is_not_excused_by_
         assert (await client.get("/api/auth/me", headers={"X-API-Key": "wrong"})).status_code == 401
     async with gateway.client(api_key=None, token=token[:-2]) as client:
         assert (await client.get("/api/auth/me")).status_code == 401
+
+
+async def test_whoever_is_known_may_ask_who_he_is(gateway: Gateway) -> None:
+    async with gateway.client(gateway.key("app:shop", Scope.MINT)) as client:
+        assert (await client.get("/api/auth/me")).json()["data"] == {"caller": "app:shop", "scopes": ["mint"]}
 
 
 async def test_the_holder_of_api_key_may_do_everything(gateway: Gateway) -> None:

@@ -36,6 +36,7 @@ def requested(operation: UUID = OPERATION, **changes: Any) -> Requested:
 def summary(number: int, **changes: Any) -> OperationSummary:
     values: dict[str, Any] = {
         "id": UUID(int=number),
+        "caller": "app:shop",
         "collection": COLLECTION,
         "recipient": RECIPIENT,
         "operation_type": "mint",
