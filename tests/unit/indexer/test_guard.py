@@ -178,6 +178,22 @@ async def test_what_never_reached_the_copy_is_missed_by_who_was_told_of_it(world
     assert len(world.payloads()) == 5
 
 
+async def test_a_log_whose_beginning_is_archived_is_whole_and_is_healed(world: World) -> None:
+    await world.say(6)
+    world.keep()
+    old = world.witness()
+    await world.say(2)
+    world.keep()
+    payloads = world.payloads()
+    world.log.shorten(MINT, 7)
+    world.log.connectivity.lost()
+    assert (await world.answer(old)).truncation is None
+    world.log.cut(MINT, 7)
+    assert (await world.answer()).truncation is not None
+    assert world.payloads() == payloads
+    assert world.copy.emptied == 0
+
+
 async def test_a_second_witness_of_the_same_loss_raises_no_second_alarm(world: World) -> None:
     await world.say(3)
     witness = world.witness()
