@@ -20,10 +20,7 @@ EMPTY_NODE: Final = bytes(HASH_BYTES)
 
 def keccak(*parts: bytes) -> bytes:
     """Keccak-256 of the parts one after another; 32 bytes."""
-    state = _keccak.new(digest_bits=256)
-    for part in parts:
-        state.update(part)
-    return state.digest()
+    return _keccak.new(data=b"".join(parts), digest_bits=256).digest()
 
 
 def data_hash(metadata: MetadataArgs | MetadataArgsV2) -> bytes:

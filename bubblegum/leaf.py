@@ -5,6 +5,7 @@ what happened to the tree in a changelog event. Both go through the noop program
 lines, is never cut. Finding those instructions in a transaction is `decode`'s work, not this module's.
 """
 
+import struct
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,6 +19,8 @@ _CHANGE_LOG: Final = 0
 _APPLICATION_DATA: Final = 1
 _EVENT_V1: Final = 0
 _LEAF_SCHEMA_EVENT: Final = 1
+_PATH_NODE: Final = struct.Struct("<32sI")
+"""A node and its index, as Borsh."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +188,10 @@ def decode_noop(data: bytes) -> LeafSchemaEvent | ChangeLogEvent | None:
 
 def _read_change_log(source: Reader) -> ChangeLogEvent:
     tree = source.pubkey()
-    path = source.vector(lambda: PathNode(source.raw(hashing.HASH_BYTES), source.u32()))
+    # Twenty nodes or so in every change of every tree: read in one go.
+    path = tuple(
+        PathNode(node, index) for node, index in _PATH_NODE.iter_unpack(source.raw(source.u32() * _PATH_NODE.size))
+    )
     event = ChangeLogEvent(tree, path, source.u64(), source.u32())
     source.finish()
     if len(path) < 2:
