@@ -70,7 +70,7 @@ async def agreed(log: EventLog, cause: Event[Fact], plan: Planned) -> Planned:
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
-    """A transaction that is planned and not on the log yet; implements `lander.Work`."""
+    """A transaction that is planned and not on the log yet; implements `drafting.Work`."""
 
     collection: CollectionCreated
     pinned: Pinned

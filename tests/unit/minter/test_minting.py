@@ -14,8 +14,9 @@ from chassis.log import RetryLater, SequenceConflict
 from contracts.collection import Standard
 from contracts.fact import Fact
 from contracts.mint import Cancelled, Failed, FailureCode, Pinned, Planned
+from services.minter.drafting import Work
 from services.minter.growing import Growth
-from services.minter.lander import Lander, OnChain, Settled, Transaction, Work
+from services.minter.lander import Lander, OnChain, Settled, Transaction
 from services.minter.minting import NEVER_CREATED, Minting
 from services.minter.packing import Rooms
 from services.minter.ports import Chain, ChainUnavailable

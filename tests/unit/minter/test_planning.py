@@ -12,7 +12,8 @@ from chassis.log import InvalidEvent, MissingFact, RetryLater, SequenceConflict
 from contracts.collection import Standard
 from contracts.mint import Failed, FailureCode, PinFailed, Pinned, Planned
 from services.minter.cancelling import end_unsigned
-from services.minter.lander import Lander, Work
+from services.minter.drafting import Work
+from services.minter.lander import Lander
 from services.minter.planning import Planner, Rehearsal, agreed, items_of
 from services.minter.refusals import METADATA, TREE_FULL, Refusal
 from tests.support.memory_log import MemoryLog
