@@ -1,6 +1,7 @@
 """Trees of the local cluster followed into Postgres, and compared with the log, the tables and DAS."""
 
-from collections.abc import AsyncGenerator
+import asyncio
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from bubblegum.merkle import MerkleTree
 from bubblegum.types import MetadataArgsV2
 from chassis.clock import ManualClock, SystemClock
 from chassis.database import Pool
+from chassis.settings import Secret
 from contracts.collection import TreeShape
 from contracts.mint import Confirmed, MintedLeaf
 from contracts.observation import CollectionDrift, CollectionObserved, Difference, DriftKind, LeafFate
@@ -22,6 +24,7 @@ from localnet.cluster.wire import parsed
 from services.indexer.adapters.das import DasProviders
 from services.indexer.adapters.json_rpc import JsonRpc
 from services.indexer.adapters.solana_rpc import SolanaRpc
+from services.indexer.adapters.tree_feed import TreeFeed
 from services.indexer.adapters.tree_history import RpcHistory
 from services.indexer.chain.asset_store import PostgresComparisons
 from services.indexer.chain.following import TreeFollower
@@ -212,3 +215,32 @@ async def test_postgres_holds_what_the_fold_in_memory_does(store: PostgresStore,
     assert [row["fate"] for row in rows][:3] == [LeafFate.LIVING, LeafFate.BURNED, LeafFate.BURNED]
     tree = (await pool.fetch("SELECT seq, root FROM observed_trees"))[0]
     assert (tree["seq"], tree["root"]) == (model.seq, model.tree.root)
+
+
+async def test_a_change_of_a_tree_is_heard_of() -> None:
+    async with stepped_cluster(programs=PROGRAMS) as cluster:
+        node = cluster.node
+        tree = LocalTree.planned(Keypair())
+        await fund(cluster, tree.payer.pubkey())
+        assert node.ledger.submit(tree.creation(node.ledger.svm, node.heads.processed))
+        await node.step(FINALITY)
+        heard, news = asyncio.Event(), list[str]()
+
+        def on_news(trees: Iterable[str]) -> None:
+            news.extend(trees)
+            heard.set()
+
+        feed = TreeFeed(Secret(cluster.addresses.websocket), SystemClock(), lambda: [str(tree.address)], on_news)
+        listening = asyncio.create_task(feed.run())
+        try:
+            async with asyncio.timeout(60):
+                number = 0
+                while not heard.is_set():  # until the subscription stands, nobody hears
+                    assert node.ledger.submit(tree.mint(node.heads.processed, number))
+                    number += 1
+                    await node.step(FINALITY)
+                    await asyncio.sleep(0.05)
+        finally:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+        assert news[0] == str(tree.address)
