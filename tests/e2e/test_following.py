@@ -1,4 +1,4 @@
-"""Callers that follow a mint on the real stack: streams, WebSockets, answers that wait; and what an auditor reads."""
+"""Callers that follow a mint on the real stack: streams, WebSockets, webhooks, answers that wait; what auditors read."""
 
 import json
 from typing import Any
@@ -11,6 +11,7 @@ from websockets.exceptions import InvalidStatus
 
 from contracts.mint import Completed, Confirmed
 from tests.support.stack import IMAGES, PATIENCE, URI, LiveStack, eventually
+from tests.support.webhooks import Received, receiver
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -109,3 +110,39 @@ async def test_operations_are_listed_from_the_newest(live: LiveStack) -> None:
     listed = [*first["operations"], *rest.json()["data"]["operations"]]
     assert [one["transactionId"] for one in listed] == [str(one.operation) for one in reversed(asked)]
     assert {one["status"] for one in listed} == {"completed"}
+
+
+async def test_a_webhook_is_told_in_order_and_signed(live: LiveStack) -> None:
+    collection = await live.collection()
+    async with receiver() as shop:
+        created = await live.http.post("/api/webhooks", json={"url": shop.url, "events": ["mint.*"]})
+        assert created.status_code == 201, created.text
+        secret, path = created.json()["data"]["secret"], f"/api/webhooks/{created.json()['data']['webhook']['id']}"
+        asked = await live.ask(collection, 3)
+
+        def told(requests: list[Received]) -> list[Received]:
+            """What was told of this operation, and not of others that come to their finality now."""
+            return [each for each in requests if each.event["transactionId"] == str(asked.operation)]
+
+        ends = {"mint.completed", "mint.finalized"}
+        requests = told(await shop.until(lambda found: ends <= {each.event["type"] for each in told(found)}))
+        events = [each.verified(secret) for each in requests]
+        on_log = (await live.confirmed(asked))[-1]
+        confirmed = [event for event in events if event["type"] == "mint.confirmed"]
+        assert confirmed[-1]["id"] == str(on_log.event.id)
+        assert confirmed[-1]["data"]["signature"] == on_log.data.signature
+        assert sorted(item["index"] for event in confirmed for item in event["data"]["items"]) == [0, 1, 2]
+        (completed,) = [event for event in events if event["type"] == "mint.completed"]
+        assert completed["data"] == {"total": 3, "minted": 3, "failed": 0, "cancelled": 0}
+        assert events.index(confirmed[-1]) < events.index(completed)
+
+        async def listed() -> bool:
+            answer = await live.http.get(f"{path}/deliveries", params={"state": "delivered", "limit": 100})
+            if answer.status_code == 503:  # the log has not answered in time: asked again
+                return False
+            assert answer.status_code == 200, answer.text
+            delivered = {each["eventId"] for each in answer.json()["data"]["deliveries"]}
+            return {event["id"] for event in events} <= delivered
+
+        await eventually(listed, "the deliveries are listed")
+        assert (await live.http.delete(path)).status_code == 200
