@@ -1,4 +1,4 @@
-"""Callers that follow a mint on the real stack: streams, WebSockets, webhooks, answers that wait; what auditors read."""
+"""Callers that follow a mint on the real stack: streams, WebSockets, webhooks, waiting answers, the timeline."""
 
 import json
 from typing import Any
