@@ -25,7 +25,7 @@ up: .venv/.local ## Start the embedded stack alone, until Ctrl-C (ARGS="--help" 
 	@$(BIN)/python -m mintstream up --data "$(DATA)" $(ARGS)
 
 .PHONY: test
-test: .venv/.dev tests/js/node_modules/.package-lock.json ## Run every test (TESTS=tests/unit for some)
+test: .venv/.dev tests/js/node_modules/.package-lock.json clients/typescript/node_modules/.package-lock.json ## Run every test (TESTS=tests/unit for some)
 	@$(BIN)/pytest -n $(JOBS) $(TESTS)
 
 .PHONY: bench-ipfs
@@ -64,6 +64,7 @@ generated: .venv/.dev ## Check that generated files are what their sources say
 	@$(BIN)/python -m deploy.generate --check
 	@$(BIN)/python -m deploy.render --check
 	@$(BIN)/python -m chassis.metrics_document --check
+	@$(BIN)/python -m services.gateway.api.export --check
 
 .PHONY: format
 format: .venv/.dev ## Format the code and mend what lint can mend
@@ -83,6 +84,14 @@ deployment: .venv/.dev ## Write the generated manifests and docs/configuration.m
 	@$(BIN)/python -m deploy.generate
 	@$(BIN)/python -m deploy.render
 
+.PHONY: openapi
+openapi: .venv/.dev ## Write clients/openapi.json from the gateway's code
+	@$(BIN)/python -m services.gateway.api.export
+
+.PHONY: clients
+clients: openapi clients/typescript/node_modules/.package-lock.json ## Generate the Python and TypeScript clients
+	@$(BIN)/python clients/generate.py
+
 .PHONY: programs
 programs: .venv/.dev ## Rebuild the local on-chain programs, or FROM=<rpc-url> fetch the deployed ones
 	@$(BIN)/python -m programs.build $(if $(FROM),--from-rpc "$(FROM)") $(ARGS)
@@ -92,6 +101,8 @@ lock: .venv/.dev ## Resolve the dependencies anew and write the hashed requireme
 	@for each in "runtime" "local --extra local" "dev --extra dev"; do set -- $$each; name=$$1; shift; \
 		$(BIN)/uv pip compile --quiet pyproject.toml "$$@" --universal --python-version 3.11 --generate-hashes \
 			--no-emit-index-url --no-header --no-annotate --output-file "requirements/$$name.txt"; done
+	@$(BIN)/uv pip compile --quiet clients/python/generator.in --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header --no-annotate --output-file requirements/clients.txt
 
 .PHONY: hooks
 hooks: .venv/.dev ## Install the pre-commit hooks, which run what CI checks
@@ -126,3 +137,7 @@ tests/js/node_modules/.package-lock.json: tests/js/package-lock.json
 	@if command -v npm >/dev/null; then echo "Installing the npm packages that the tests compare with (minutes)"; \
 		npm ci --prefix tests/js --no-audit --no-fund && touch $@; \
 	else echo "npm is not on the PATH: the tests that need Node.js 20 are skipped" >&2; fi
+
+clients/typescript/node_modules/.package-lock.json: clients/typescript/package-lock.json
+	@if command -v npm >/dev/null; then npm ci --prefix clients/typescript --no-audit --no-fund --loglevel=error && touch $@; \
+	else echo "npm is not on the PATH: the TypeScript client is neither generated nor tested" >&2; fi

@@ -65,7 +65,7 @@ class MintSingleView(Answer):
     """A single mint that was taken on. The lists are those of minted items; without `Prefer: wait=N` they are empty."""
 
     transaction_id: str
-    status: Literal["queued"] | OperationState = "queued"
+    status: Literal["queued", OperationState] = "queued"
     """`queued`, or how the operation ended when the request said `Prefer: wait=N` and it did within that time."""
     estimated_time: int
     """Seconds."""
@@ -86,7 +86,7 @@ class MintBatchView(Answer):
     """A batch that was taken on. The lists are there when `Prefer: wait=N` was said and the result came in time."""
 
     transaction_id: str
-    status: Literal["queued"] | OperationState = "queued"
+    status: Literal["queued", OperationState] = "queued"
     total_nfts: int
     estimated_time: int
     """Seconds."""

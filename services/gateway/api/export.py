@@ -1,0 +1,41 @@
+"""Writes clients/openapi.json: the API as a document, which the clients are generated from and reviews see change.
+
+`python -m services.gateway.api.export` writes it, with `--check` it compares only. Nothing is started for it.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any, Final, cast
+
+import msgspec
+
+from chassis.version import VERSION
+from services.gateway.api.app import Parts, create_app
+from services.gateway.api.auth import Access
+
+DOCUMENT: Final = Path(__file__).parents[3] / "clients" / "openapi.json"
+
+
+def document() -> dict[str, Any]:
+    """Return the OpenAPI document."""
+    # Routes are described by their signatures: what they would stand on in a process is not touched.
+    absent = cast("Any", None)
+    parts: dict[str, Any] = dict.fromkeys(Parts.__dataclass_fields__, absent)
+    parts |= {"access": Access(absent, absent), "version": VERSION, "cors_origins": (), "trusted_proxies": 0}
+    return create_app(Parts(**parts)).openapi()
+
+
+def main(arguments: list[str]) -> int:
+    """Write or check the document; return the exit status."""
+    wanted = msgspec.json.format(msgspec.json.encode(document()), indent=2) + b"\n"
+    if "--check" in arguments:
+        if DOCUMENT.exists() and DOCUMENT.read_bytes() == wanted:
+            return 0
+        sys.stderr.write("clients/openapi.json is not what the gateway's code says; run `make openapi`\n")
+        return 1
+    DOCUMENT.write_bytes(wanted)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
