@@ -49,11 +49,13 @@ _EXAMPLES: Final[Json] = msgspec.json.decode(Path(__file__).with_name("examples.
 """By operationId: the example of a request, and named examples of every answer that is no error."""
 _PARAMETERS: Final = {
     "transactionId": "The operation's id, as the answer to the mint told it.",
-    "id": "The collection's id.",
+    "id": "The id of the collection or webhook.",
     "status": "Only those with this status.",
+    "state": "Only those that ended like this.",
     "collectionId": "Only those of this collection.",
     "recipient": "Only those for this wallet.",
     "allowMinting": "Only those that take mints now, or only those that do not.",
+    "cursor": "The `nextCursor` of the page before.",
     "page": "Which page, from 1.",
     "limit": "Most entries of a page.",
     "after": "Only what stands behind this sequence of the log.",
