@@ -13,6 +13,7 @@ keep() { [ -s "$1" ] || random >"$1"; }
 for user in gateway ipfs minter indexer notifier mintstream nack system; do keep "nats_$user"; done
 for role in owner writer reader superuser; do keep "postgres_$role"; done
 keep api_key
+[ -s webhook_sealing_key ] || head -c 32 /dev/urandom | base64 | tr '+/' '-_' >webhook_sealing_key
 [ -s jwt_secret ] || printf '%s%s' "$(random)" "$(random)" >jwt_secret
 
 : >nats.env

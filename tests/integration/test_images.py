@@ -19,7 +19,11 @@ from tests.support.images import copy_application, services, stages
 from tests.support.nats import NatsAccounts
 
 NAMES = tuple(SETTINGS)
-EXAMPLES = {"DATABASE_URL": "postgresql://somebody@postgres/mintstream", "RPC_URL": "https://rpc.example"}
+EXAMPLES = {
+    "DATABASE_URL": "postgresql://somebody@postgres/mintstream",
+    "RPC_URL": "https://rpc.example",
+    "WEBHOOK_SEALING_KEYS": "A" * 43 + "=",
+}
 
 
 @pytest.fixture(scope="session")

@@ -48,10 +48,11 @@ def container_of(workload: Resource) -> Resource:
 
 
 def environment(overlay: str, workload: Resource) -> Mapping[str, str]:
-    """What the container is given, by variable; later sources go before earlier ones, as in Kubernetes."""
+    """What the container is given in the open, by variable; later sources go before earlier ones, as in Kubernetes."""
     container = container_of(workload)
     values: dict[str, str] = {}
     for source in container.get("envFrom", ()):
-        values |= named(overlay, "ConfigMap", source["configMapRef"]["name"])["data"]
+        if "configMapRef" in source:
+            values |= named(overlay, "ConfigMap", source["configMapRef"]["name"])["data"]
     values |= {entry["name"]: entry["value"] for entry in container.get("env", ())}
     return values
