@@ -1,6 +1,6 @@
 """The facts of webhooks: addresses that callers want events sent to, and how each delivery goes.
 
-`webhook.configured` (gateway; notifier for `WEBHOOK_URL` and to disable) holds the whole webhook; the newest one counts.
+`webhook.configured` (gateway; notifier for `WEBHOOK_URL` and to disable) holds the whole webhook; the newest counts.
 `replay_requested` (gateway) asks for past events. `delivery.queued` (notifier; gateway for tests) says that an event is
 to be sent to a webhook, `delivery.attempted` (notifier) how that stands after each attempt.
 
