@@ -36,6 +36,10 @@ bench-ipfs: .venv/.dev ## MB/s and pins/s of the ipfs service against the ideal,
 bench-replay: .venv/.dev ## Events/s of a replay into Postgres against a bare COPY, with its memory (ARGS="--help")
 	@$(BIN)/python -m tests.bench.bench_replay $(ARGS)
 
+.PHONY: bench-index
+bench-index: .venv/.dev ## Backfill of a tree of a million leaves, and what the API's lists then cost (ARGS="--document docs/queries.md")
+	@$(BIN)/python -m tests.bench.bench_index $(ARGS)
+
 .PHONY: bench-faults
 bench-faults: .venv/.dev ## 10,000 mints under faults with the minter killed every 5 s: 0 lost, 0 doubled (ARGS="--count 500")
 	@$(BIN)/python -m tests.bench.fault_run $(ARGS)

@@ -14,7 +14,7 @@ from chassis.version import VERSION
 from contracts.fact import Producer
 from contracts.streams import UPLOADS
 from services.gateway import server
-from services.gateway.adapters.projection import PostgresProjection
+from services.gateway.adapters.projection import PLANS, PostgresProjection
 from services.gateway.adapters.wallet import RpcWallet
 from services.gateway.api.app import Parts, create_app
 from services.gateway.curating import Curating
@@ -53,6 +53,7 @@ async def serve(life: Lifecycle, settings: GatewaySettings) -> None:
         postgres.pool(
             settings.database_url,
             application_name=NAME,
+            server_settings=PLANS,
             min_size=0,
             max_size=settings.database_pool_size,
             clock=life.clock,

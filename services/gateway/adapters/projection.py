@@ -32,6 +32,8 @@ from services.gateway.ports import (
 ACQUIRE_SECONDS = 3.0
 """How long a caller waits for a connection; a status that is late is better read from the log."""
 STATEMENT_SECONDS = 5.0
+PLANS = {"plan_cache_mode": "force_custom_plan"}
+"""Server settings of the pool: a list's filters are each optional, and a plan for any of them uses no index."""
 
 _log = get_logger(__name__)
 _results = msgspec.json.Decoder(tuple[Result, ...])

@@ -119,8 +119,13 @@ SELECT
     (SELECT coalesce(sum(minted), 0)::bigint FROM nft_collections WHERE stage = 'created') AS minted,
     (SELECT coalesce(sum(capacity), 0)::bigint FROM nft_collections WHERE stage = 'created') AS capacity,
     (SELECT count(*) FROM mint_operations WHERE status IN ('pending', 'processing')) AS active_operations,
-    (SELECT count(*) FROM mint_results WHERE settled_at >= $1 AND status = 'success') AS recent_minted,
-    (
-        SELECT count(*) FROM mint_results WHERE settled_at >= $1 AND status = 'failed' AND error_code <> 'cancelled'
-    ) AS recent_failed,
-    (SELECT count(*) FROM mint_operations WHERE start_time >= $1) AS recent_operations;
+    recent.minted AS recent_minted,
+    recent.failed AS recent_failed,
+    (SELECT count(*) FROM mint_operations WHERE start_time >= $1) AS recent_operations
+FROM (
+    SELECT
+        count(*) FILTER (WHERE status = 'success') AS minted,
+        count(*) FILTER (WHERE status = 'failed' AND error_code <> 'cancelled') AS failed
+    FROM mint_results
+    WHERE settled_at >= $1
+) AS recent;
