@@ -44,6 +44,14 @@ bench-index: .venv/.dev ## Backfill of a tree of a million leaves, and what the 
 bench-faults: .venv/.dev ## 10,000 mints under faults with the minter killed every 5 s: 0 lost, 0 doubled (ARGS="--count 500")
 	@$(BIN)/python -m tests.bench.fault_run $(ARGS)
 
+.PHONY: bench-mint
+bench-mint: .venv/.dev tests/js/node_modules/.package-lock.json ## NFTs/s beside the official client and the bare cluster (ARGS="--help")
+	@$(BIN)/python -m tests.bench.bench_mint $(ARGS)
+
+.PHONY: bench-gateway
+bench-gateway: .venv/.dev tests/js/node_modules/.package-lock.json ## Accepted mints/s beside a bare app and Express (ARGS="--help")
+	@$(BIN)/python -m tests.bench.bench_gateway $(ARGS)
+
 .PHONY: check
 check: lint types walls generated ## Everything CI checks besides the tests
 

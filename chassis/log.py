@@ -7,10 +7,13 @@ them without a server, and one behavioural suite runs on both. No I/O here.
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, BinaryIO, Generic, Protocol, TypeVar
+from typing import Any, BinaryIO, Final, Generic, Protocol, TypeVar
 
 from contracts.fact import Event, Fact
 from contracts.streams import Consumer, Stream
+
+MAX_BATCH: Final = 128
+"""Most messages that are published as one atomic batch, unless a setting says otherwise; nats-server takes 1000."""
 
 F = TypeVar("F", bound=Fact)
 F_co = TypeVar("F_co", bound=Fact, covariant=True)

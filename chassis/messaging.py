@@ -26,7 +26,7 @@ from chassis import telemetry
 from chassis.clock import Clock, SystemClock
 from chassis.connectivity import Connectivity
 from chassis.delivery import BurialCap, backoff
-from chassis.log import Handler, LogUnavailable, Message, RawMessage, SequenceConflict
+from chassis.log import MAX_BATCH, Handler, LogUnavailable, Message, RawMessage, SequenceConflict
 from chassis.logs import get_logger
 from chassis.messaging_declare import Declaring, consumer_config
 from chassis.messaging_lookup import StreamLookup
@@ -66,6 +66,8 @@ class Connection:
     """File of the certificate authorities (PEM) that the servers' certificates must come from; None: the system's."""
     declares: bool = True
     """Whether `declare` makes what is missing, or only looks."""
+    max_batch: int = MAX_BATCH
+    """Most messages that go to the disk as one atomic batch; 1 publishes each by itself."""
     timeout: float = 5.0
     replicas: int = 1
 
@@ -80,6 +82,7 @@ class Connection:
             credentials=settings.nats_creds.reveal() if settings.nats_creds else None,
             ca_file=settings.nats_ca_file,
             declares=settings.nats_declare,
+            max_batch=settings.nats_max_batch,
         )
 
 
@@ -268,7 +271,9 @@ class Log:
 
     def _publisher(self, stream: str) -> BatchPublisher:
         if stream not in self._publishers:
-            self._publishers[stream] = BatchPublisher(self._client, self._jetstream, stream, self._connection.timeout)
+            self._publishers[stream] = BatchPublisher(
+                self._client, self._jetstream, stream, self._connection.timeout, self._connection.max_batch
+            )
         return self._publishers[stream]
 
     async def _conflict(self, event: Event[Fact], subject: str, expected: int) -> int:

@@ -21,10 +21,9 @@ import nats.js.errors
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 
+from chassis.log import MAX_BATCH
 from chassis.logs import get_logger
 
-MAX_BATCH: Final = 128
-"""Most messages of a batch; the server takes 1000."""
 MAX_BATCH_BYTES: Final = 1_048_576
 
 _logger = get_logger(__name__)
@@ -47,11 +46,15 @@ class _Waiting:
 class BatchPublisher:
     """Publishes to one stream: one batch on its way at a time, the next one gathers meanwhile."""
 
-    def __init__(self, client: Client, jetstream: JetStreamContext, stream: str, timeout: float) -> None:
+    def __init__(
+        self, client: Client, jetstream: JetStreamContext, stream: str, timeout: float, most: int = MAX_BATCH
+    ) -> None:
+        """`most` messages are a batch at the most; with 1 every message goes by itself, without waiting for others."""
         self._client = client
         self._jetstream = jetstream
         self._stream = stream
         self._timeout = timeout
+        self._most = most
         self._waiting: deque[_Waiting] = deque()
         self._flushing: asyncio.Task[None] | None = None
 
@@ -62,7 +65,11 @@ class BatchPublisher:
         nats.errors.Error when it may be stored or not.
         """
         answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(subject, payload, headers, answer))
+        message = _Waiting(subject, payload, headers, answer)
+        if self._most == 1:
+            await self._publish_one(message)
+            return await answer
+        self._waiting.append(message)
         if self._flushing is None or self._flushing.done():
             self._flushing = asyncio.create_task(self._flush(), name=f"publish to {self._stream}")
         return await answer
@@ -100,7 +107,7 @@ class BatchPublisher:
         taken: list[_Waiting] = []
         identities: set[str] = set()
         size = 0
-        while self._waiting and len(taken) < MAX_BATCH:
+        while self._waiting and len(taken) < self._most:
             first = self._waiting[0]
             size += len(first.payload)
             if first.identity in identities or (taken and size > MAX_BATCH_BYTES):

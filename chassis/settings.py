@@ -15,6 +15,7 @@ from typing import Annotated, Final, Literal, NoReturn, TypeVar
 import msgspec
 from msgspec import Meta
 
+from chassis.log import MAX_BATCH
 from chassis.redaction import Secret
 from chassis.setting_fields import SettingField, setting_fields, shown, type_name
 
@@ -59,6 +60,14 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
         Secret | None,
         Meta(description="Contents of a NATS .creds file (JWT and seed); usually given as NATS_CREDS_FILE."),
     ] = None
+    nats_max_batch: Annotated[
+        int,
+        Meta(
+            description="Most messages of one atomic batch, for which the log pays one fsync; 1 publishes singly.",
+            ge=1,
+            le=1000,
+        ),
+    ] = MAX_BATCH
     nats_ca_file: Annotated[
         str | None,
         Meta(description="File of the certificate authorities (PEM) that NATS's certificate must come from."),

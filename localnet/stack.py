@@ -12,6 +12,7 @@ here: talking to the API, and anything for production.
 import asyncio
 import signal
 import sys
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -95,6 +96,8 @@ class StackSettings:
     fast_postgres: bool = False
     """Give up Postgres's safety against loss of power (tests)."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    service_environ: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Further environment variables of every service, over those that the stack itself sets."""
     quiet: bool = False
     """Print nothing; otherwise restarts and failures are told on stderr."""
     restarts: RestartPolicy = field(default_factory=RestartPolicy)
@@ -142,6 +145,7 @@ class Stack:
                 sync_interval=self.settings.sync_interval,
                 fast_postgres=self.settings.fast_postgres,
                 log_level=self.settings.log_level,
+                service_environ=self.settings.service_environ,
             )
             if external is not None:
                 await fund_wallet(external, read_secret(self._plan.secrets.wallet_key))

@@ -8,6 +8,7 @@ import os
 import secrets
 import sys
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -54,6 +55,7 @@ class StackPlan:
     sync_interval: str
     fast_postgres: bool
     log_level: str
+    service_environ: Mapping[str, str]
 
     @property
     def rpc_url(self) -> str:
@@ -236,7 +238,7 @@ def _service(plan: StackPlan, name: str, environ: dict[str, str], probe: str = "
     }
     if probe == "probe":
         common["PROBE_LISTEN"] = "127.0.0.1:0"
-    return _python(plan, name, f"services.{name}", [], common | environ, probe=probe)
+    return _python(plan, name, f"services.{name}", [], common | environ | dict(plan.service_environ), probe=probe)
 
 
 def _python(

@@ -1,11 +1,17 @@
-"""NFTs a second through the whole pipeline, beside the source document's own way, in one run on one cluster.
+"""NFTs a second from the gateway to `confirmed`, beside the source document's way and beside what the parts can do.
 
-    python -m tests.bench.bench_mint [--count N] [--trees 1,2,4] [--slot-ms 400] [--sync-interval 2m]
+    python -m tests.bench.bench_mint [--counts 1000,10000] [--trees 1,2,4] [--only local,single,null,log]
 
-Mintstream: from the first HTTP request to the last `completed`, every service a process of its own. The peer: the
-official JavaScript client, one mintToCollectionV1 a transaction, sendAndConfirm, sequential and ten at a time
-(`tests/js/official_mints.mjs`, left out without Node.js). Both mint into the same V1 collection. Not a test: prints
-figures as Markdown rows; absolute times depend on the machine, the ratios much less.
+Four sections of docs/benchmarks.md, every service a process of its own:
+
+- local: the local cluster, V1 and V2, by trees and NFTs. In the same run the official JavaScript client, one
+  mintToCollectionV1 a transaction, sendAndConfirm, sequential and ten at a time (left out without Node.js), and the
+  cluster alone, fed with transactions that were signed before.
+- single: one mint after another, and how much longer it takes than the cluster's own confirmation.
+- null: a simulator in the place of the cluster (`null_cluster.py`), which shows our own ceiling, with a profile.
+- log: messages, bytes and fsyncs an NFT, with `sync_interval` by default and `always`, with atomic batches and without.
+
+Not a test: prints figures as Markdown and writes them to docs/benchmarks.md.
 """
 
 import argparse
@@ -13,167 +19,257 @@ import asyncio
 import json
 import os
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from statistics import median
+from typing import Any, Final
 
-import psutil
+from solders.keypair import Keypair
 
-from chassis.messaging import Connection, Log
-from contracts.fact import Producer
-from contracts.mint import Confirmed
 from contracts.streams import MINT
 from localnet.secret_files import read_secret
-from localnet.stack import Stack, StackSettings
-from mintstream.api import GatewayClient
-from tests.support.stack import URI, stack_ports
+from tests.bench.presigned import one_by_one, presigned
+from tests.bench.report import Section, Table
+from tests.bench.stage import NULL_COLLECTION, ROOT, Run, Stage, staged, staged_on_nothing
+from tests.bench.usage import FsyncCount, profiled, spent, usages
+from tests.support.stack import URI
 
-JS = Path(__file__).resolve().parents[1] / "js"
-OPERATION_ITEMS = 1000
-RECIPIENT = "CktRuQ2mttgRGkXJtyksdKHjUdc2C4TgDzyB98oEzy8"
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One way of minting: how many, in how many seconds, with how many transactions and lamports of fees."""
-
-    name: str
-    mints: int
-    seconds: float
-    transactions: int
-    lamports: int
-
-    @property
-    def rate(self) -> float:
-        """NFTs a second."""
-        return self.mints / self.seconds
-
-    def row(self, base: float) -> str:
-        """A Markdown row; `base` is the rate that the ratio is to."""
-        each = f"{self.mints / self.transactions:.1f}" if self.transactions else "-"
-        fee = f"{self.lamports / self.mints:.0f}" if self.lamports else "-"
-        ratio = f"{self.rate / base:.1f}" if base else "-"
-        return f"| {self.name} | {self.mints} | {self.seconds:.1f} | {self.rate:.1f} | {each} | {fee} | {ratio} |"
+JS: Final = ROOT / "tests" / "js"
+RECIPIENT: Final = "CktRuQ2mttgRGkXJtyksdKHjUdc2C4TgDzyB98oEzy8"
+COMMAND: Final = "make bench-mint"
+SERVICES: Final = ("gateway", "ipfs", "minter", "indexer")
+MEASURED: Final = (*SERVICES, "nats", "postgres", "pinning")
+WARM_UP: Final = 200
+"""NFTs that are minted before anything is measured."""
 
 
-async def peer(stack: Stack, collection: Mapping[str, Any], count: int, parallel: int) -> Figure:
-    """Mint with the official client."""
-    command = ["official_mints.mjs", stack.rpc_url, collection["treeAddress"], collection["collectionAddress"]]
+# The local cluster ----------------------------------------------------------------------------------------------
+
+
+async def local(options: argparse.Namespace) -> None:
+    """Throughput on the local cluster, with its peers."""
+    section = Section("Minting on the local cluster", COMMAND)
+    table = Table(("way", "NFTs", "seconds", "NFTs/s", "transactions an NFT", "lamports an NFT", "x sequential client"))
+    memory = Table(("after", *(f"{name}, MiB" for name in SERVICES)))
+    async with staged() as stage:
+        base = await _peers(stage, table)
+        for standard in ("v1", "v2"):
+            await _cluster_alone(stage, table, standard, base)
+        for count in options.counts:
+            for standard in ("v1", "v2"):
+                for trees in options.trees:
+                    collection = await stage.collection(standard, trees)
+                    run = await stage.mint(collection["id"], RECIPIENT, count)
+                    _minted(table, f"Mintstream {standard.upper()}, {trees} tree{'s' * (trees > 1)}", run, base)
+            peaks = usages({name: pid for name, pid in stage.pids().items() if name in SERVICES})
+            memory.add(f"{count} NFTs a run", *(f"{peaks[name].peak / 2**20:.0f}" for name in SERVICES))
+    section.say(
+        "Slots of 400 ms, images published already, metadata pinned as a file for each NFT. Time counts from the first "
+        "HTTP request to the last `confirmed` on the log. Lamports are fees; a leaf has no rent of its own."
+    )
+    section.show(table)
+    section.say("Peak resident memory so far, after all runs of a size:")
+    section.show(memory)
+    section.write()
+
+
+async def _peers(stage: Stage, table: Table) -> float:
+    """Mint with the official client; return its sequential rate, 0 without Node.js."""
+    if shutil.which("node") is None or not (JS / "node_modules").exists():
+        table.add("official client: Node.js or tests/js/node_modules is missing", *("-" for _ in range(6)))
+        return 0.0
+    collection = await stage.collection("v1")
+    base = 0.0
+    for count, parallel in ((15, 1), (60, 10)):
+        seconds = await _official(stage, collection, count, parallel)
+        base = base or count / seconds
+        ratio = f"{count / seconds / base:.1f}"
+        name = f"official client, {parallel} at a time"
+        table.add(name, str(count), f"{seconds:.1f}", f"{count / seconds:.1f}", "1.00", "5000", ratio)
+    return base
+
+
+async def _official(stage: Stage, collection: Mapping[str, Any], count: int, parallel: int) -> float:
+    where = [stage.stack.rpc_url, collection["treeAddress"], collection["collectionAddress"]]
     process = await asyncio.create_subprocess_exec(
         "node",
-        *command,
+        "official_mints.mjs",
+        *where,
         str(count),
         str(parallel),
         cwd=JS,
-        env={**os.environ, "WALLET": read_secret(stack.plan.secrets.wallet_key)},
+        env={**os.environ, "WALLET": read_secret(stage.stack.plan.secrets.wallet_key)},
         stdout=asyncio.subprocess.PIPE,
     )
     output, _ = await process.communicate()
     told = json.loads(output)
     if told["failed"]:
         raise SystemExit(f"{told['failed']} mints of the official client failed")
-    return Figure(f"official client, {parallel} at a time", count, told["seconds"], count, 5000 * count)
+    return told["seconds"]
 
 
-async def pipeline(stack: Stack, api: GatewayClient, collection: Mapping[str, Any], count: int, name: str) -> Figure:
-    """Mint through the whole of Mintstream; images are published already, metadata is pinned for every NFT."""
-    producer = Producer(name="bench", version="0")
-    async with Log.session(Connection(servers=(stack.nats_url,), producer=producer)) as log:
-        before = await log.last_sequence(MINT)
-        began = time.perf_counter()
-        operations = [await _ask(api, collection["id"], start, count) for start in range(0, count, OPERATION_ITEMS)]
-        for operation in operations:
-            await _settled(api, operation)
-        seconds = time.perf_counter() - began
-        confirmed = await _confirmed(log, before)
-    minted = sum(len(each.leaves) for each in confirmed)
-    if minted != count:
-        raise SystemExit(f"{minted} NFTs were minted, not {count}")
-    return Figure(name, count, seconds, len(confirmed), sum(each.fee for each in confirmed))
+async def _cluster_alone(stage: Stage, table: Table, standard: str, base: float) -> None:
+    ideal = await presigned(stage, _wallet(stage), await stage.collection(standard), 1000)
+    name = f"the cluster alone, signed before, {standard.upper()}, 1 tree"
+    each = f"{ideal.transactions / ideal.mints:.2f}"
+    fees = f"{5000 * ideal.transactions / ideal.mints:.0f}"
+    table.add(name, str(ideal.mints), f"{ideal.seconds:.1f}", f"{ideal.rate:.1f}", each, fees, _ratio(ideal.rate, base))
 
 
-async def _ask(api: GatewayClient, collection: str, start: int, count: int) -> str:
-    numbers = range(start, min(start + OPERATION_ITEMS, count))
-    nfts = [{"name": f"Bench #{number}", "image": URI} for number in numbers]
-    return str((await api.mint_batch(collection, RECIPIENT, nfts, batch_size=100))["transactionId"])
+def _wallet(stage: Stage) -> Keypair:
+    return Keypair.from_base58_string(read_secret(stage.stack.plan.secrets.wallet_key))
 
 
-async def _settled(api: GatewayClient, operation: str) -> None:
-    told = [status async for status in api.follow(operation, within=3600)][-1]
-    if told["status"] != "completed" or told["progress"]["failed"]:
-        raise SystemExit(f"operation {operation} is {told['status']}: {told.get('error')}")
+def _minted(table: Table, name: str, run: Run, base: float) -> None:
+    story = run.story
+    if story.leaves != run.mints:
+        raise SystemExit(f"{story.leaves} NFTs were minted, not {run.mints}")
+    table.add(
+        name,
+        str(run.mints),
+        f"{run.seconds:.1f}",
+        f"{run.rate:.1f}",
+        f"{story.transactions / run.mints:.2f}",
+        f"{story.fees / run.mints:.0f}",
+        _ratio(run.rate, base),
+    )
 
 
-async def _confirmed(log: Log, after: int) -> Sequence[Confirmed]:
-    last = await log.last_sequence(MINT)
-    found: dict[str, Confirmed] = {}
-    async for raw in log.read(MINT, after):
-        if raw.subject.startswith(Confirmed.type()):
-            message = await log.last_matching(MINT, raw.subject)
-            assert message is not None
-            found[raw.subject] = message.data
-        if raw.sequence >= last:
-            break
-    return list(found.values())
+def _ratio(rate: float, base: float) -> str:
+    return f"{rate / base:.1f}" if base else "-"
 
 
-def _memory(stack: Stack) -> str:
-    sizes = {name: psutil.Process(pid).memory_info().rss for name in stack.names if (pid := stack.pid(name))}
-    return ", ".join(f"{name} {size / 2**20:.0f} MiB" for name, size in sizes.items())
+# One mint -------------------------------------------------------------------------------------------------------
 
 
-async def run(arguments: argparse.Namespace) -> None:
-    """Run every way of minting and print the figures."""
-    print("| way | NFTs | seconds | NFTs/s | NFTs a transaction | lamports an NFT | ratio |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
-    with tempfile.TemporaryDirectory() as directory:
-        settings = StackSettings(
-            data_dir=Path(directory),
-            ports=stack_ports(),
-            slot_ms=arguments.slot_ms,
-            sync_interval=arguments.sync_interval,
-            quiet=True,
-        )
-        async with Stack(settings) as stack, GatewayClient(stack.api_url, stack.api_key, timeout=120) as api:
-            await _measure(stack, api, arguments)
-            print(f"\nMemory afterwards: {_memory(stack)}")
+async def single(options: argparse.Namespace) -> None:
+    """The latency of single mints, beside the cluster's own."""
+    section = Section("One mint", COMMAND)
+    table = Table(("way", "mints", "median ms", "slowest ms"))
+    async with staged() as stage:
+        collection = await stage.collection("v2")
+        ours = [await _single(stage, collection["id"], number) for number in range(options.singles + 1)][1:]
+        theirs = await one_by_one(stage, _wallet(stage), collection, options.singles)
+    for name, seconds in (("POST to `confirmed` on the log", ours), ("the cluster alone, sent to confirmed", theirs)):
+        table.add(name, str(len(seconds)), f"{median(seconds) * 1000:.0f}", f"{max(seconds) * 1000:.0f}")
+    section.say("One after another on the local cluster with slots of 400 ms; metadata is pinned.")
+    section.show(table)
+    beyond = (median(ours) - median(theirs)) * 1000
+    section.say(f"Beyond what the cluster takes to confirm, the pipeline takes {beyond:.0f} ms (of the medians).")
+    section.write()
 
 
-async def _measure(stack: Stack, api: GatewayClient, arguments: argparse.Namespace) -> None:
-    base = 0.0
-    if shutil.which("node") and (JS / "node_modules").exists():
-        made = await api.create_collection(name="Peer", symbol="PEER", standard="v1", tree={"maxDepth": 14})
-        collection = await api.wait_for_collection(made, within=60)
-        sequential = await peer(stack, collection, 15, 1)
-        base = sequential.rate
-        for figure in (sequential, await peer(stack, collection, 60, 10)):
-            print(figure.row(base), flush=True)
-    else:
-        print("Node.js or tests/js/node_modules is missing: no peer", file=sys.stderr)
-    for standard in ("v1", "v2"):
-        for trees in arguments.trees:
-            depth = 14 if arguments.count <= 10_000 else 17
-            fields: dict[str, Any] = {"trees": trees} if trees > 1 else {}
-            made = await api.create_collection(
-                name="Bench", symbol="BENCH", standard=standard, tree={"maxDepth": depth}, **fields
-            )
-            collection = await api.wait_for_collection(made, within=60)
-            name = f"Mintstream {standard.upper()}, {trees} tree{'s' if trees > 1 else ''}"
-            print((await pipeline(stack, api, collection, arguments.count, name)).row(base), flush=True)
+async def _single(stage: Stage, collection: str, number: int) -> float:
+    after = await stage.log.last_sequence(MINT)
+    began = time.time()
+    await stage.api.mint_batch(collection, RECIPIENT, [{"name": f"Single #{number}", "image": URI}])
+    story = await stage.until(after, leaves=1, completed=1)
+    return story.confirmed_at - began
+
+
+# Our own ceiling ------------------------------------------------------------------------------------------------
+
+
+async def null(options: argparse.Namespace) -> None:
+    """Throughput with a cluster that confirms at once."""
+    section = Section("Minting on a null cluster", COMMAND)
+    section.say(
+        "A simulator of ours takes every transaction for landed at once and executes nothing "
+        "(`tests/bench/null_cluster.py`); its leaves are valid. Everything runs on these cores: the services, NATS, "
+        "Postgres, the pinning endpoint, the simulator, the bench. 4 V2 trees. `METADATA_LAYOUT=file` pins each NFT's "
+        "metadata by itself, `chunk` one directory for a hundred."
+    )
+    table = Table(("METADATA_LAYOUT", "NFTs", "seconds", "NFTs/s"))
+    processor = Table(("METADATA_LAYOUT", *(f"{name}, ms" for name in MEASURED), "all"))
+    profiles: list[str] = []
+    for layout, counts in (("file", options.counts[:1]), ("chunk", options.counts)):
+        for count in counts:
+            async with staged_on_nothing(4, METADATA_LAYOUT=layout) as stage:
+                await stage.mint(str(NULL_COLLECTION), RECIPIENT, WARM_UP)
+                run = await stage.mint(str(NULL_COLLECTION), RECIPIENT, count)
+                table.add(layout, str(count), f"{run.seconds:.1f}", f"{run.rate:.0f}")
+                _processor(processor, layout, run)
+                if count == counts[-1]:
+                    profiles += await _profile(stage, layout)
+    section.show(table)
+    section.say("Seconds of processor by process, in ms an NFT, in the same runs:")
+    section.show(processor)
+    section.say("\n".join(profiles))
+    section.write()
+
+
+def _processor(table: Table, layout: str, run: Run) -> None:
+    taken = spent(run.before, run.after)
+    cells = [f"{taken[name] / run.mints * 1000:.2f}" for name in MEASURED]
+    table.add(f"{layout}, {run.mints} NFTs", *cells, f"{sum(taken.values()) / run.mints * 1000:.2f}")
+
+
+async def _profile(stage: Stage, layout: str) -> list[str]:
+    with tempfile.TemporaryDirectory() as folder:
+        chosen = {name: pid for name, pid in stage.pids().items() if name in ("minter", "ipfs")}
+        async with profiled(chosen, Path(folder)) as found:
+            await stage.mint(str(NULL_COLLECTION), RECIPIENT, 1000)
+    if not found:
+        return [f"- `{layout}`: no profile was taken, py-spy is not installed."]
+    return [f"- `{layout}`, {name} (py-spy, callees included): {each.text(10)}" for name, each in found.items()]
+
+
+# The log --------------------------------------------------------------------------------------------------------
+
+
+async def log(options: argparse.Namespace) -> None:
+    """What an NFT costs on the log."""
+    section = Section("What an NFT costs on the log", COMMAND)
+    table = Table(("sync_interval", "atomic batches", "NFTs/s", "messages an NFT", "bytes an NFT", "fsyncs an NFT"))
+    told = ""
+    for sync_interval in ("2m", "always"):
+        for batches, most in (("on", "128"), ("off", "1")):
+            environ = {"METADATA_LAYOUT": "chunk", "NATS_MAX_BATCH": most}
+            async with staged_on_nothing(4, sync_interval=sync_interval, **environ) as stage:
+                await stage.mint(str(NULL_COLLECTION), RECIPIENT, WARM_UP)
+                run, fsyncs = await _counted(stage, options.counts[0])
+            story, count = run.story, run.mints
+            each = "-" if fsyncs is None else f"{fsyncs / count:.3f}"
+            messages = story.messages.total() / count
+            table.add(sync_interval, batches, f"{run.rate:.0f}", f"{messages:.2f}", f"{story.size / count:.0f}", each)
+            told = ", ".join(f"{number} `{kind}`" for kind, number in sorted(story.messages.items()))
+    section.say(
+        f"{options.counts[0]} NFTs on the null cluster, in chunks of 100 as directories. Messages and bytes are those "
+        "of MINT up to `completed` (finality adds one `finalized` a transaction); fsyncs are all of nats-server's, "
+        "counted with strace, those of its consumers' state among them. `NATS_MAX_BATCH=1` turns the batches off."
+    )
+    section.show(table)
+    section.say(f"The messages of the last run: {told}.")
+    section.write()
+
+
+async def _counted(stage: Stage, count: int) -> tuple[Run, int | None]:
+    fsyncs = FsyncCount()
+    with tempfile.TemporaryDirectory() as folder:
+        async with fsyncs.watching(stage.pids()["nats"], Path(folder)):
+            run = await stage.mint(str(NULL_COLLECTION), RECIPIENT, count)
+    return run, fsyncs.total
+
+
+PARTS: Final = {"local": local, "single": single, "null": null, "log": log}
+
+
+def _numbers(text: str) -> Sequence[int]:
+    return [int(each) for each in text.split(",")]
 
 
 def main() -> None:
     """Read the arguments and run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=1000, help="NFTs a run")
-    parser.add_argument("--trees", type=lambda text: [int(each) for each in text.split(",")], default=[1, 2, 4])
-    parser.add_argument("--slot-ms", type=int, default=400, help="slots of the local cluster in milliseconds")
-    parser.add_argument("--sync-interval", default="2m", help="NATS: when the disk has a message; `always`: at once")
-    asyncio.run(run(parser.parse_args()))
+    parser.add_argument("--counts", type=_numbers, default=[1000, 10_000], help="NFTs of the runs")
+    parser.add_argument("--trees", type=_numbers, default=[1, 2, 4])
+    parser.add_argument("--singles", type=int, default=15, help="single mints, one after another")
+    parser.add_argument("--only", type=lambda text: text.split(","), default=list(PARTS))
+    options = parser.parse_args()
+    for name in options.only:
+        asyncio.run(PARTS[name](options))
 
 
 if __name__ == "__main__":

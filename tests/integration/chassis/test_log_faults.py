@@ -4,6 +4,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -103,6 +104,18 @@ async def test_publishes_of_one_moment_are_one_batch(server: Child) -> None:
         assert len({message.headers["Nats-Batch-Id"] for message in messages}) == 1
 
 
+async def test_batches_can_be_smaller_or_none(server: Child) -> None:
+    for most, expected in ((20, 3), (1, 0)):
+        async with Log.session(replace(connection(server), max_batch=most)) as log:
+            await log.declare(consumers=(CONSUMER,))
+            before = await log.last_sequence(MINT)
+            await asyncio.gather(*(log.publish(completed(number), cause=None) for number in range(1, 51)))
+            messages = [message async for message in first(log, 50, after=before)]
+            assert len({message.subject for message in messages}) == 50
+            batches = {message.headers["Nats-Batch-Id"] for message in messages if "Nats-Batch-Id" in message.headers}
+            assert len(batches) == expected
+
+
 async def test_a_batch_is_judged_when_it_is_committed(server: Child) -> None:
     """What is stored between a batch's first message and its commit counts: the server's promise that we build on."""
     client = await nats.connect(server.addresses["nats"])
@@ -122,7 +135,7 @@ async def test_a_batch_is_judged_when_it_is_committed(server: Child) -> None:
     await client.close()
 
 
-async def first(log: Log, count: int) -> AsyncIterator[RawMessage]:
-    messages = log.read(MINT, after=0)
+async def first(log: Log, count: int, after: int = 0) -> AsyncIterator[RawMessage]:
+    messages = log.read(MINT, after)
     for _ in range(count):
         yield await anext(messages)
