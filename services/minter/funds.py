@@ -6,8 +6,8 @@ work that cannot be paid for is handed back to be delivered again, and a look at
 (`mint.resumed`). What was signed before is followed to its end meanwhile. Work that the wallet still can pay for goes
 on: a tree that costs more than there is does not hold up mints.
 
-Mints are paid for by the wallet and the fee payers in turn. One that is empty is left out, which only the log lines and
-the readiness report tell; a shortage is said of the wallet when none of them can pay.
+Mints are paid for by the wallet and the fee payers in turn. One that is empty is left out, which the minter's own lines
+and its readiness report tell; a shortage is said of the wallet, on the log, when none of them can pay.
 """
 
 import asyncio
@@ -69,6 +69,7 @@ class Funds:
         self._wallet = wallet
         self._purse = Purse(wallet, balances, clock)
         self._purses = (self._purse, *(Purse(payer, balances, clock) for payer in payers))
+        self._left_out: set[Pubkey] = set()
         self._turns = itertools.cycle(range(len(self._purses)))
         self._log = log
         self._clock = clock
@@ -96,7 +97,7 @@ class Funds:
         """
         turn = next(self._turns)
         for purse in (*self._purses[turn:], *self._purses[:turn]):
-            if await purse.affords(self._reserve):
+            if await self._able(purse):
                 if self._paused is not None and self._paused.needed <= self._reserve:
                     await self._tend()
                 return purse.address
@@ -121,6 +122,19 @@ class Funds:
         if doubt is Doubt.YES and balance == before:
             # By our sums it could pay. The chain's word counts: the reserve is too small for these fees or rents.
             raise await self._pause(balance + self._reserve)
+
+    async def _able(self, purse: Purse) -> bool:
+        """Return whether the payer can pay for a mint; logs when that changes."""
+        able = await purse.affords(self._reserve)
+        if able is (purse.address in self._left_out):
+            self._left_out ^= {purse.address}
+            tell = _logger.info if able else _logger.warning
+            tell(
+                "fee payer pays again" if able else "fee payer left out",
+                wallet=str(purse.address),
+                balance=purse.balance,
+            )
+        return able
 
     async def _leave_out(self, payer: Pubkey, doubt: Doubt) -> None:
         purse = next(each for each in self._purses if each.address == payer)
