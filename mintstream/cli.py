@@ -1,4 +1,4 @@
-"""The command line: `mintstream up`, `demo`, `clean`, `replay`, and the groups `archive`, `keys` and `tree`.
+"""The command line: `mintstream up`, `demo`, `clean`, `replay`, and the groups `archive`, `audit`, `keys` and `tree`.
 
 Exit status: 0 done, 1 the job failed, 2 wrong usage, 3 the stack could not start.
 """
@@ -15,7 +15,7 @@ from rich.console import Console
 from localnet.errors import StackError
 from localnet.lock import DirectoryLock
 from localnet.stack import Stack, StackPorts, StackSettings
-from mintstream import archives, keys, trees
+from mintstream import archives, audits, keys, trees
 from mintstream import demo as main_job
 from mintstream.replay import replay
 
@@ -31,6 +31,7 @@ app = typer.Typer(
 )
 
 app.add_typer(archives.app)
+app.add_typer(audits.app)
 app.add_typer(keys.app)
 app.add_typer(trees.app)
 app.command()(replay)

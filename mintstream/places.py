@@ -8,10 +8,13 @@ import os
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final, TypeVar
+
+from msgspec import Meta
 
 from chassis.logs import configure_logs
 from chassis.messaging import Connection, Log
+from chassis.redaction import Secret
 from chassis.settings import ServiceSettings, load_or_exit
 from chassis.version import VERSION
 from contracts.fact import Producer
@@ -25,6 +28,8 @@ from services.indexer.settings import ArchiveUrl, DatabaseUrl
 
 NAME: Final = "mintstream"
 
+P = TypeVar("P", bound="Places")
+
 
 class Places(ServiceSettings, frozen=True, kw_only=True):
     """What a command reads from its environment."""
@@ -33,9 +38,27 @@ class Places(ServiceSettings, frozen=True, kw_only=True):
     archive_url: ArchiveUrl = None
 
 
+class AuditPlaces(Places, frozen=True, kw_only=True):
+    """What an audit reads from its environment as well."""
+
+    rpc_url: Annotated[
+        Secret, Meta(description="Solana JSON-RPC endpoint with DAS; secret because providers put the key into it.")
+    ]
+    ipfs_gateway_url: Annotated[str, Meta(description="An IPFS gateway, without `/ipfs`.")]
+
+
 def places(data: Path) -> Places:
     """Return the settings; ends the program with a sentence when one is wrong or missing."""
-    settings = load_or_exit(Places, _embedded(data) | os.environ, also_known=("MINTSTREAM_DATA",))
+    return _places(Places, data)
+
+
+def audit_places(data: Path) -> AuditPlaces:
+    """Return the settings of an audit; as `places`."""
+    return _places(AuditPlaces, data)
+
+
+def _places(kind: type[P], data: Path) -> P:
+    settings = load_or_exit(kind, _embedded(data) | os.environ, also_known=("MINTSTREAM_DATA",))
     # What services tell of their work is none of a command's; what went wrong it says itself.
     configure_logs(NAME, VERSION, "error", settings.log_format)
     return settings
@@ -55,7 +78,11 @@ def opened_archive(settings: Places, log: Log) -> Archive | None:
 
 def _embedded(data: Path) -> Mapping[str, str]:
     ports = StackPorts()
-    found = {"NATS_URL": f"nats://127.0.0.1:{ports.nats}"}
+    found = {
+        "NATS_URL": f"nats://127.0.0.1:{ports.nats}",
+        "RPC_URL": f"http://127.0.0.1:{ports.rpc}",
+        "IPFS_GATEWAY_URL": f"http://127.0.0.1:{ports.ipfs}",
+    }
     password = data / "secrets" / "postgres_owner_password"
     if password.is_file():
         role = PostgresRole(OWNER, read_secret(password))

@@ -15,6 +15,7 @@ from solders.pubkey import Pubkey
 
 from bubblegum.merkle import ConcurrentMerkleTree, TreeConfig, verify_proof
 from bubblegum.pda import tree_config
+from bubblegum.transaction import ExecutedTransaction, from_rpc
 
 PARALLEL = 16
 ROOT_TRIES = 5
@@ -57,15 +58,33 @@ class ChainVerifier:
                 asset: dict[str, Any] = await self._call("getAsset", {"id": asset_id})
                 if asset["ownership"]["owner"] != owner:
                     raise VerificationFailed(f"{asset_id} belongs to {asset['ownership']['owner']}, not to {owner}")
-                proof: dict[str, Any] = await self._call("getAssetProof", {"id": asset_id})
-                index = proof["node_index"] - 2 ** len(proof["proof"])
-                root, leaf = _key(proof["root"]), _key(proof["leaf"])
-                if not verify_proof(root, leaf, [_key(node) for node in proof["proof"]], index):
-                    raise VerificationFailed(f"the proof of {asset_id} does not lead to the root that came with it")
-                if root in (await self.tree(proof["tree_id"])).recent_roots():
+                index = await self._proven_index(asset_id)
+                if index is not None:
                     return VerifiedAsset(asset_id, owner, asset["content"]["json_uri"], index)
-                # The tree went on between the two answers; ask for a newer proof.
         raise VerificationFailed(f"the proof of {asset_id} leads to a root that its tree does not have")
+
+    async def leads_to_root(self, asset_id: str) -> bool:
+        """Whether the asset's proof leads to a root of its tree on chain; raises VerificationFailed without a proof."""
+        async with self._slots:
+            for _ in range(ROOT_TRIES):
+                if await self._proven_index(asset_id) is not None:
+                    return True
+        return False
+
+    async def _proven_index(self, asset_id: str) -> int | None:
+        """Return the leaf's index if its proof leads to a root of the tree; None: the tree went on, ask again."""
+        proof: dict[str, Any] = await self._call("getAssetProof", {"id": asset_id})
+        index = proof["node_index"] - 2 ** len(proof["proof"])
+        root, leaf = _key(proof["root"]), _key(proof["leaf"])
+        if not verify_proof(root, leaf, [_key(node) for node in proof["proof"]], index):
+            raise VerificationFailed(f"the proof of {asset_id} does not lead to the root that came with it")
+        return index if root in (await self.tree(proof["tree_id"])).recent_roots() else None
+
+    async def transaction(self, signature: str) -> ExecutedTransaction | None:
+        """Return a confirmed transaction with what it called; None when the node knows none of this signature."""
+        options = {"encoding": "base64", "commitment": "confirmed", "maxSupportedTransactionVersion": 0}
+        found = await self._call("getTransaction", [signature, options])
+        return None if found is None else from_rpc(found)
 
     async def tree(self, address: str) -> ConcurrentMerkleTree:
         """Return the tree's account as it is on chain."""

@@ -1,0 +1,226 @@
+"""The questions of an audit, one function each: what the log says, held to its second copy, the chain and the content.
+
+Each yields a finding for everything that it looks at. Nothing here trusts an event because another event says the same:
+the chain's own transactions, the bytes behind a CID and the tree's root decide.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import TypeVar
+
+from audit.evidence import Evidence
+from audit.report import Finding, Report, Verdict, report_of
+from bubblegum import hashing
+from bubblegum.changes import Minted
+from bubblegum.decode import decode
+from bubblegum.leaf import LeafSchema
+from bubblegum.transaction import ExecutedTransaction
+from contracts.fact import Fact
+from contracts.mint import (
+    Cancelled,
+    Completed,
+    Confirmed,
+    Failed,
+    MintedLeaf,
+    PinFailed,
+    Pinned,
+    PinnedItem,
+    Requested,
+    Signed,
+)
+
+F = TypeVar("F", bound=Fact)
+
+Check = Callable[[Evidence], Iterator[Finding]]
+Place = tuple[int, int]
+"""Chunk and transaction."""
+
+_COMMANDS = (Requested, Cancelled)
+
+
+def audit(evidence: Evidence) -> Report:
+    """Return the operation's story and the answer to every question."""
+    return report_of(evidence, tuple(finding for check in CHECKS for finding in check(evidence)))
+
+
+def check_readable(evidence: Evidence) -> Iterator[Finding]:
+    """There is a request, and every message of the operation can be read."""
+    asked = sum(isinstance(logged.fact, Requested) for logged in evidence.events)
+    yield _answer("one request", str(evidence.operation), asked == 1, f"there are {asked} requests")
+    for sequence, reason in evidence.unreadable.items():
+        yield _answer("readable", f"message {sequence}", holds=False, reason=reason)
+
+
+def check_copies(evidence: Evidence) -> Iterator[Finding]:
+    """Every message is what its second copy says, and none is missing."""
+    there = {logged.sequence for logged in evidence.events} | evidence.unreadable.keys()
+    for sequence in sorted(evidence.copies.keys() - there):
+        yield _answer("second copy", f"message {sequence}", holds=False, reason="the stream has it no more")
+    for logged in evidence.events:
+        copy = evidence.copies.get(logged.sequence)
+        about = f"message {logged.sequence}"
+        if copy is None:
+            yield Finding(question="second copy", about=about, verdict=Verdict.UNKNOWN, reason="there is no copy")
+        else:
+            yield _answer("second copy", about, copy == logged.payload, "stream and copy differ")
+
+
+def check_causes(evidence: Evidence) -> Iterator[Finding]:
+    """Every event but a command was caused by an event that was there before it."""
+    before = set(evidence.elsewhere)
+    for logged in evidence.events:
+        cause, about = logged.event.causation_id, f"{logged.subject} ({logged.event.id})"
+        if cause is None:
+            yield _answer("cause", about, isinstance(logged.fact, _COMMANDS), "it is no command, and has no cause")
+        else:
+            yield _answer("cause", about, cause in before, f"no event {cause} was there before it")
+        before.add(logged.event.id)
+
+
+def check_signatures(evidence: Evidence) -> Iterator[Finding]:
+    """Every confirmed transaction was intended before it was confirmed, and is on chain without an error."""
+    intended: dict[Place, set[str]] = {}
+    for logged in evidence.events:
+        fact = logged.fact
+        if isinstance(fact, Signed):
+            attempts = (*fact.earlier, fact.attempt)
+            intended.setdefault((fact.chunk, fact.tx), set()).update(each.signature for each in attempts)
+        elif isinstance(fact, Confirmed):
+            signatures = intended.get((fact.chunk, fact.tx), set())
+            yield _answer("intended", fact.signature, fact.signature in signatures, "no signed event tells of it")
+    for fact in latest(evidence).values():
+        if fact.signature not in evidence.transactions:
+            yield _unknown("on chain", fact.signature)
+            continue
+        transaction = evidence.transactions[fact.signature]
+        there = transaction is not None and transaction.err is None and transaction.slot == fact.slot
+        yield _answer("on chain", fact.signature, there, _why_not_there(transaction, fact.slot))
+
+
+def check_leaves(evidence: Evidence) -> Iterator[Finding]:
+    """Every confirmed leaf is the transaction's own, and its hash follows from the metadata that was pinned."""
+    items = {item.index: item for fact in _facts(evidence, Pinned) for item in fact.items}
+    for fact in latest(evidence).values():
+        transaction = evidence.transactions.get(fact.signature)
+        if transaction is None:
+            continue  # told by `check_signatures`
+        minted = {str(change.asset_id): change for change in decode(transaction) if isinstance(change, Minted)}
+        for leaf in fact.leaves:
+            reason = _why_not_minted(leaf, minted.get(leaf.asset_id), items.get(leaf.item), fact.tree)
+            yield _answer("leaf", leaf.asset_id, reason is None, reason or "")
+
+
+def check_contents(evidence: Evidence) -> Iterator[Finding]:
+    """The bytes behind every pinned URI have its CID."""
+    items = (item for fact in _facts(evidence, Pinned) for item in fact.items)
+    for uri in dict.fromkeys(uri for item in items for uri in (item.uri, item.image_uri)):
+        if not uri.startswith("ipfs://"):
+            yield Finding(question="content", about=uri, verdict=Verdict.UNKNOWN, reason="not an ipfs:// URI")
+        elif evidence.contents.get(uri) is None:
+            reason = "nobody has the bytes" if uri in evidence.contents else "not asked"
+            yield Finding(question="content", about=uri, verdict=Verdict.UNKNOWN, reason=reason)
+        else:
+            yield _answer("content", uri, bool(evidence.contents[uri]), "the bytes have another CID")
+
+
+def check_roots(evidence: Evidence) -> Iterator[Finding]:
+    """The proof of every asset leads to a root of its tree on chain, as its leaf is now."""
+    for fact in latest(evidence).values():
+        for leaf in fact.leaves:
+            proof = evidence.proofs.get(leaf.asset_id)
+            if proof is None:
+                yield _unknown("root", leaf.asset_id)
+            else:
+                yield _answer("root", leaf.asset_id, proof, "its proof leads to no root of the tree")
+
+
+def check_rows(evidence: Evidence) -> Iterator[Finding]:
+    """The tables say of every item what the log says."""
+    minted = {leaf.item: (fact, leaf) for fact in latest(evidence).values() for leaf in fact.leaves}
+    uris = {item.index: item.uri for fact in _facts(evidence, Pinned) for item in fact.items}
+    failed = {index for failure in _failures(evidence) for index in failure} - minted.keys()
+    for index, row in sorted(evidence.rows.items()):
+        about = f"item {index}"
+        if index in minted:
+            fact, leaf = minted[index]
+            told = ("success", fact.signature, leaf.asset_id, leaf.leaf_index, uris.get(index))
+        else:
+            told = ("failed" if index in failed else "pending", None, None, None, uris.get(index))
+        kept = (row.status, row.signature, row.asset_id, row.leaf_index, row.ipfs_uri)
+        yield _answer("row", about, kept == told, f"the tables have {kept}, the log says {told}")
+    for index in sorted(minted.keys() - evidence.rows.keys()):
+        yield _unknown("row", f"item {index}")
+
+
+def check_totals(evidence: Evidence) -> Iterator[Finding]:
+    """What the operation's end says are the numbers of its items."""
+    minted = {leaf.item for fact in latest(evidence).values() for leaf in fact.leaves}
+    for fact in _facts(evidence, Completed):
+        reason = f"it tells of {fact.minted} minted items, there are {len(minted)}"
+        yield _answer("totals", str(evidence.operation), fact.minted == len(minted), reason)
+
+
+CHECKS: tuple[Check, ...] = (
+    check_readable,
+    check_copies,
+    check_causes,
+    check_signatures,
+    check_leaves,
+    check_contents,
+    check_roots,
+    check_rows,
+    check_totals,
+)
+
+
+def latest(evidence: Evidence) -> Mapping[Place, Confirmed]:
+    """Return the last confirmation of each transaction: after a fork an earlier one is nothing any more."""
+    return {(fact.chunk, fact.tx): fact for fact in _facts(evidence, Confirmed)}
+
+
+def _why_not_minted(leaf: MintedLeaf, change: Minted | None, item: PinnedItem | None, tree: str) -> str | None:
+    if change is None:
+        return "its transaction did not mint it"
+    if item is None:
+        return f"item {leaf.item} was never pinned"
+    told = (leaf.leaf_index, leaf.nonce, leaf.owner, tree)
+    if (change.leaf_index, change.nonce, str(change.owner), str(change.tree)) != told:
+        return "index, nonce, owner or tree are not those of its transaction"
+    pinned = replace(change.metadata, name=item.name, symbol=item.symbol, uri=item.uri)
+    schema: LeafSchema = change.leaf.schema
+    recomputed = replace(
+        schema, data_hash=hashing.data_hash(pinned), creator_hash=hashing.creator_hash(pinned.creators)
+    )
+    if recomputed.hash() != change.change_log.leaf:
+        return "the tree's leaf does not follow from the metadata that was pinned"
+    return None if recomputed.hash().hex() == leaf.leaf_hash else "the log tells another leaf hash"
+
+
+def _why_not_there(transaction: ExecutedTransaction | None, slot: int) -> str:
+    if transaction is None:
+        return "the node knows no such transaction"
+    if transaction.err is not None:
+        return f"it failed: {transaction.err}"
+    return f"it is in slot {transaction.slot}, the log says {slot}"
+
+
+def _failures(evidence: Evidence) -> Iterator[tuple[int, ...]]:
+    for logged in evidence.events:
+        fact = logged.fact
+        if isinstance(fact, PinFailed):
+            yield from (failure.items for failure in fact.failures)
+        elif isinstance(fact, Failed):
+            yield fact.failure.items
+
+
+def _facts(evidence: Evidence, kind: type[F]) -> Iterator[F]:
+    return (logged.fact for logged in evidence.events if isinstance(logged.fact, kind))
+
+
+def _answer(question: str, about: str, holds: bool, reason: str) -> Finding:
+    verdict = Verdict.PROVEN if holds else Verdict.BROKEN
+    return Finding(question=question, about=about, verdict=verdict, reason="" if holds else reason)
+
+
+def _unknown(question: str, about: str) -> Finding:
+    return Finding(question=question, about=about, verdict=Verdict.UNKNOWN, reason="there was no answer")

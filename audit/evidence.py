@@ -1,0 +1,62 @@
+"""What an operation is judged by. Whoever fetches it says of each thing whether it is there, is not, or is unknown."""
+
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from bubblegum.transaction import ExecutedTransaction
+from contracts.fact import Event, Fact
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedEvent:
+    """One message of the operation, as it stands on the stream; `payload` are its bytes."""
+
+    sequence: int
+    subject: str
+    stored_at: datetime
+    payload: bytes
+    event: Event[Any]
+
+    @property
+    def fact(self) -> Fact:
+        """What was said."""
+        return self.event.data
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An item as the tables have it."""
+
+    status: str
+    signature: str | None = None
+    asset_id: str | None = None
+    leaf_index: int | None = None
+    ipfs_uri: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Everything about one operation. A key that is missing was not asked for, or there was no answer."""
+
+    operation: UUID
+    events: Sequence[LoggedEvent]
+    """In the stream's order."""
+    unreadable: Mapping[int, str] = field(default_factory=dict[int, str])
+    """Messages of the operation that cannot be read, by sequence, with the reason."""
+    elsewhere: Set[UUID] = frozenset()
+    """Ids of events of other things that may be causes: those of the operation's collection."""
+    copies: Mapping[int, bytes] = field(default_factory=dict[int, bytes])
+    """The second copy of each message, by sequence."""
+    rows: Mapping[int, Row] = field(default_factory=dict[int, Row])
+    """By item."""
+    transactions: Mapping[str, ExecutedTransaction | None] = field(
+        default_factory=dict[str, ExecutedTransaction | None]
+    )
+    """By signature; None: the node knows no such transaction."""
+    contents: Mapping[str, bool | None] = field(default_factory=dict[str, bool | None])
+    """By URI: whether the bytes have its CID; None: nobody has the bytes."""
+    proofs: Mapping[str, bool | None] = field(default_factory=dict[str, bool | None])
+    """By asset id: whether its proof leads to a root of its tree on chain; None: nobody can prove the asset."""

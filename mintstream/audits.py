@@ -1,0 +1,145 @@
+"""`mintstream audit`: the story of an operation, from the request to the leaves, and whether all of it holds.
+
+Exit status: 0 when nothing is broken, 1 when something is or the job failed, 4 when nothing is broken and something
+could not be looked at.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, Final
+from uuid import UUID
+
+import asyncpg
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from audit.checks import audit
+from audit.report import Report, Verdict
+from chassis.log import LogUnavailable
+from mintstream.gathering import Gatherer
+from mintstream.places import AuditPlaces, audit_places, opened_log
+
+EXIT_FAILED: Final = 1
+EXIT_UNKNOWN: Final = 4
+COLOURS: Final = {Verdict.PROVEN: "green", Verdict.BROKEN: "bold red", Verdict.UNKNOWN: "yellow"}
+
+app = typer.Typer(name="audit", help="Whether what the log says holds: the story, held to chain and content.")
+
+DataDir = Annotated[
+    Path, typer.Option("--data", envvar="MINTSTREAM_DATA", help="Data directory of the embedded stack.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+class NothingToAudit(Exception):
+    """No operation is known by this; the sentence says by what."""
+
+
+@app.command()
+def operation(
+    operation: Annotated[UUID, typer.Argument(help="The operation's id, the API's transactionId.")],
+    as_json: AsJson = False,
+    data: DataDir = Path(".data"),
+) -> None:
+    """Audit one operation.
+
+    Example: mintstream audit operation 0199c1f0-7b7e-7d3a-9c1e-1f6a2b3c4d5e
+    """
+    _run(data, "operation", operation, as_json=as_json)
+
+
+@app.command()
+def asset(
+    asset_id: Annotated[str, typer.Argument(help="The asset's id.")],
+    as_json: AsJson = False,
+    data: DataDir = Path(".data"),
+) -> None:
+    """Audit the operation that minted an asset."""
+    _run(data, "asset", asset_id, as_json=as_json)
+
+
+@app.command()
+def signature(
+    signature: Annotated[str, typer.Argument(help="The transaction's signature.")],
+    as_json: AsJson = False,
+    data: DataDir = Path(".data"),
+) -> None:
+    """Audit the operation of a transaction."""
+    _run(data, "signature", signature, as_json=as_json)
+
+
+@app.command()
+def recipient(
+    address: Annotated[str, typer.Argument(help="The wallet's address.")],
+    as_json: AsJson = False,
+    data: DataDir = Path(".data"),
+) -> None:
+    """Audit every operation for a wallet, the oldest first."""
+    _run(data, "recipient", address, as_json=as_json)
+
+
+def _run(data: Path, by: str, value: object, *, as_json: bool) -> None:
+    try:
+        verdicts = asyncio.run(_audit(audit_places(data), by, value, as_json=as_json))
+    except (LogUnavailable, NothingToAudit, OSError, asyncpg.PostgresError) as error:
+        # Stop: the sentence says what is missing; an audit changes nothing.
+        typer.echo(str(error), err=True)
+        raise typer.Exit(EXIT_FAILED) from None
+    if Verdict.BROKEN in verdicts:
+        raise typer.Exit(EXIT_FAILED)
+    if Verdict.UNKNOWN in verdicts:
+        raise typer.Exit(EXIT_UNKNOWN)
+
+
+async def _audit(settings: AuditPlaces, by: str, value: object, *, as_json: bool) -> set[Verdict]:
+    verdicts: set[Verdict] = set()
+    async with _gatherer(settings) as gatherer:
+        operations = [value] if isinstance(value, UUID) else await gatherer.operations(by, value)
+        if not operations:
+            raise NothingToAudit(f"no operation is known by {by} {value}")
+        for each in operations:
+            report = audit(await gatherer.evidence(each))
+            verdicts.add(report.verdict)
+            if as_json:
+                typer.echo(msgspec.json.encode(report).decode())
+            else:
+                _tell(report, Console())
+    return verdicts
+
+
+@asynccontextmanager
+async def _gatherer(settings: AuditPlaces) -> AsyncGenerator[Gatherer]:
+    async with (
+        opened_log(settings) as log,
+        Gatherer.opened(log, settings.database_url, settings.rpc_url.reveal(), settings.ipfs_gateway_url) as gatherer,
+    ):
+        yield gatherer
+
+
+def _tell(report: Report, console: Console) -> None:
+    table = Table(title=f"Operation {report.operation}", title_justify="left", box=None, pad_edge=False)
+    for column in ("time", "event", "id", "cause", "by"):
+        table.add_column(column, no_wrap=True)
+    for step in report.steps:
+        told = step.subject.replace(f".{report.operation}", "")
+        table.add_row(
+            f"{step.time:%Y-%m-%d %H:%M:%S.%f}"[:-3], told, str(step.event), str(step.cause or ""), step.producer
+        )
+    console.print(table, soft_wrap=True)
+    counts = Counter((finding.question, finding.verdict) for finding in report.findings)
+    for (question, verdict), count in counts.items():
+        console.print(f"  {question:<12} {count:>4} [{COLOURS[verdict]}]{verdict}[/]", highlight=False)
+    for finding in report.findings:
+        if finding.verdict is not Verdict.PROVEN:
+            colour = COLOURS[finding.verdict]
+            console.print(
+                f"[{colour}]{finding.verdict}[/] {finding.question}, {finding.about}: {finding.reason}",
+                highlight=False,
+                soft_wrap=True,
+            )
+    console.print(f"The operation is [{COLOURS[report.verdict]}]{report.verdict}[/].", highlight=False)

@@ -1,0 +1,154 @@
+"""Fetching what an audit is made from: the log, its second copy and the tables, the chain, the content.
+
+What cannot be fetched is left out, and the audit says that it does not know. Not done here: judging (`audit`).
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Final, Self, TypeVar
+from uuid import UUID
+
+import httpx
+
+from audit.checks import latest
+from audit.evidence import Evidence, LoggedEvent, Row
+from bubblegum.errors import DecodeError
+from chassis.database import OwnedConnection, connect
+from chassis.database import Row as DatabaseRow
+from chassis.images import MAX_IMAGE_BYTES
+from chassis.messaging import Log
+from chassis.redaction import Secret
+from contracts.mint import Pinned, Requested
+from contracts.registry import UndecodableMessage, decode
+from contracts.streams import COLLECTION, MINT, Stream
+from mintstream.verify import ChainVerifier, VerificationFailed
+from unixfs import UNIXFS_V1_2025, V0, V1, Cid, CidError, Importer
+
+T = TypeVar("T")
+
+PARALLEL: Final = 8
+PROFILES: Final = (V1, V0, UNIXFS_V1_2025)
+"""Those under which files were ever pinned."""
+
+_COPIES: Final = "SELECT sequence, payload FROM event_log WHERE stream = 'MINT' AND split_part(subject, '.', 4) = $1"
+_ROWS: Final = """
+SELECT item_index, status, signature, asset_id, leaf_index, ipfs_uri FROM mint_results WHERE operation_id = $1
+"""
+_OPERATIONS: Final[Mapping[str, str]] = {
+    "asset": "SELECT DISTINCT operation_id AS id FROM mint_results WHERE asset_id = $1",
+    "signature": "SELECT DISTINCT operation_id AS id FROM mint_results WHERE signature = $1",
+    "recipient": "SELECT id FROM mint_operations WHERE recipient = $1 ORDER BY start_time, id",
+    "range": "SELECT id FROM mint_operations WHERE start_time >= $1 AND start_time < $2 ORDER BY start_time, id",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Gatherer:
+    """Everything that an audit asks."""
+
+    log: Log
+    database: OwnedConnection
+    chain: ChainVerifier
+    gateway: httpx.AsyncClient
+    slots: asyncio.Semaphore
+
+    @classmethod
+    @asynccontextmanager
+    async def opened(cls, log: Log, database_url: Secret, rpc_url: str, gateway_url: str) -> AsyncGenerator[Self]:
+        """Connect, and close on leaving."""
+        database = await connect(database_url.reveal())
+        try:
+            async with (
+                ChainVerifier(rpc_url) as chain,
+                httpx.AsyncClient(base_url=gateway_url, timeout=60.0) as gateway,
+            ):
+                yield cls(log, database, chain, gateway, asyncio.Semaphore(PARALLEL))
+        finally:
+            await database.close()
+
+    async def operations(self, by: str, *values: object) -> list[UUID]:
+        """Return the operations `by` asset, signature, recipient or range (of the time of the request)."""
+        return [row["id"] for row in await self.database.fetch(_OPERATIONS[by], *values)]
+
+    async def evidence(self, operation: UUID) -> Evidence:
+        """Return all that there is of an operation; raises LogUnavailable, and what asyncpg raises."""
+        events, unreadable = await self._events(MINT, "mint", operation)
+        requested = next((logged.fact for logged in events if isinstance(logged.fact, Requested)), None)
+        others, _ = (
+            ([], {}) if requested is None else await self._events(COLLECTION, "collection", requested.collection)
+        )
+        copies = await self.database.fetch(_COPIES, str(operation))
+        rows = await self.database.fetch(_ROWS, operation)
+        said = Evidence(
+            operation=operation,
+            events=events,
+            unreadable=unreadable,
+            elsewhere={logged.event.id for logged in others},
+            copies={row["sequence"]: row["payload"] for row in copies},
+            rows={row["item_index"]: _row(row) for row in rows},
+        )
+        confirmed = latest(said).values()
+        signatures = {fact.signature for fact in confirmed}
+        assets = {leaf.asset_id for fact in confirmed for leaf in fact.leaves}
+        pinned = (logged.fact for logged in events if isinstance(logged.fact, Pinned))
+        uris = {uri for fact in pinned for item in fact.items for uri in (item.uri, item.image_uri)}
+        transactions, proofs, contents = await asyncio.gather(
+            self._each(signatures, self.chain.transaction),
+            self._each(assets, self.chain.leads_to_root),
+            self._each(uris, self._has_its_cid),
+        )
+        return replace(said, transactions=transactions, proofs=proofs, contents=contents)
+
+    async def _events(self, stream: Stream, noun: str, thing: UUID) -> tuple[list[LoggedEvent], dict[int, str]]:
+        """Return what was said of a thing, and why what cannot be read cannot be."""
+        events: list[LoggedEvent] = []
+        unreadable: dict[int, str] = {}
+        patterns = (f"{noun}.*.v1.{thing}", f"{noun}.*.v1.{thing}.>")
+        async for raw in self.log.lookup.history(stream, patterns):
+            try:
+                event = decode(raw.subject, raw.payload)
+            except UndecodableMessage as error:  # stop: it is told in the report
+                unreadable[raw.sequence] = str(error)
+            else:
+                events.append(LoggedEvent(raw.sequence, raw.subject, raw.stored_at, raw.payload, event))
+        return events, unreadable
+
+    async def _each(self, things: Iterable[str], ask: Callable[[str], Awaitable[T]]) -> dict[str, T]:
+        """Ask about each thing; what there is no answer about is missing."""
+
+        async def one(thing: str) -> tuple[str, T] | None:
+            async with self.slots:
+                try:
+                    return thing, await ask(thing)
+                except (httpx.HTTPError, VerificationFailed, DecodeError, CidError, ValueError):
+                    return None  # stop: the report says that it is not known
+
+        return dict(each for each in await asyncio.gather(*map(one, things)) if each is not None)
+
+    async def _has_its_cid(self, uri: str) -> bool | None:
+        """Whether the bytes behind an `ipfs://` URI have its CID; None when the gateway has none.
+
+        Raises ValueError for what cannot be told from a file's bytes alone: a path in a directory, another kind of URI.
+        """
+        scheme, _, rest = uri.partition("://")
+        if scheme != "ipfs" or "/" in rest:
+            raise ValueError("not a file by its CID")
+        cid = Cid.parse(rest)
+        importers = [Importer(profile) for profile in PROFILES]
+        size = 0
+        async with self.gateway.stream("GET", f"/ipfs/{rest}") as response:
+            if response.status_code in (404, 410, 504):
+                return None
+            response.raise_for_status()
+            async for piece in response.aiter_bytes():
+                if (size := size + len(piece)) > MAX_IMAGE_BYTES:
+                    return False  # nothing so large was ever pinned
+                for importer in importers:
+                    importer.update(piece)
+        return any(importer.finish().cid == cid for importer in importers)
+
+
+def _row(row: DatabaseRow) -> Row:
+    return Row(row["status"], row["signature"], row["asset_id"], row["leaf_index"], row["ipfs_uri"])

@@ -1,0 +1,149 @@
+"""`mintstream audit` on real mints: all of it holds, and whatever is changed is found and named."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from audit.checks import audit
+from audit.evidence import Evidence, LoggedEvent
+from audit.report import Report, Verdict
+from chassis.database import connect
+from chassis.redaction import Secret
+from contracts.mint import Completed, Confirmed, Pinned, Planned
+from mintstream.gathering import Gatherer
+from tests.support.exactly_once import check_exactly_once
+from tests.support.stack import URI, LiveStack
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+ROOT = Path(__file__).parents[2]
+
+
+async def run(live: LiveStack, *arguments: str) -> tuple[int | None, str]:
+    """The command's exit status and its output."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "mintstream",
+        "audit",
+        *arguments,
+        cwd=ROOT,
+        env={
+            "PATH": os.environ["PATH"],
+            "NATS_URL": live.stack.nats_url,
+            "DATABASE_URL": live.stack.database_url,
+            "RPC_URL": live.stack.rpc_url,
+            "IPFS_GATEWAY_URL": live.stack.ipfs_url,
+        },
+        stdout=asyncio.subprocess.PIPE,
+    )
+    output, _ = await process.communicate()
+    return process.returncode, output.decode()
+
+
+def changed(evidence: Evidence, kind: type[Any], **fields: object) -> Evidence:
+    """The first event of a kind with other words, as somebody would write them who can write to the log."""
+
+    def change(logged: LoggedEvent) -> LoggedEvent:
+        data = msgspec.structs.replace(logged.event.data, **fields)
+        return replace(logged, event=msgspec.structs.replace(logged.event, data=data))
+
+    return edited(evidence, kind, change)
+
+
+def edited(evidence: Evidence, kind: type[Any], change: Callable[[LoggedEvent], LoggedEvent]) -> Evidence:
+    position = next(n for n, logged in enumerate(evidence.events) if isinstance(logged.fact, kind))
+    events = list(evidence.events)
+    events[position] = change(events[position])
+    return replace(evidence, events=events)
+
+
+def first(evidence: Evidence, kind: type[Any]) -> Any:
+    return next(logged.fact for logged in evidence.events if isinstance(logged.fact, kind))
+
+
+def without(evidence: Evidence, kind: type[Any]) -> Evidence:
+    return replace(evidence, events=[logged for logged in evidence.events if not isinstance(logged.fact, kind)])
+
+
+def tampered(evidence: Evidence) -> dict[str, Evidence]:
+    """What may be changed, by the question that must find it."""
+    confirmed: Confirmed = first(evidence, Confirmed)
+    leaf = confirmed.leaves[0]
+    pinned: Pinned = first(evidence, Pinned)
+    items = (msgspec.structs.replace(pinned.items[0], name="Another"), *pinned.items[1:])
+    uri = pinned.items[0].uri
+    sequence = evidence.events[0].sequence
+    row = evidence.rows[leaf.item]
+    forged = (msgspec.structs.replace(leaf, leaf_hash="00" * 32), *confirmed.leaves[1:])
+    moved = (msgspec.structs.replace(leaf, leaf_index=leaf.leaf_index + 1), *confirmed.leaves[1:])
+    return {
+        "second copy": replace(evidence, copies={**evidence.copies, sequence: b"{}"}),
+        "cause": without(evidence, Pinned),
+        "second copy, one message less": without(evidence, Planned),
+        "intended": changed(evidence, Confirmed, tx=99),
+        "on chain": replace(evidence, transactions={**evidence.transactions, confirmed.signature: None}),
+        "leaf": changed(evidence, Confirmed, leaves=forged),
+        "leaf, moved": changed(evidence, Confirmed, leaves=moved),
+        "leaf, another name": changed(evidence, Pinned, items=items),
+        "content": replace(evidence, contents={**evidence.contents, uri: False}),
+        "root": replace(evidence, proofs={**evidence.proofs, leaf.asset_id: False}),
+        "row": replace(evidence, rows={**evidence.rows, leaf.item: replace(row, asset_id="forged")}),
+        "totals": changed(evidence, Completed, minted=99),
+        "readable": replace(evidence, unreadable={sequence: "no JSON"}),
+    }
+
+
+@pytest.mark.parametrize("standard", ["v1", "v2"])
+async def test_a_mint_is_proven_and_every_change_is_found(live: LiveStack, standard: str) -> None:
+    asked = await live.ask(await live.collection(standard), 5, batch_size=3)
+    events = await check_exactly_once(live, asked)
+    status, said = await run(live, "operation", str(asked.operation), "--json")
+    report = msgspec.json.decode(said, type=Report)
+    # The image that the mint asks for is one that nobody has: all else is proven.
+    left = [finding for finding in report.findings if finding.verdict is not Verdict.PROVEN]
+    assert [(each.question, each.about, each.reason) for each in left] == [("content", URI, "nobody has the bytes")]
+    assert (status, report.verdict) == (4, Verdict.UNKNOWN)
+    assert {step.event for step in report.steps} >= {message.event.id for message in events}
+    questions = {finding.question for finding in report.findings}
+    assert questions == {
+        "one request", "second copy", "cause", "intended", "on chain", "leaf", "content", "root", "row", "totals",
+    }  # fmt: skip
+
+    stack = live.stack
+    async with Gatherer.opened(live.log, Secret(stack.database_url), stack.rpc_url, stack.ipfs_url) as gatherer:
+        evidence = await gatherer.evidence(asked.operation)
+        (leaf, *_) = first(evidence, Confirmed).leaves
+        assert await gatherer.operations("asset", leaf.asset_id) == [asked.operation]
+        assert await gatherer.operations("recipient", asked.recipient) == [asked.operation]
+    evidence = replace(evidence, contents={**evidence.contents, URI: True})
+    assert audit(evidence).verdict is Verdict.PROVEN
+    for what, forged in tampered(evidence).items():
+        found = audit(forged)
+        broken = {finding.question for finding in found.findings if finding.verdict is Verdict.BROKEN}
+        assert found.verdict is Verdict.BROKEN, what
+        assert what.partition(",")[0] in broken, (what, broken)
+    assert audit(replace(evidence, proofs={})).verdict is Verdict.UNKNOWN
+
+
+async def test_a_row_that_somebody_changed_is_named(live: LiveStack) -> None:
+    asked = await live.ask(await live.collection("v2"), 1)
+    await check_exactly_once(live, asked)
+    database = await connect(live.stack.database_url)
+    try:
+        change = "UPDATE mint_results SET leaf_index = leaf_index + 1 WHERE operation_id = $1"
+        await database.execute(change, asked.operation)
+        status, said = await run(live, "recipient", asked.recipient)
+        await database.execute(change.replace("+", "-"), asked.operation)
+    finally:
+        await database.close()
+    assert status == 1
+    assert "broken row, item 0: the tables have" in said
+    assert (await run(live, "asset", "nobody"))[0] == 1
