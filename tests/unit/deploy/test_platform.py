@@ -1,0 +1,57 @@
+"""What the overlays stand on: charts by exact version, and values that keep our rules."""
+
+import re
+from typing import Any
+
+import yaml
+
+from deploy.render import K8S
+
+PLATFORM = K8S / "platform"
+EXACT = re.compile(r"v?\d+\.\d+\.\d+")
+NOTHING_MORE = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
+
+
+def values(name: str) -> dict[str, Any]:
+    return yaml.safe_load((PLATFORM / name).read_text())
+
+
+def releases() -> list[dict[str, Any]]:
+    _, helmfile = yaml.safe_load_all((PLATFORM / "helmfile.yaml").read_text())
+    return helmfile["releases"]
+
+
+def test_every_chart_is_of_an_exact_version_and_every_file_is_there() -> None:
+    names = {f"{release['namespace']}/{release['name']}" for release in releases()}
+    for release in releases():
+        assert EXACT.fullmatch(release["version"]), release["name"]
+        assert set(release.get("needs", ())) <= names
+        for value in release.get("values", ()):
+            assert isinstance(value, dict) or (PLATFORM / value).exists(), release["name"]
+
+
+def test_the_log_is_three_servers_in_three_zones_with_tls() -> None:
+    nats = values("nats.yaml")
+    assert nats["config"]["cluster"]["replicas"] == 3
+    assert nats["config"]["cluster"]["tls"]["enabled"] is True
+    assert nats["config"]["nats"]["tls"]["enabled"] is True
+    assert nats["config"]["jetstream"]["enabled"] is True
+    spread = nats["podTemplate"]["topologySpreadConstraints"]
+    assert all(each["whenUnsatisfiable"] == "DoNotSchedule" for each in spread.values())
+
+
+def test_what_shares_our_namespace_keeps_to_its_standard() -> None:
+    nats, nack = values("nats.yaml"), values("nack.yaml")
+    pod = nats["podTemplate"]["merge"]["spec"]
+    for security in (pod["securityContext"], nack["securityContext"]):
+        assert security["runAsNonRoot"] is True
+        assert security["seccompProfile"] == {"type": "RuntimeDefault"}
+    for part in ("container", "reloader", "promExporter"):
+        assert nats[part]["merge"]["securityContext"] == NOTHING_MORE, part
+    assert nack["containerSecurityContext"] == NOTHING_MORE
+    assert nats["natsBox"]["enabled"] is False
+    assert nack["namespaced"] is True
