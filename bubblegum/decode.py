@@ -67,7 +67,7 @@ def decode(tx: ExecutedTransaction) -> list[Change]:
 
 
 def _collect(instruction: ExecutedInstruction, caller: Pubkey | None, found: list[Change]) -> None:
-    """Add what `instruction` and those below it did. They are nested no deeper than the runtime's limit of calls."""
+    """Add what `instruction` and those below it did. They are nested no deeper than MAX_STACK_HEIGHT."""
     if instruction.program_id == BUBBLEGUM:
         found.append(_decode_instruction(instruction))
     elif instruction.program_id in COMPRESSION_PROGRAMS and caller != BUBBLEGUM:

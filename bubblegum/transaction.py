@@ -18,6 +18,8 @@ from bubblegum.callers import infer_heights
 from bubblegum.errors import DecodeError
 
 TOP_LEVEL_STACK_HEIGHT: Final = 1
+MAX_STACK_HEIGHT: Final = 64
+"""Far above the runtime's own limit (5, or 9 with SIMD-0268): what is deeper is no transaction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ def nest(top: ExecutedInstruction, called: Sequence[tuple[int | None, ExecutedIn
     """`top` with the instructions that it called, given flat as (stack height, instruction) in order of execution.
 
     The height of `top` is 1. Where a node tells none, all heights are inferred (see `bubblegum.callers`). DecodeError
-    when a height has no caller.
+    when a height has no caller, or is beyond MAX_STACK_HEIGHT.
     """
     heights: Iterable[int | None] = (stated for stated, _ in called)
     if any(stated is None for stated, _ in called):
@@ -69,7 +71,8 @@ def nest(top: ExecutedInstruction, called: Sequence[tuple[int | None, ExecutedIn
     # Each open call, outermost first, with the children gathered so far; closed from the inside out.
     open_calls: list[tuple[ExecutedInstruction, list[ExecutedInstruction]]] = [(top, [])]
     for height, (_, instruction) in zip(heights, called, strict=True):
-        if height is None or not TOP_LEVEL_STACK_HEIGHT < height <= len(open_calls) + TOP_LEVEL_STACK_HEIGHT:
+        highest = min(len(open_calls) + TOP_LEVEL_STACK_HEIGHT, MAX_STACK_HEIGHT)
+        if height is None or not TOP_LEVEL_STACK_HEIGHT < height <= highest:
             raise DecodeError(f"an inner instruction at stack height {height} has no caller")
         while len(open_calls) >= height:
             _close_innermost(open_calls)

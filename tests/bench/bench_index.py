@@ -63,6 +63,7 @@ EXPLAIN: Final = "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF)"
 LIMIT_MS: Final = 50
 """What the API's lists may take at the 95th percentile."""
 DATABASE: Final = "bench"
+FILL_SECONDS: Final = 3600.0
 PATIENT: Final = {"statement_timeout": "0", **PLANS}
 """The gateway's plans; and filling in a million rows takes longer than any statement of the services may."""
 
@@ -200,8 +201,8 @@ async def fill(pool: Pool, leaves: int, start: datetime) -> None:
             used = [value for number, value in enumerate(given, 1) if f"${number}" in statement]
             for new, old in enumerate([n for n in range(1, 5) if f"${n}" in statement], 1):
                 statement = statement.replace(f"${old}", f"${new}")
-            await connection.execute(statement, *used)
-        await connection.execute("VACUUM ANALYZE")
+            await connection.execute(statement, *used, timeout=FILL_SECONDS)
+        await connection.execute("VACUUM ANALYZE", timeout=FILL_SECONDS)
 
 
 def cases(leaves: int, start: datetime) -> dict[str, tuple[str, list[object]]]:

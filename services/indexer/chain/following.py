@@ -37,6 +37,8 @@ PAGE: Final = 1000
 """Most signatures that getSignaturesForAddress returns at once (Agave)."""
 FETCHES: Final = 8
 """Transactions of one tree asked for at once."""
+GATHER_SECONDS: Final = 2.0
+"""How long what is heard of is gathered into one look: a tree that is minted into changes with every block."""
 TREES: Final = 4
 """Trees read at once."""
 BATCH: Final = MAX_OBSERVED - 100
@@ -137,6 +139,8 @@ class TreeFollower:
                     if not self._lock(tree).locked():
                         tasks.create_task(self._follow(self.trees[tree], tree))
                 await self._rest(next_look - self._clock.monotonic())
+                if self._news:
+                    await self._clock.sleep(GATHER_SECONDS)
 
     def _lock(self, tree: str) -> asyncio.Lock:
         return self._locks.setdefault(tree, asyncio.Lock())

@@ -33,6 +33,9 @@ PAGE: Final = 10_000
 """Leaves and assets read from the tables at once."""
 MAX_COMPARED: Final = 200_000
 """Most living assets whose ids are compared with DAS's one by one: they are held in memory."""
+LARGE_TREE: Final = 50_000
+LARGE_TREE_SECONDS: Final = 3600.0
+"""Trees with more leaves than that have their root recomputed at most so often: it is a hash a leaf."""
 PROOFS: Final = 3
 """Proofs that are checked at each comparison."""
 PROJECTION_TRIES: Final = 50
@@ -134,8 +137,8 @@ class Reconciler:
         self._wanted: set[UUID] = set()
         self._all_wanted = False
         self._due = asyncio.Event()
-        self._verified: dict[str, int] = {}
-        """By tree: the change up to which its root was recomputed and found to be the chain's."""
+        self._verified: dict[str, tuple[int, float]] = {}
+        """By tree: the change up to which its root was recomputed and found to be the chain's, and when."""
 
     def wake(self, collections: Iterable[UUID]) -> None:
         """Something was minted into these collections, or a caller wants them compared."""
@@ -220,7 +223,7 @@ class Reconciler:
     ) -> bool:
         """Whether the observed leaves give the root that account compression told, and the account, where it has it."""
         known = next((each for each in observed if each.tree_address == tree), None)
-        if account is None or known is None or self._verified.get(tree) == known.seq:
+        if account is None or known is None or self._verified_lately(tree, known.seq, account.num_leaves):
             return True
         on_chain = account.root_at(known.seq)
         if on_chain is not None and on_chain != known.root:
@@ -237,8 +240,15 @@ class Reconciler:
             return True  # the tree has moved on meanwhile; the next comparison sees it whole
         if builder.root() != known.root:
             return False
-        self._verified[tree] = known.seq
+        self._verified[tree] = (known.seq, self._clock.monotonic())
         return True
+
+    def _verified_lately(self, tree: str, seq: int, leaves: int) -> bool:
+        """Whether the root was found right at this change; of a large tree, a while ago at any change."""
+        verified_seq, at = self._verified.get(tree, (0, 0.0))
+        if not verified_seq:
+            return False
+        return verified_seq == seq or (leaves > LARGE_TREE and self._clock.monotonic() - at < LARGE_TREE_SECONDS)
 
     async def _shown(self, collection: CreatedCollection, slot: int, told: Told) -> Shown | None:
         if told.living > MAX_COMPARED:

@@ -16,7 +16,7 @@ from solders.transaction import VersionedTransaction
 
 from bubblegum import base58
 from bubblegum.errors import DecodeError
-from bubblegum.transaction import ExecutedInstruction, from_rpc, nest
+from bubblegum.transaction import MAX_STACK_HEIGHT, ExecutedInstruction, from_rpc, nest
 from tests.support.leaves import key
 
 STATIC = [key(1), key(2), key(3)]
@@ -148,3 +148,10 @@ def test_nesting_undoes_flattening(tree: ExecutedInstruction) -> None:
     assert nest(top, _flatten(tree)) == tree
     assert next(tree.walk()) == tree
     assert len(list(tree.walk())) == 1 + len(_flatten(tree))
+
+
+def test_calls_without_end_are_refused() -> None:
+    top = ExecutedInstruction(key(1), (), b"")
+    with pytest.raises(DecodeError, match="stack height"):
+        nest(top, [(height, top) for height in range(2, MAX_STACK_HEIGHT + 2)])
+    assert len(list(nest(top, [(height, top) for height in range(2, MAX_STACK_HEIGHT + 1)]).walk())) == MAX_STACK_HEIGHT

@@ -1,5 +1,6 @@
 """Trees are followed without holes, from wherever the log says, in whatever order a node tells."""
 
+import asyncio
 import random
 
 import pytest
@@ -189,3 +190,34 @@ async def test_an_instruction_that_nobody_knows_moves_the_tree_all_the_same() ->
     await world.agrees()
     row = next(row for row in world.tables.assets.values() if row.leaf_index == 1)
     assert (row.fate, row.owner) == (LeafFate.UNKNOWN, str(OWNER))
+
+
+async def test_running_looks_by_itself_and_sooner_when_it_hears() -> None:
+    world, clock = World(), ManualClock()
+    await with_collection(world.log, world.tables, ADDRESS)
+    follower = TreeFollower(world.log, world.history, world.tables, clock, interval=100)
+
+    async def seen(changes: int, within: float) -> bool:
+        """Whether so many changes are on the log before `within` seconds of the clock have passed."""
+        end = clock.monotonic() + within
+        while sum(len(fact.leaves) for fact in observed(world.log)) < changes and clock.monotonic() < end:
+            await clock.advance(1)
+        return sum(len(fact.leaves) for fact in observed(world.log)) == changes
+
+    world.mint(1)
+    running = asyncio.create_task(follower.run())
+    assert await seen(1, within=5)
+    world.mint(1)
+    assert not await seen(2, within=50)
+    follower.wake([ADDRESS, "a tree that nobody knows"])
+    assert await seen(2, within=10)
+    world.mint(1)
+    assert await seen(3, within=110)  # the ear was silent
+    world.mint(1)
+    world.history.refuse = 1
+    follower.wake([ADDRESS])
+    assert await seen(4, within=210)  # refused once, looked for again
+    assert not running.done()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await world.agrees()
