@@ -1,0 +1,169 @@
+"""The order of the questions, and what of the answers is believed; on a tree and providers in memory."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from uuid import UUID
+
+import pytest
+
+from bubblegum import pda
+from bubblegum.borsh import Writer
+from bubblegum.merkle import TreeConfig
+from bubblegum.programs import BUBBLEGUM, SPL_ACCOUNT_COMPRESSION
+from chassis.clock import SystemClock
+from contracts.observation import CollectionDrift, DriftKind
+from services.indexer.adapters.das import ShownAssets
+from services.indexer.chain.assets import ObservedTree
+from services.indexer.chain.differences import Told
+from services.indexer.chain.following import Followed
+from services.indexer.chain.proofs import AssetProof
+from services.indexer.chain.reconciling import Parts, Reconciler
+from services.indexer.ports import Account, Accounts, ChainUnavailable, StoreUnavailable
+from tests.support.leaves import ModelTree, key, metadata_v1
+from tests.support.memory_log import MemoryLog
+from tests.support.memory_tables import MemoryTables
+from tests.support.tree_histories import CATS, with_collection
+
+TREE = key(2)
+ADDRESS = str(TREE)
+
+
+def account_of(model: ModelTree) -> bytes:
+    """The tree's account, of which the last root is all that is true."""
+    out = Writer().u8(1).u8(0).u32(model.buffer_size).u32(model.depth).pubkey(pda.tree_config(TREE)).u64(1)
+    out.boolean(False).raw(bytes(5)).u64(model.seq).u64(0).u64(1)
+    for _ in range(model.buffer_size):
+        out.raw(model.tree.root).raw(bytes(32 * model.depth)).u32(0).u32(0)
+    return out.raw(bytes(32 * model.depth)).raw(bytes(32)).u32(len(model.tree)).u32(0).done()
+
+
+@dataclass
+class World:
+    """Every part at once: the chain, the tables and DAS, as the model has them unless a test says otherwise."""
+
+    model: ModelTree
+    shown_ids: list[frozenset[str]] = field(default_factory=list[frozenset[str]])
+    wrong_proofs: bool = False
+    das_fails: bool = False
+    tables_behind: bool = False
+    missing: tuple[range, ...] = ()
+    asked: list[str] = field(default_factory=list[str])
+
+    def ids(self) -> list[str]:
+        return [str(pda.asset_id(TREE, index)) for index in sorted(self.model.leaves)]
+
+    async def accounts(self, addresses: Sequence[str], commitment: str) -> Accounts:
+        self.asked.append(commitment)
+        minted = len(self.model.tree)
+        config = TreeConfig(key(1), key(1), self.model.tree.capacity, minted, False, True, 1)
+        found = {
+            str(pda.tree_config(TREE)): Account(str(BUBBLEGUM), config.to_bytes()),
+            ADDRESS: Account(str(SPL_ACCOUNT_COMPRESSION), account_of(self.model)),
+        }
+        return Accounts(50, {address: found[address] for address in addresses})
+
+    async def catch_up(self, collection: UUID, tree: str) -> Followed:
+        self.asked.append("follow")
+        return Followed(collection, tree, self.model.seq, self.missing)
+
+    async def observed_tree(self, tree: str) -> ObservedTree | None:
+        if self.tables_behind:
+            return None
+        return ObservedTree(tree, CATS, self.model.seq, self.model.tree.root, 50)
+
+    async def leaf_hashes(self, tree: str, after: int, limit: int) -> list[tuple[int, bytes]]:
+        return list(enumerate(self.model.tree.leaves()))[after + 1 :][:limit]
+
+    async def living_assets(
+        self, collection: UUID, collection_address: str, after: str, limit: int
+    ) -> list[tuple[str, str, bytes]]:
+        leaves = [(name, ADDRESS, self.model.leaves[index].hash()) for index, name in enumerate(self.ids())]
+        return sorted(each for each in leaves if each[0] > after)[:limit]
+
+    async def told(self, collection: UUID, slot: int) -> Told:
+        self.asked.append(f"tables up to {slot}")
+        count = len(self.model.leaves)
+        return Told(log=count, projection=count, observed=len(self.model.tree), living=count)
+
+    async def shown(self, collection_address: str, trees: frozenset[str], most: int) -> list[ShownAssets]:
+        if self.das_fails:
+            raise ChainUnavailable("injected")
+        return [ShownAssets(ids, None) for ids in self.shown_ids or [frozenset(self.ids())]]
+
+    async def proof(self, asset_id: str) -> AssetProof:
+        index = self.ids().index(asset_id)
+        proof = AssetProof(
+            ADDRESS, self.model.tree.root, self.model.tree.leaf(index), tuple(self.model.tree.proof(index)), index
+        )
+        return replace(proof, root=bytes(31) + b"\1") if self.wrong_proofs else proof
+
+
+async def differences(world: World, log: MemoryLog | None = None) -> dict[DriftKind, int]:
+    """Compare, and return how many there are of each kind."""
+    log, tables = log or MemoryLog(), MemoryTables()
+    await with_collection(log, tables, ADDRESS)
+    parts = Parts(accounts=world, follower=world, providers=world, comparisons=world, collections=tables)
+    await Reconciler(log, parts, SystemClock()).reconcile(None)
+    return {each.kind: each.count for each in log.facts(CollectionDrift)[-1].differences}
+
+
+@pytest.fixture
+def world() -> World:
+    model = ModelTree(TREE)
+    for number in range(4):
+        model.mint(key(3), metadata_v1(f"N{number}"))
+    return World(model)
+
+
+async def test_the_chain_is_asked_before_the_tables(world: World) -> None:
+    assert await differences(world) == {}
+    assert world.asked[:3] == ["finalized", "follow", "tables up to 50"]
+
+
+async def test_das_that_shows_other_assets(world: World) -> None:
+    ids = world.ids()
+    world.shown_ids = [frozenset([*ids[1:], "another"])]
+    assert await differences(world) == {DriftKind.DAS_BEHIND: 1, DriftKind.DAS_AHEAD: 1}
+    world.shown_ids = [frozenset(ids), frozenset(ids[2:])]
+    assert await differences(world) == {DriftKind.PROVIDERS_DIFFER: 2}
+
+
+async def test_das_that_does_not_answer_is_no_difference(world: World) -> None:
+    world.das_fails = True
+    assert await differences(world) == {}
+
+
+async def test_no_proof_is_believed_that_does_not_lead_to_the_root(world: World) -> None:
+    world.wrong_proofs = True
+    assert await differences(world) == {DriftKind.PROOF_REFUSED: 3}
+
+
+async def test_missing_changes_are_told(world: World) -> None:
+    world.missing = (range(5, 7),)
+    log = MemoryLog()
+    assert await differences(world, log) == {DriftKind.OBSERVATION_BEHIND: 1}
+    (behind,) = log.facts(CollectionDrift)[-1].differences
+    assert behind.examples == (f"{ADDRESS}: 5 to 6",)
+
+
+async def test_another_leaf_than_the_chains_is_an_alarm(world: World) -> None:
+    leaf_hashes = world.leaf_hashes
+
+    async def forged(tree: str, after: int, limit: int) -> list[tuple[int, bytes]]:
+        return [(index, bytes(32) if index == 2 else leaf) for index, leaf in await leaf_hashes(tree, after, limit)]
+
+    world.leaf_hashes = forged  # type: ignore[method-assign] # somebody wrote into the table
+    assert await differences(world) == {DriftKind.ROOT_DIFFERS: 1}
+
+    async def lost(tree: str, after: int, limit: int) -> list[tuple[int, bytes]]:
+        return [each for each in await leaf_hashes(tree, after, limit) if each[0] != 2]
+
+    world.leaf_hashes = lost  # type: ignore[method-assign] # a row is gone
+    assert await differences(world) == {DriftKind.ROOT_DIFFERS: 1}
+
+
+async def test_nothing_is_compared_with_tables_that_lag(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.indexer.chain.reconciling.PROJECTION_PAUSE", 0)
+    world.tables_behind = True
+    with pytest.raises(StoreUnavailable, match="change 4"):
+        await differences(world)
