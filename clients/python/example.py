@@ -1,6 +1,7 @@
 """Mint one NFT, wait for it, list the operations, and read an error: `example.py <api> <key> <collection> <wallet>`."""
 
 import sys
+import time
 from uuid import UUID
 
 from httpx import Timeout
@@ -28,9 +29,13 @@ def main(api: str, key: str, collection: str, wallet: str) -> None:
     minted = mint_single.sync(client=client, body=body, prefer="wait=60", idempotency_key=f"example-{wallet}")
     if not isinstance(minted, SuccessMintSingleView):
         sys.exit(f"refused: {minted}")
-    status = mint_status.sync(minted.data.transaction_id, client=client)
-    assert isinstance(status, SuccessStatusView)
-    print(status.data.status, minted.data.asset_ids)
+    while True:  # the answer has waited for the mint already; what lists and statuses tell may be a moment behind
+        status = mint_status.sync(minted.data.transaction_id, client=client)
+        assert isinstance(status, SuccessStatusView)
+        if status.data.end_time:
+            break
+        time.sleep(0.2)
+    print(status.data.status.value, minted.data.asset_ids)
 
     listed = list_operations.sync(client=client, recipient=wallet)
     assert isinstance(listed, SuccessOperationListView)

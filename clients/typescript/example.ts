@@ -14,8 +14,13 @@ const minted = await client.POST("/api/mint/single", {
 if (minted.error) throw new Error(minted.error.code);
 const { transactionId, assetIds } = minted.data.data;
 
-const status = await client.GET("/api/mint/status/{transactionId}", { params: { path: { transactionId } } });
-console.log(status.data?.data.status, JSON.stringify(assetIds));
+// The answer has waited for the mint already; what lists and statuses tell may be a moment behind.
+let status = await client.GET("/api/mint/status/{transactionId}", { params: { path: { transactionId } } });
+while (!status.data?.data.endTime) {
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  status = await client.GET("/api/mint/status/{transactionId}", { params: { path: { transactionId } } });
+}
+console.log(status.data.data.status, JSON.stringify(assetIds));
 
 const listed = await client.GET("/api/mint/operations", { params: { query: { recipient } } });
 console.log(listed.data?.data.operations.map((operation) => operation.transactionId === transactionId).join(" "));
