@@ -1,7 +1,7 @@
 """Generates the clients from clients/openapi.json. `python clients/generate.py [--into DIR] [python | typescript]`.
 
 Called by `make clients` and by the tests. The generators are pinned: the Python one by requirements/clients.txt, in an
-environment of its own because it wants an older typer than the command line does, the other one by its package-lock.json.
+environment of its own because it wants an older typer than the command line does; the other by its package-lock.json.
 """
 
 import argparse
