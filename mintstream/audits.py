@@ -8,6 +8,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final
 from uuid import UUID
@@ -21,6 +22,14 @@ from rich.table import Table
 from audit.checks import audit
 from audit.report import Report, Verdict
 from chassis.log import LogUnavailable
+from mintstream.audit_report import (
+    ReportForged,
+    ReportWriter,
+    Summary,
+    check_report,
+    read_private_key,
+    read_public_key,
+)
 from mintstream.gathering import Gatherer
 from mintstream.places import AuditPlaces, audit_places, opened_log
 
@@ -83,6 +92,46 @@ def recipient(
     _run(data, "recipient", address, as_json=as_json)
 
 
+@app.command("range")
+def audit_range(
+    since: Annotated[datetime, typer.Option(help="Requests from this moment on (UTC).")],
+    until: Annotated[datetime, typer.Option(help="Requests before this moment (UTC).")],
+    key: Annotated[Path, typer.Option(help="File with the Ed25519 key (PEM) that signs the report.")],
+    out: Annotated[Path, typer.Option(help="Folder for the report.")],
+    data: DataDir = Path(".data"),
+) -> None:
+    """Audit every operation of a period, and write a signed report: JSON, and a page to read.
+
+    Example: mintstream audit range --since 2026-11-01 --until 2026-12-01 --key auditor.pem --out november
+    """
+    try:
+        summary = asyncio.run(
+            _audit_range(audit_places(data), since.replace(tzinfo=UTC), until.replace(tzinfo=UTC), key, out)
+        )
+    except (LogUnavailable, OSError, ValueError, asyncpg.PostgresError) as error:
+        # Stop: the sentence says what is missing; the report is signed at its end, so half of one is worth nothing.
+        typer.echo(str(error), err=True)
+        raise typer.Exit(EXIT_FAILED) from None
+    told = ", ".join(f"{count} {verdict}" for verdict, count in sorted(summary.operations.items())) or "no operations"
+    typer.echo(f"{told}; the report is in {out}")
+    _exit({summary.verdict})
+
+
+@app.command("check-report")
+def check(
+    folder: Annotated[Path, typer.Argument(help="Folder of the report.")],
+    public_key: Annotated[Path, typer.Option(help="File with the signer's public key (PEM), from the signer.")],
+) -> None:
+    """Check that a report is what the holder of the key has signed."""
+    try:
+        summary = check_report(folder, read_public_key(public_key))
+    except (OSError, ReportForged, ValueError) as error:
+        # Stop: the report is worth nothing.
+        typer.echo(str(error), err=True)
+        raise typer.Exit(EXIT_FAILED) from None
+    typer.echo(f"signed as it stands, made at {summary.made_at:%Y-%m-%d %H:%M} UTC: {summary.verdict}")
+
+
 def _run(data: Path, by: str, value: object, *, as_json: bool) -> None:
     try:
         verdicts = asyncio.run(_audit(audit_places(data), by, value, as_json=as_json))
@@ -90,10 +139,23 @@ def _run(data: Path, by: str, value: object, *, as_json: bool) -> None:
         # Stop: the sentence says what is missing; an audit changes nothing.
         typer.echo(str(error), err=True)
         raise typer.Exit(EXIT_FAILED) from None
+    _exit(verdicts)
+
+
+def _exit(verdicts: set[Verdict]) -> None:
     if Verdict.BROKEN in verdicts:
         raise typer.Exit(EXIT_FAILED)
     if Verdict.UNKNOWN in verdicts:
         raise typer.Exit(EXIT_UNKNOWN)
+
+
+async def _audit_range(settings: AuditPlaces, since: datetime, until: datetime, key: Path, out: Path) -> Summary:
+    signer = await asyncio.to_thread(read_private_key, key)
+    with ReportWriter(out, since=since, until=until) as writer:
+        async with _gatherer(settings) as gatherer:
+            for each in await gatherer.operations("range", since, until):
+                await asyncio.to_thread(writer.add, audit(await gatherer.evidence(each)))
+        return await asyncio.to_thread(writer.sign, signer, datetime.now(UTC))
 
 
 async def _audit(settings: AuditPlaces, by: str, value: object, *, as_json: bool) -> set[Verdict]:

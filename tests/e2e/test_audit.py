@@ -5,11 +5,14 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from audit.checks import audit
 from audit.evidence import Evidence, LoggedEvent
@@ -147,3 +150,22 @@ async def test_a_row_that_somebody_changed_is_named(live: LiveStack) -> None:
     assert status == 1
     assert "broken row, item 0: the tables have" in said
     assert (await run(live, "asset", "nobody"))[0] == 1
+
+
+async def test_a_period_is_reported_and_signed(live: LiveStack, tmp_path: Path) -> None:
+    asked = await live.ask(await live.collection("v2"), 1)
+    await check_exactly_once(live, asked)
+    key = Ed25519PrivateKey.generate()
+    for name, pem in (
+        ("key.pem", key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())),
+        ("public.pem", key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)),
+    ):
+        (tmp_path / name).write_bytes(pem)
+    day = datetime.now(UTC).date()
+    period = ("--since", str(day - timedelta(days=1)), "--until", str(day + timedelta(days=2)))
+    out = tmp_path / "report"
+    status, said = await run(live, "range", *period, "--key", str(tmp_path / "key.pem"), "--out", str(out))
+    assert status == 4, said
+    assert str(asked.operation) in (out / "report.html").read_text()
+    status, said = await run(live, "check-report", str(out), "--public-key", str(tmp_path / "public.pem"))
+    assert (status, "signed as it stands" in said) == (0, True)
