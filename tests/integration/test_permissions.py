@@ -24,7 +24,7 @@ from contracts import registry
 from contracts.fact import Producer
 from contracts.mint import Confirmed, Requested
 from contracts.permissions import ROLES, Role, consumers_of
-from contracts.streams import CONSUMERS, MINT, MINTER_MINT, STREAMS, UPLOADS
+from contracts.streams import CONSUMERS, MINT, MINTER_MINT, STREAMS, UPLOADS, Consumer
 from deploy.generate import ROOT
 from deploy.nats_accounts import CONTROLLER, OPERATOR, SYSTEM, variable
 from localnet.child import ChildSpec, running
@@ -159,6 +159,17 @@ async def test_a_consumer_without_a_name_is_never_a_durable_one(server: Server) 
         durable = {"stream_name": "MINT", "config": {"durable_name": "mine", "ack_policy": "explicit"}}
         answer = await raw.client.request("$JS.API.CONSUMER.CREATE.MINT", json.dumps(durable).encode())
         assert "error" in json.loads(answer.data)
+
+
+async def test_the_notifier_makes_and_removes_the_queues_of_its_webhooks_and_no_other_consumer(server: Server) -> None:
+    queue = Consumer(name="hook", stream="DELIVERY", filters=("delivery.queued.v1.>",), description="")
+    async with Log.session(server.connection("notifier")) as notifier, server.raw("notifier") as raw:
+        await notifier.keep(queue)
+        assert await raw.refused("$JS.API.CONSUMER.DURABLE.CREATE.MINT.hook")
+        assert await raw.refused("$JS.API.CONSUMER.DELETE.MINT.minter-mint")
+        await notifier.remove(queue)
+    async with server.raw("ipfs") as raw:
+        assert await raw.refused("$JS.API.CONSUMER.DURABLE.CREATE.DELIVERY.hook")
 
 
 async def test_the_services_do_with_the_log_what_they_have_to(server: Server) -> None:
