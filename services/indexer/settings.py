@@ -10,7 +10,7 @@ from chassis.settings import Secret, ServiceSettings
 DatabaseUrl = Annotated[
     Secret,
     Meta(
-        description="Postgres as the owner of the projection's tables.",
+        description="Postgres as the owner of the projection's tables, or as mintstream_writer, who cannot migrate.",
         examples=["postgresql://mintstream@127.0.0.1:5432/mintstream"],
     ),
 ]

@@ -30,7 +30,7 @@ from tests.support.manifests import (
 
 KUBERNETES = "1.34"
 """The oldest version that has everything that the manifests use: the sleep of preStop is stable there."""
-WALLET_SECRETS = {"PRIVATE_KEY", "REMOTE_SIGNER_TOKEN", "DERIVATION_SEED"}
+WALLET_SECRETS = {"PRIVATE_KEY", "FEE_PAYERS", "REMOTE_SIGNER_TOKEN", "DERIVATION_SEED"}
 EXAMPLES = {
     "DATABASE_URL": "postgresql://somebody@postgres-rw/mintstream",
     "RPC_URL": "https://rpc.example",
