@@ -7,27 +7,25 @@ The numbers reach Postgres only through the log, so a replay gives them too. Two
 count is published by compare-and-set on the last one, and one that was read from an older slot is dropped.
 """
 
-import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Final
 from uuid import UUID
 
 from chassis import metrics
 from chassis.clock import Clock
-from chassis.log import EventLog, LogUnavailable, Message, SequenceConflict
+from chassis.log import EventLog, Message, SequenceConflict
 from chassis.telemetry import get_logger
 from contracts.collection import CollectionCounted, CollectionCreated, CollectionSyncRequested
 from contracts.fact import Event, Fact
 from contracts.registry import UndecodableMessage
-from services.indexer.pauses import pause_after
 from services.indexer.ports import (
     Accounts,
     Chain,
     ChainUnavailable,
     CreatedCollection,
     CreatedCollections,
-    StoreUnavailable,
 )
+from services.indexer.rounds import Rounds
 from services.indexer.trees import TreeCount, config_address, count_tree, sum_counts
 
 BATCH: Final = 3
@@ -58,18 +56,13 @@ class Counter:
         self._chain = chain
         self._collections = collections
         self._clock = clock
-        self._interval = interval
         self._pause = pause
-        self._wanted: set[UUID] = set()
         self._asked: set[UUID] = set()
-        self._all_wanted = False
-        self._due = asyncio.Event()
+        self._rounds = Rounds(self._round, clock, interval=interval, pause=pause, name="count collections")
 
     def wake(self, collections: Iterable[UUID]) -> None:
         """The numbers of these collections have moved."""
-        self._wanted.update(collections)
-        if self._wanted:
-            self._due.set()
+        self._rounds.wake(collections)
 
     def sync(self, collections: Iterable[UUID]) -> None:
         """A caller waits for the counts of these collections, also when they have not moved."""
@@ -79,38 +72,12 @@ class Counter:
 
     async def run(self) -> None:
         """Count until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._schedule())
-            tasks.create_task(self._rounds())
+        await self._rounds.run()
 
-    async def _schedule(self) -> None:
-        while True:
-            self._all_wanted = True
-            self._due.set()
-            await self._clock.sleep(self._interval)
-
-    async def _rounds(self) -> None:
-        failures = 0
-        while True:
-            await self._due.wait()
-            self._due.clear()
-            wanted, everything = frozenset(self._wanted), self._all_wanted
-            self._wanted.clear()
-            self._all_wanted = False
-            try:
-                await self.count(None if everything else wanted)
-                if everything:
-                    await self._measure_drift()
-                failures = 0
-            except (ChainUnavailable, LogUnavailable, StoreUnavailable) as error:
-                # Retry: a count that was not published is found to differ again.
-                failures += 1
-                self._all_wanted = self._all_wanted or everything
-                self._wanted |= wanted
-                self._due.set()
-                _log.warning("cannot count collections", reason=str(error), again_in=pause_after(failures))
-                await self._clock.sleep(pause_after(failures))
-            await self._clock.sleep(self._pause)
+    async def _round(self, among: frozenset[UUID] | None) -> None:
+        await self.count(among)
+        if among is None:
+            await self._measure_drift()
 
     async def _measure_drift(self) -> None:
         """Tell how far tables and chain are apart, once the counts of this round are likely to be in the tables."""

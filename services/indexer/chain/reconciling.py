@@ -16,7 +16,7 @@ from uuid import UUID
 from bubblegum.errors import DecodeError
 from bubblegum.merkle import ConcurrentMerkleTree, RootBuilder
 from chassis.clock import Clock
-from chassis.log import EventLog, LogUnavailable, SequenceConflict
+from chassis.log import EventLog, SequenceConflict
 from chassis.telemetry import get_logger
 from contracts.collection import CollectionCreated
 from contracts.observation import MAX_EXAMPLES, CollectionDrift
@@ -25,8 +25,8 @@ from services.indexer.chain.assets import ObservedTree
 from services.indexer.chain.differences import Found, OnChain, Shown, Told, drift, same
 from services.indexer.chain.following import Followed
 from services.indexer.chain.proofs import AssetProof, holds
-from services.indexer.pauses import pause_after
 from services.indexer.ports import Accounts, ChainUnavailable, CreatedCollection, CreatedCollections, StoreUnavailable
+from services.indexer.rounds import Rounds
 from services.indexer.trees import config_address, count_tree
 
 PAGE: Final = 10_000
@@ -132,52 +132,17 @@ class Reconciler:
         self._log = log
         self._parts = parts
         self._clock = clock
-        self._interval = interval
-        self._pause = pause
-        self._wanted: set[UUID] = set()
-        self._all_wanted = False
-        self._due = asyncio.Event()
+        self._rounds = Rounds(self.reconcile, clock, interval=interval, pause=pause, name="compare collections")
         self._verified: dict[str, tuple[int, float]] = {}
         """By tree: the change up to which its root was recomputed and found to be the chain's, and when."""
 
     def wake(self, collections: Iterable[UUID]) -> None:
         """Something was minted into these collections, or a caller wants them compared."""
-        self._wanted.update(collections)
-        if self._wanted:
-            self._due.set()
+        self._rounds.wake(collections)
 
     async def run(self) -> None:
         """Compare until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._schedule())
-            tasks.create_task(self._rounds())
-
-    async def _schedule(self) -> None:
-        while True:
-            self._all_wanted = True
-            self._due.set()
-            await self._clock.sleep(self._interval)
-
-    async def _rounds(self) -> None:
-        failures = 0
-        while True:
-            await self._due.wait()
-            self._due.clear()
-            wanted, everything = frozenset(self._wanted), self._all_wanted
-            self._wanted.clear()
-            self._all_wanted = False
-            try:
-                await self.reconcile(None if everything else wanted)
-                failures = 0
-            except (ChainUnavailable, LogUnavailable, StoreUnavailable) as error:
-                # Retry: a comparison changes nothing but the log, and is said only when it has come out.
-                failures += 1
-                self._all_wanted = self._all_wanted or everything
-                self._wanted |= wanted
-                self._due.set()
-                _log.warning("cannot compare collections", reason=str(error), again_in=pause_after(failures))
-                await self._clock.sleep(pause_after(failures))
-            await self._clock.sleep(self._pause)
+        await self._rounds.run()
 
     async def reconcile(self, among: frozenset[UUID] | None) -> None:
         """Compare these collections, or all when None, and say what has changed.

@@ -1,0 +1,82 @@
+"""Work on collections in rounds: those that something has happened to, and from time to time all of them.
+
+Used by the counter and the reconciler, which say what to do with them. A burst of news is one round.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from uuid import UUID
+
+from chassis.clock import Clock
+from chassis.log import LogUnavailable
+from chassis.telemetry import get_logger
+from services.indexer.pauses import pause_after
+from services.indexer.ports import ChainUnavailable, StoreUnavailable
+
+_log = get_logger(__name__)
+
+
+class Rounds:
+    """Calls `work` with the wanted collections, or with None for all; `name` says in the log what it does.
+
+    `interval` is how often all are wanted, `pause` the least time between two rounds, both in seconds. A round that
+    ChainUnavailable, LogUnavailable or StoreUnavailable ends is done again.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[frozenset[UUID] | None], Awaitable[None]],
+        clock: Clock,
+        *,
+        interval: float,
+        pause: float,
+        name: str,
+    ) -> None:
+        self._work = work
+        self._clock = clock
+        self._interval = interval
+        self._pause = pause
+        self._name = name
+        self._wanted: set[UUID] = set()
+        self._all_wanted = False
+        self._due = asyncio.Event()
+
+    def wake(self, collections: Iterable[UUID]) -> None:
+        """Something has happened to these collections."""
+        self._wanted.update(collections)
+        if self._wanted:
+            self._due.set()
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._schedule())
+            tasks.create_task(self._rounds())
+
+    async def _schedule(self) -> None:
+        while True:
+            self._all_wanted = True
+            self._due.set()
+            await self._clock.sleep(self._interval)
+
+    async def _rounds(self) -> None:
+        failures = 0
+        while True:
+            await self._due.wait()
+            self._due.clear()
+            wanted, everything = frozenset(self._wanted), self._all_wanted
+            self._wanted.clear()
+            self._all_wanted = False
+            try:
+                await self._work(None if everything else wanted)
+                failures = 0
+            except (ChainUnavailable, LogUnavailable, StoreUnavailable) as error:
+                # Retry: what was not said is found to be missing again.
+                failures += 1
+                self._all_wanted = self._all_wanted or everything
+                self._wanted |= wanted
+                self._due.set()
+                again_in = pause_after(failures)
+                _log.warning("a round failed", work=self._name, reason=str(error), again_in=again_in)
+                await self._clock.sleep(again_in)
+            await self._clock.sleep(self._pause)
