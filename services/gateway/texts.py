@@ -5,11 +5,12 @@ Each check raises ValueError with a sentence that follows the field's name. Not 
 """
 
 import re
+from datetime import datetime
 from typing import Annotated
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 from solders.pubkey import Pubkey
 
 MAX_NAME_BYTES = 32
@@ -22,6 +23,7 @@ MAX_URI_CHARACTERS = 2_048
 
 _DECIMAL = re.compile(r"-?[0-9]{1,12}")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _URI = re.compile(r"[\x21-\x7e]+")
 _IPFS_PATH = re.compile(r"[A-Za-z0-9]{32,}(/.*)?")
 _ARWEAVE_PATH = re.compile(r"[A-Za-z0-9_-]{43}(/.*)?")
@@ -128,6 +130,16 @@ def uuid_of_text(value: object) -> UUID:
     raise ValueError("must be a UUID")
 
 
+def rfc_3339_time(value: object) -> object:
+    """Take a time as RFC 3339 writes it; refuse numbers and the other spellings of ISO 8601."""
+    if isinstance(value, str) and _RFC_3339.fullmatch(value):
+        try:
+            return datetime.fromisoformat(value.upper())
+        except ValueError:  # stop: outside input, such as the 31st of February
+            pass
+    raise ValueError("must be a time with its zone, such as 2026-01-02T03:04:05Z")
+
+
 Name = Annotated[str, AfterValidator(on_chain_name), Field(max_length=MAX_NAME_BYTES)]
 Symbol = Annotated[str, AfterValidator(on_chain_symbol), Field(max_length=MAX_SYMBOL_BYTES)]
 Description = Annotated[str, AfterValidator(storable), Field(max_length=MAX_DESCRIPTION_CHARACTERS)]
@@ -140,3 +152,4 @@ CollectionId = Annotated[UUID, BeforeValidator(uuid_of_text)]
 DIGITS = BeforeValidator(whole_number)
 """Beside an int with bounds: digits in a string are a number too."""
 Truth = Annotated[bool, BeforeValidator(truth)]
+Moment = Annotated[AwareDatetime, BeforeValidator(rfc_3339_time)]

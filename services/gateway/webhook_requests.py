@@ -1,15 +1,14 @@
 """The bodies of `/api/webhooks`, field by field. Pure."""
 
-from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from contracts.notification import EVENT_TYPES
 from contracts.webhook import MAX_EVENT_FILTERS
 from services.gateway.requests import Body
-from services.gateway.texts import DIGITS, Truth, WebUrl, storable, uuid_of_text
+from services.gateway.texts import DIGITS, Moment, Truth, WebUrl, storable, uuid_of_text
 
 MAX_OVERLAP_SECONDS = 604_800
 DEFAULT_OVERLAP_SECONDS = 86_400
@@ -30,22 +29,11 @@ def hook_url(text: str) -> str:
     return text
 
 
-def _moment(value: object) -> object:
-    """Take a time as text; pydantic's strict mode takes none."""
-    if isinstance(value, str):
-        try:
-            return datetime.fromisoformat(value)
-        except ValueError:  # stop: outside input
-            pass
-    raise ValueError("must be a time with its zone, such as 2026-01-02T03:04:05Z")
-
-
 EventFilter = Annotated[str, AfterValidator(event_filter), Field(max_length=64)]
 EventFilters = Annotated[list[EventFilter], Field(min_length=1, max_length=MAX_EVENT_FILTERS)]
 EVERYTHING: list[str] = ["*"]
 HookUrl = Annotated[WebUrl, AfterValidator(hook_url)]
 Note = Annotated[str, AfterValidator(storable), Field(max_length=200)]
-Moment = Annotated[AwareDatetime, BeforeValidator(_moment)]
 
 
 class WebhookBody(Body):

@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from contracts.access import Scope
 from contracts.webhook import DeliveryState
@@ -21,7 +21,7 @@ from services.gateway.api.webhook_views import (
     WebhookView,
 )
 from services.gateway.callers import Caller
-from services.gateway.texts import DIGITS
+from services.gateway.texts import DIGITS, Moment
 from services.gateway.webhook_requests import ReplayBody, RotationBody, WebhookBody, WebhookChangesBody
 from services.gateway.webhooks import Webhooks
 
@@ -127,7 +127,7 @@ def webhooks_router(webhooks: Webhooks, access: Access) -> APIRouter:
         id: str,  # noqa: A002
         caller: Annotated[Caller, admin],
         state: Literal["delivered", "parked"] | None = None,
-        since: Annotated[AwareDatetime | None, Query(description="Nothing from before; not beside `cursor`.")] = None,
+        since: Annotated[Moment | None, Query(description="Nothing from before; not beside `cursor`.")] = None,
         cursor: Annotated[int, Field(ge=0, le=MAX_SEQUENCE), DIGITS] = 0,
         limit: Annotated[int, Field(ge=1, le=MAX_LIMIT), DIGITS] = 20,
     ) -> Success[DeliveryListView]:

@@ -211,7 +211,8 @@ async def test_deliveries_are_told_as_they_stand_page_by_page(world: World) -> N
     assert await pages("state=parked&limit=1") == [[everything[1]], [everything[3]]]
     assert await pages("state=delivered") == [[everything[0]]]
     assert await pages("since=2999-01-01T00:00:00Z") == [[]]
-    assert (await world.client.get(f"{path}/deliveries?state=queued")).status_code == 400
+    for wrong in ("state=queued", "since=0.5", "since=2026-01-02", "since=20260102T030405Z"):
+        assert (await world.client.get(f"{path}/deliveries?{wrong}")).status_code == 400, wrong
 
 
 async def test_the_events_are_in_the_openapi_document(world: World) -> None:
