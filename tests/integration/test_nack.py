@@ -45,22 +45,22 @@ BUCKET_FIELDS = {"description": "description", "storage": "storage", "ttl": "max
 DURATIONS = {"maxAge", "duplicateWindow", "ackWait", "ttl"}
 # What the server adds by itself, or says of every stream: nothing that a resource could say differently.
 OF_NO_ACCOUNT = {
-        "max_consumers",
-        "max_msgs",
-        "max_msgs_per_subject",
-        "num_replicas",
-        "sealed",
-        "deny_purge",
-        "metadata",
-        "allow_rollup_hdrs",
-        "mirror_direct",
-        "consumer_limits",
-        "compression",
-        "persist_mode",
-        "max_waiting",
-        "name",
-        "deliver_group",
-        "priority_timeout",
+    "max_consumers",
+    "max_msgs",
+    "max_msgs_per_subject",
+    "num_replicas",
+    "sealed",
+    "deny_purge",
+    "metadata",
+    "allow_rollup_hdrs",
+    "mirror_direct",
+    "consumer_limits",
+    "compression",
+    "persist_mode",
+    "max_waiting",
+    "name",
+    "deliver_group",
+    "priority_timeout",
 }
 
 
