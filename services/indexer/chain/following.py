@@ -39,6 +39,8 @@ FETCHES: Final = 8
 """Transactions of one tree asked for at once."""
 GATHER_SECONDS: Final = 2.0
 """How long what is heard of is gathered into one look: a tree that is minted into changes with every block."""
+MAX_HOLE_PAUSE: Final = 3600.0
+"""Seconds, at most, until a tree with a hole is read again."""
 TREES: Final = 4
 """Trees read at once."""
 BATCH: Final = MAX_OBSERVED - 100
@@ -113,6 +115,11 @@ class TreeFollower:
         self._news: set[str] = set()
         self._slots = asyncio.Semaphore(TREES)
         self._locks: dict[str, asyncio.Lock] = {}
+        self._running: set[str] = set()
+        """Trees that are being read or wait for their turn."""
+        self._holes_met: dict[str, int] = {}
+        self._not_before: dict[str, float] = {}
+        """By tree with a hole: when it is looked at again, ever later, because all behind the hole is read again."""
         self._read_to: dict[str, tuple[int, str]] = {}
         """By tree: the transaction up to which it was read while its last message was the one at this sequence."""
         self.trees: Mapping[str, UUID] = {}
@@ -134,9 +141,10 @@ class TreeFollower:
                     next_look = self._clock.monotonic() + self._interval
                 news, self._news = self._news, set()
                 self._due.clear()
-                for tree in news & self.trees.keys():
-                    # One that is being read hears of what is new when it is read again, at most an interval later.
-                    if not self._lock(tree).locked():
+                # One that is being read hears of what is new when it is read again, at most an interval later.
+                for tree in (news & self.trees.keys()) - self._running:
+                    if self._not_before.get(tree, 0.0) <= self._clock.monotonic():
+                        self._running.add(tree)
                         tasks.create_task(self._follow(self.trees[tree], tree))
                 await self._rest(next_look - self._clock.monotonic())
                 if self._news:
@@ -149,10 +157,17 @@ class TreeFollower:
         """One look at one tree; a long one does not keep the others waiting, unless `TREES` are long."""
         async with self._slots:
             try:
-                await self.catch_up(collection, tree)
+                followed = await self.catch_up(collection, tree)
             except (ChainUnavailable, LogUnavailable, StoreUnavailable) as error:
                 # Retry, at the next look: what was said is on the log, and the rest is looked for again.
                 _log.warning("cannot follow a tree", tree=tree, reason=str(error))
+                return
+            finally:
+                self._running.discard(tree)
+        met = self._holes_met.get(tree, 0) + 1 if followed.missing else 0
+        self._holes_met[tree] = met
+        pause = min(MAX_HOLE_PAUSE, self._interval * 2.0**met) if met else 0.0
+        self._not_before[tree] = self._clock.monotonic() + pause
 
     async def _refresh(self) -> None:
         try:
@@ -197,6 +212,9 @@ class TreeFollower:
             except SequenceConflict:
                 # Stop: another follower has just said it, and this one's position is the past.
                 return Followed(collection, tree, reading.said)
+            except DecodeError as error:
+                # Stop: a hole that more lies behind than is worth holding; it is told below.
+                _log.warning("a tree is not read further", tree=tree, reason=str(error))
             if reading.done is not None:
                 self._read_to[tree] = (reading.log_sequence, reading.done)
             missing = tuple(reading.sequencer.missing())
@@ -223,6 +241,7 @@ class TreeFollower:
         return reading, cause.event if cause else None
 
     async def _read(self, reading: _Reading, cause: Event[Fact] | None) -> None:
+        """Read and say everything; raises DecodeError when too much lies behind a hole."""
         async for page in self._pages(str(reading.tree), reading.done):
             for start in range(0, len(page), FETCHES):
                 chunk = page[start : start + FETCHES]
@@ -266,11 +285,7 @@ class TreeFollower:
                 change_logs = [change.change_log] if isinstance(change, LeafChange) else []
             for change_log, state in zip(change_logs, leaf_states(change, place), strict=True):
                 if change_log.tree == reading.tree:
-                    try:
-                        reading.sequencer.put(change_log.seq, (change_log, state))
-                    except DecodeError as error:
-                        # Retry, by the caller: another node, or this one later, may show what is missing.
-                        raise ChainUnavailable(f"tree {reading.tree}: {error}") from error
+                    reading.sequencer.put(change_log.seq, (change_log, state))
         reading.batch += (value for _, value in reading.sequencer.ready())
 
     async def _say(self, reading: _Reading, read_to: str | None, cause: Event[Fact] | None, *, at_least: int) -> None:

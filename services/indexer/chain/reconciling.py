@@ -149,11 +149,17 @@ class Reconciler:
 
         Raises ChainUnavailable, LogUnavailable and StoreUnavailable.
         """
-        after = _NO_ID
+        after, failed = _NO_ID, list[ChainUnavailable | StoreUnavailable]()
         while found := await self._parts.collections.created_collections(after, BATCH, among):
             after = found[-1].id
             for collection in found:
-                await self._say(await self.compare(collection))
+                try:
+                    await self._say(await self.compare(collection))
+                except (ChainUnavailable, StoreUnavailable) as error:
+                    # Retry, by the caller, after the others: one tree that cannot be read keeps nobody waiting.
+                    failed.append(error)
+        if failed:
+            raise failed[0]
 
     async def compare(self, collection: CreatedCollection) -> CollectionDrift:
         """Return what a collection's comparison comes to now."""

@@ -221,3 +221,35 @@ async def test_running_looks_by_itself_and_sooner_when_it_hears() -> None:
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     await world.agrees()
+
+
+async def test_more_than_can_wait_behind_a_hole_is_left_for_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bubblegum.sequence.MAX_WAITING", 5)
+    world = World()
+    await with_collection(world.log, world.tables, ADDRESS)
+    world.mint(30)
+    world.history.hidden.add(world.history.transactions[2].signature)
+    followed = await world.follower().catch_up(CATS, ADDRESS)
+    assert followed.missing == (range(3, 4),)
+    assert len(world.history.asked) < 20
+    world.history.hidden.clear()
+    assert (await world.follower().catch_up(CATS, ADDRESS)).seq == 30
+    await world.agrees()
+
+
+async def test_a_tree_with_a_hole_is_read_ever_more_rarely() -> None:
+    world, clock = World(), ManualClock()
+    await with_collection(world.log, world.tables, ADDRESS)
+    world.mint(3)
+    world.history.hidden.add(world.history.transactions[1].signature)
+    running = asyncio.create_task(TreeFollower(world.log, world.history, world.tables, clock, interval=10).run())
+    for _ in range(200):
+        await clock.advance(5)
+    assert 4 < len(world.history.asked) < 30  # of a hundred looks
+    world.history.hidden.clear()
+    for _ in range(800):
+        await clock.advance(5)
+    assert sum(len(fact.leaves) for fact in observed(world.log)) == 3
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await world.agrees()
