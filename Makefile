@@ -76,6 +76,7 @@ generated: .venv/.dev ## Check that generated files are what their sources say
 	@$(BIN)/python -m deploy.generate --check
 	@$(BIN)/python -m deploy.render --check
 	@$(BIN)/python -m chassis.metrics_document --check
+	@$(BIN)/python -m mintstream.cli_document --check
 	@$(BIN)/python -m services.gateway.api.export --check
 
 .PHONY: format
@@ -90,6 +91,10 @@ contracts: .venv/.dev ## Write the JSON Schemas and asyncapi.yaml from the messa
 .PHONY: metrics
 metrics: .venv/.dev ## Write docs/metrics.md from the list of metrics
 	@$(BIN)/python -m chassis.metrics_document
+
+.PHONY: cli
+cli: .venv/.dev ## Write docs/cli.md from the command line itself
+	@$(BIN)/python -m mintstream.cli_document
 
 .PHONY: deployment
 deployment: .venv/.dev ## Write the generated manifests and docs/configuration.md, render every overlay (needs kubectl)

@@ -19,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal, Self, get_args
 
+from chassis.lifecycle import write_ports_file
 from localnet.child import ChildSpec
 from localnet.errors import StackError
 from localnet.leftovers import end_leftovers
@@ -30,6 +31,9 @@ from localnet.supervisor import Report, RestartPolicy, Supervisor
 from localnet.wallet import fund_wallet
 
 PortName = Literal["api", "rpc", "nats", "nats-monitor", "postgres", "ipfs"]
+
+ADDRESSES: Final = Path("run") / "stack.json"
+"""Below the data directory: where a stack says its addresses as it starts, for the command line."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,6 +154,7 @@ class Stack:
             if external is not None:
                 await fund_wallet(external, read_secret(self._plan.secrets.wallet_key))
             stages: list[list[ChildSpec]] = stack_stages(self._plan)
+            self._tell_addresses()
             self._supervisor = Supervisor(stages, self._report, self.settings.restarts)
             await self._supervisor.start()
             self._resources = resources.pop_all()
@@ -159,6 +164,18 @@ class Stack:
     ) -> None:
         with self._resources:
             await self._running.stop()
+
+    def _tell_addresses(self) -> None:
+        path = self.data_dir / ADDRESSES
+        path.parent.mkdir(exist_ok=True, mode=0o700)
+        addresses = {
+            "api": self.api_url,
+            "rpc": self.rpc_url,
+            "nats": self.nats_url,
+            "ipfs": self.ipfs_url,
+            "postgresPort": str(self.plan.postgres_port),
+        }
+        write_ports_file(path, addresses)
 
     @property
     def plan(self) -> StackPlan:

@@ -59,7 +59,10 @@ def run(
 
 @app.command()
 def check(data: DataDir = Path(".data")) -> None:
-    """Read the whole archive and hold it to its manifests and to the log. Exit status 1 names what is wrong."""
+    """Read the whole archive and hold it to its manifests and to the log. Exit status 1 names what is wrong.
+
+    Example: ARCHIVE_URL=file:///srv/archive mintstream archive check
+    """
     _run(_check(places(data)))
 
 

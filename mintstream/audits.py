@@ -68,7 +68,10 @@ def asset(
     as_json: AsJson = False,
     data: DataDir = Path(".data"),
 ) -> None:
-    """Audit the operation that minted an asset."""
+    """Audit the operation that minted an asset.
+
+    Example: mintstream audit asset 8Kq2...hVnR
+    """
     _run(data, "asset", asset_id, as_json=as_json)
 
 
@@ -78,7 +81,10 @@ def signature(
     as_json: AsJson = False,
     data: DataDir = Path(".data"),
 ) -> None:
-    """Audit the operation of a transaction."""
+    """Audit the operation of a transaction.
+
+    Example: mintstream audit signature 5wHu...9dTe
+    """
     _run(data, "signature", signature, as_json=as_json)
 
 
@@ -88,7 +94,10 @@ def recipient(
     as_json: AsJson = False,
     data: DataDir = Path(".data"),
 ) -> None:
-    """Audit every operation for a wallet, the oldest first."""
+    """Audit every operation for a wallet, the oldest first.
+
+    Example: mintstream audit recipient 9xQe...VFin
+    """
     _run(data, "recipient", address, as_json=as_json)
 
 
@@ -122,7 +131,10 @@ def check(
     folder: Annotated[Path, typer.Argument(help="Folder of the report.")],
     public_key: Annotated[Path, typer.Option(help="File with the signer's public key (PEM), from the signer.")],
 ) -> None:
-    """Check that a report is what the holder of the key has signed."""
+    """Check that a report is what the holder of the key has signed.
+
+    Example: mintstream audit check-report november --public-key auditor.pub
+    """
     try:
         summary = check_report(folder, read_public_key(public_key))
     except (OSError, ReportForged, ValueError) as error:

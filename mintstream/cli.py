@@ -1,6 +1,6 @@
-"""The command line: `mintstream up`, `demo`, `clean`, `replay`, and the groups `archive`, `audit`, `keys` and `tree`.
+"""The command line: the embedded stack, mints, collections, webhooks, keys, the log, and what is wrong.
 
-Exit status: 0 done, 1 the job failed, 2 wrong usage, 3 the stack could not start.
+Every exit status is in `reach.Exit`; docs/cli.md is written from this program (`cli_document`).
 """
 
 import asyncio
@@ -15,12 +15,13 @@ from rich.console import Console
 from localnet.errors import StackError
 from localnet.lock import DirectoryLock
 from localnet.stack import Stack, StackPorts, StackSettings
-from mintstream import archives, audits, keys, trees
+from mintstream import archives, audits, collections, keys, trees, webhooks
 from mintstream import demo as main_job
+from mintstream.minting import mint
+from mintstream.operations import cancel, retry, status
+from mintstream.reach import Exit
 from mintstream.replay import replay
 
-EXIT_FAILED: Final = 1
-EXIT_STACK: Final = 3
 DEFAULTS: Final = StackPorts()
 
 app = typer.Typer(
@@ -30,11 +31,10 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 
-app.add_typer(archives.app)
-app.add_typer(audits.app)
-app.add_typer(keys.app)
-app.add_typer(trees.app)
-app.command()(replay)
+for command in (mint, status, cancel, retry, replay):
+    app.command()(command)
+for group in (archives, audits, collections, keys, trees, webhooks):
+    app.add_typer(group.app)
 
 DataDir = Annotated[Path, typer.Option("--data", envvar="MINTSTREAM_DATA", help="Where the stack keeps everything.")]
 SlotMs = Annotated[int, typer.Option(min=1, help="Length of the local cluster's slots in milliseconds.")]
@@ -94,20 +94,23 @@ def demo(
 
 @app.command()
 def clean(data: DataDir = Path(".data")) -> None:
-    """Remove the data directory with everything in it: log, database, chain, keys. Refused while a stack uses it."""
+    """Remove the data directory with everything in it: log, database, chain, keys. Refused while a stack uses it.
+
+    Example: mintstream clean --data /tmp/drop
+    """
     if not data.exists():
         typer.echo(f"{data} is not there; nothing to remove")
         return
     if not (data / "secrets").is_dir() and any(data.iterdir()):
         typer.echo(f"{data} is no data directory of mintstream; remove it by hand if you mean it", err=True)
-        raise typer.Exit(EXIT_FAILED)
+        raise typer.Exit(Exit.FAILED)
     try:
         with DirectoryLock(data.absolute(), "mintstream stack"):
             shutil.rmtree(data)
     except StackError as error:
         # Stop: a running stack would go on with files that are no longer there.
         typer.echo(str(error), err=True)
-        raise typer.Exit(EXIT_STACK) from None
+        raise typer.Exit(Exit.STACK) from None
     typer.echo(f"removed {data}")
 
 
@@ -121,7 +124,7 @@ async def _up(settings: StackSettings) -> int:
     except StackError as error:
         # Stop: the sentence says what to do; starting again unchanged would end the same way.
         console.print(f"[bold red]mintstream cannot run:[/] {error}", highlight=False)
-        return EXIT_STACK
+        return Exit.STACK
     return 0
 
 
@@ -136,7 +139,7 @@ async def _demo(settings: StackSettings, *, count: int, standard: str, once: boo
             except main_job.FAILURES as error:
                 # Stop: the demo failed; the logs of every process are where the sentence says.
                 console.print(f"[bold red]The demo failed:[/] {error}\nLogs: {stack.log_file('minter').parent}")
-                return EXIT_FAILED
+                return Exit.FAILED
             main_job.tell(outcome, console)
             console.print(
                 f"[bold green]{len(outcome.minted)} NFTs minted in {outcome.seconds:.1f} s[/], each once, "
@@ -150,7 +153,7 @@ async def _demo(settings: StackSettings, *, count: int, standard: str, once: boo
     except StackError as error:
         # Stop: the sentence says what to do; starting again unchanged would end the same way.
         console.print(f"[bold red]mintstream cannot run:[/] {error}", highlight=False)
-        return EXIT_STACK
+        return Exit.STACK
     return 0
 
 

@@ -12,6 +12,7 @@ import sys
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
 
 import typer
@@ -26,7 +27,7 @@ from chassis.settings import ServiceSettings, load_or_exit
 from chassis.version import VERSION
 from contracts.access import KeyCreated, KeyRevoked, Scope
 from contracts.fact import Producer
-from localnet.stack import StackPorts
+from mintstream.embedded import OWN_VARIABLES, embedded
 
 NAME: Final = "mintstream"
 EXIT_FAILED: Final = 1
@@ -77,7 +78,10 @@ def create(
 
 @app.command("list")
 def list_keys(as_json: AsJson = False) -> None:
-    """List every key that was ever made, the oldest first."""
+    """List every key that was ever made, the oldest first.
+
+    Example: mintstream keys list --json
+    """
     known = _run(_read())
     now = datetime.now(UTC)
     if as_json:
@@ -92,10 +96,13 @@ def list_keys(as_json: AsJson = False) -> None:
 
 
 @app.command()
-def revoke(key: KeyArgument) -> None:
-    """Have a key refused from now on, by every gateway."""
+def revoke(key: KeyArgument, as_json: AsJson = False) -> None:
+    """Have a key refused from now on, by every gateway.
+
+    Example: mintstream keys revoke 5wXrqB0zLw1k
+    """
     _run(_revoke(key))
-    typer.echo(f"{key} is revoked")
+    typer.echo(json.dumps({"id": key, "state": "revoked"}) if as_json else f"{key} is revoked")
 
 
 @app.command()
@@ -161,8 +168,8 @@ async def _known(log: Log, key: str) -> KnownKey:
 
 @asynccontextmanager
 async def _log() -> AsyncGenerator[Log]:
-    embedded = {"NATS_URL": f"nats://127.0.0.1:{StackPorts().nats}"}
-    settings = load_or_exit(ServiceSettings, embedded | os.environ, also_known=("MINTSTREAM_DATA",))
+    stack = embedded(Path(os.environ.get("MINTSTREAM_DATA", ".data")))
+    settings = load_or_exit(ServiceSettings, {"NATS_URL": stack.nats} | os.environ, also_known=OWN_VARIABLES)
     async with Log.session(Connection.of(settings, Producer(name=NAME, version=VERSION))) as log:
         yield log
 

@@ -19,9 +19,8 @@ from chassis.settings import ServiceSettings, load_or_exit
 from chassis.version import VERSION
 from contracts.fact import Producer
 from localnet.postgres import PostgresRole, dsn
-from localnet.secret_files import read_secret
-from localnet.stack import StackPorts
 from localnet.stack_specs import DATABASE, OWNER
+from mintstream.embedded import OWN_VARIABLES, embedded
 from services.indexer.adapters.object_store import ObjectStore
 from services.indexer.archiving import Archive
 from services.indexer.settings import ArchiveUrl, DatabaseUrl
@@ -58,7 +57,7 @@ def audit_places(data: Path) -> AuditPlaces:
 
 
 def _places(kind: type[P], data: Path) -> P:
-    settings = load_or_exit(kind, _embedded(data) | os.environ, also_known=("MINTSTREAM_DATA",))
+    settings = load_or_exit(kind, _embedded(data) | os.environ, also_known=OWN_VARIABLES)
     # What services tell of their work is none of a command's; what went wrong it says itself.
     configure_logs(NAME, VERSION, "error", settings.log_format)
     return settings
@@ -77,14 +76,9 @@ def opened_archive(settings: Places, log: Log) -> Archive | None:
 
 
 def _embedded(data: Path) -> Mapping[str, str]:
-    ports = StackPorts()
-    found = {
-        "NATS_URL": f"nats://127.0.0.1:{ports.nats}",
-        "RPC_URL": f"http://127.0.0.1:{ports.rpc}",
-        "IPFS_GATEWAY_URL": f"http://127.0.0.1:{ports.ipfs}",
-    }
-    password = data / "secrets" / "postgres_owner_password"
-    if password.is_file():
-        role = PostgresRole(OWNER, read_secret(password))
-        found["DATABASE_URL"] = dsn({"host": "127.0.0.1", "port": str(ports.postgres)}, DATABASE, role)
+    stack = embedded(data)
+    found = {"NATS_URL": stack.nats, "RPC_URL": stack.rpc, "IPFS_GATEWAY_URL": stack.ipfs}
+    if stack.owner_password is not None:
+        role = PostgresRole(OWNER, stack.owner_password)
+        found["DATABASE_URL"] = dsn({"host": "127.0.0.1", "port": str(stack.postgres_port)}, DATABASE, role)
     return found

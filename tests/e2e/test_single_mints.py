@@ -1,6 +1,13 @@
-"""Single mints as frontends send them: JSON with a published image, and the form of the source document's client."""
+"""Single mints as frontends send them: JSON with a published image, the form of the source document's client, and the
+command line."""
 
+import asyncio
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import httpx
@@ -152,3 +159,29 @@ async def test_an_idempotency_key_is_one_operation(live: LiveStack) -> None:
     assert [detail["field"] for detail in refused.json()["details"]] == ["metadata"] or refused.json()["details"]
     requests = facts(await live.events(after=after), Requested)
     assert [one for one in requests if one.recipient == recipient] == facts(events, Requested)
+
+
+async def test_the_command_line_mints_a_folder_once(live: LiveStack, tmp_path: Path) -> None:
+    """As the owner of the data directory: no address and no key is named."""
+    collection, recipient = await live.collection(), str(Keypair().pubkey())
+    drop = tmp_path / "drop"
+    drop.mkdir()
+    for number, image in enumerate(IMAGES[:3], start=1):
+        (drop / f"{number}.png").write_bytes(image.read_bytes())
+    (drop / "metadata.csv").write_text("image,name,Hour\n" + "".join(f"{n}.png,Ridge #{n},dusk\n" for n in (1, 2, 3)))
+    mint = ["mint", str(drop), "--collection", collection["id"], "--recipient", recipient, "--wait", "--json"]
+
+    async def mintstream(*arguments: str) -> Any:
+        environ = os.environ | {"MINTSTREAM_DATA": str(live.stack.data_dir), "XDG_STATE_HOME": str(tmp_path)}
+        command = [sys.executable, "-m", "mintstream", *arguments]
+        done = await asyncio.to_thread(subprocess.run, command, env=environ, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    [status] = await mintstream(*mint)
+    assert status["progress"]["completed"] == 3
+    assert await mintstream(*mint) == [status]
+    assert len(await live.chain.assets_of(recipient)) == 3
+    assert (await mintstream("status", status["transactionId"], "--json"))["status"] == "completed"
+    listed = await mintstream("collections", "list", "--json")
+    assert collection["id"] in [each["id"] for each in listed["collections"]]

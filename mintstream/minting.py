@@ -1,0 +1,131 @@
+"""`mintstream mint`: one image, or a folder of images with its metadata, minted once however often it is asked for.
+
+The idempotency key of each request is the digest of what it says, so the same command after Ctrl-C, a crash or a lost
+answer goes on where it was. What may be minted, and how, is the gateway's to say.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from mintstream.api import ApiError, GatewayClient
+from mintstream.drop import DropItem, content_key, read_drop, requests_of
+from mintstream.following import follow_all
+from mintstream.journal import Journal, state_directory
+from mintstream.operations import WAIT_SECONDS, Timeout, tell
+from mintstream.reach import DATA, AsJson, DataDir, Exit, carry_out, exit_of, gateway, print_json
+
+TRIES: Final = 5
+"""How often one request is sent while the API does not answer; its key makes that safe."""
+PAUSE_SECONDS: Final = 1.0
+"""Before the second try; doubled before each further one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drop:
+    """What is asked for, over all requests."""
+
+    items: Sequence[DropItem]
+    collection: str
+    recipient: str
+    batch_size: int | None
+
+
+def mint(
+    context: typer.Context,
+    path: Annotated[Path, typer.Argument(help="An image, or a folder of images.")],
+    collection: Annotated[str, typer.Option(help="The collection's id; `mintstream collections list` shows it.")],
+    recipient: Annotated[str, typer.Option(help="The wallet that gets the NFTs.")],
+    metadata: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV or JSON of names, images and attributes; by default the folder's metadata.csv or metadata.json."
+        ),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the NFT, when PATH is one image.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, max=100, help="NFTs that are pinned and minted together.")
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until everything has ended.")] = False,
+    timeout: Timeout = WAIT_SECONDS,
+    again: Annotated[bool, typer.Option("--again", help="Mint what was minted before once more.")] = False,
+    as_json: AsJson = False,
+    data: DataDir = DATA,
+) -> None:
+    """Mint an image, or a folder of images. The same command again mints nothing twice: it goes on, or tells.
+
+    metadata.csv has a row for each NFT: the columns image and name, description, symbol, external_url and copies where
+    wanted; every other column is a trait. metadata.json is a list of objects in the API's fields.
+
+    Example: mintstream mint art/ --collection 01996b7e-2c4a-7d10-a1c3-0d5a7f1f9a10 --recipient 9xQe...VFin --wait
+
+    Example: mintstream mint one.png --name "Harbour #1" --collection 0199...9a10 --recipient 9xQe...VFin
+    """
+
+    async def work() -> list[dict[str, Any]]:
+        items = await asyncio.to_thread(read_drop, path, metadata)
+        if name is not None:
+            if len(items) > 1:
+                raise typer.BadParameter("names one NFT, and PATH holds several", param_hint="--name")
+            items = [DropItem({**items[0].metadata, "name": name}, items[0].image)]
+        drop = Drop(items=items, collection=collection, recipient=recipient, batch_size=batch_size)
+        async with gateway(context, data) as api:
+            return await _minted(api, drop, again=again, within=timeout if wait else None)
+
+    found = carry_out(work())
+    if wait:
+        tell(found, as_json=as_json)
+    elif as_json:
+        print_json(found)
+    else:
+        for operation in found:
+            typer.echo(operation["transactionId"])
+        typer.echo("Follow with `mintstream status ID --follow`.", err=True)
+
+
+async def _minted(api: GatewayClient, drop: Drop, *, again: bool, within: float | None) -> list[dict[str, Any]]:
+    """Have everything taken on; return the operations, or, after waiting `within` seconds, how they ended."""
+    console = Console(stderr=True)
+    wanted = {"collection": drop.collection, "recipient": drop.recipient, "batchSize": drop.batch_size}
+    content = await asyncio.to_thread(content_key, drop.items, api=api.base_url, **wanted)
+    journal = Journal.open(state_directory(), content)
+    if again:
+        journal.again()
+    elif journal.operations:
+        console.print(f"{len(journal.operations)} requests of this drop were taken on before; --again mints it anew.")
+    requests = list(requests_of(drop.items))
+    with Progress(
+        TextColumn("Asking"), BarColumn(), MofNCompleteColumn(), TextColumn("requests"), console=console, transient=True
+    ) as progress:
+        for position in progress.track(range(len(requests))):
+            if str(position) not in journal.operations:
+                key = f"mintstream-{content}-{journal.run}-{position}"
+                accepted = await _asked(api, drop, requests[position], key)
+                journal.accepted(position, accepted["transactionId"])
+    operations = [journal.operations[str(position)] for position in range(len(requests))]
+    if within is not None:
+        return await follow_all(api, operations, console=console, within=within)
+    return [{"transactionId": operation} for operation in operations]
+
+
+async def _asked(api: GatewayClient, drop: Drop, items: Sequence[DropItem], key: str) -> dict[str, Any]:
+    """Send one request until it is answered; raises ApiError when it is refused, or after TRIES."""
+    images = [item.image for item in items if item.image is not None]
+    nfts = [item.metadata for item in items]
+    for attempt in range(1, TRIES + 1):
+        try:
+            return await api.mint_batch(
+                drop.collection, drop.recipient, nfts, images, batch_size=drop.batch_size, idempotency_key=key
+            )
+        except ApiError as error:
+            # Retry what says nothing about the request; anything else the caller has to put right.
+            if exit_of(error) is not Exit.UNREACHABLE or attempt == TRIES:
+                raise
+        await asyncio.sleep(PAUSE_SECONDS * 2 ** (attempt - 1))
+    raise AssertionError("the last try returns or raises")
