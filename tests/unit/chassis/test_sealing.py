@@ -32,7 +32,7 @@ def test_another_key_or_another_text_opens_nothing() -> None:
             Sealer(Secret(key)).open(text)
 
 
-@pytest.mark.parametrize("key", ["", " , ", "short", f"{NEW},short"])
+@pytest.mark.parametrize("key", ["", " , ", "short", f"{NEW},short"], ids=["empty", "blanks", "short", "second short"])
 def test_what_is_no_key_is_refused_without_being_told(key: str) -> None:
     with pytest.raises(ValueError, match="32 bytes") as refused:
         Sealer(Secret(key))
