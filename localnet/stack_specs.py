@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 from chassis.log import LogUnavailable
 from chassis.messaging import Connection, Log
@@ -31,6 +32,8 @@ OWNER: Final = "mintstream_owner"
 OPERATOR: Final = "mintstream"
 READER: Final = "mintstream_reader"  # the role to which the indexer's migrations grant
 
+EXPLORER: Final = "https://explorer.solana.com/{kind}/{id}"
+"""As the gateway's EXPLORER_URL takes it; the page there asks the node from the browser."""
 _ROOT: Final = Path(__file__).resolve().parents[1]
 _GRACE_SECONDS: Final = 10
 _STOP_SECONDS: Final = 20.0
@@ -221,6 +224,7 @@ def _gateway(plan: StackPlan) -> ChildSpec:
         "DATABASE_URL": plan.database_url(plan.reader),
         "RPC_URL": plan.rpc_url,
         "PINATA_GATEWAY": plan.ipfs_url,
+        "EXPLORER_URL": f"{EXPLORER}?cluster=custom&customUrl={quote(plan.rpc_url, safe='')}",
     }
     return _service(plan, "gateway", environ, probe="api")
 

@@ -89,6 +89,7 @@ async def serve(life: Lifecycle, settings: GatewaySettings) -> None:
             stats=Stats(projection, node, life.clock, ttl=settings.cache_ttl),
             uploading=Uploading(log, images, life.clock, PROFILES[settings.cid_profile]),
             gateway_url=settings.pinata_gateway,
+            explorer_url=settings.explorer_url,
             access=access,
             sign_in=sign_in,
             webhooks=None if settings.sealer is None else Webhooks(log, settings.sealer, life.clock),

@@ -13,6 +13,7 @@ from services.gateway.requests import MAX_BATCH_SIZE
 
 DEFAULT_GATEWAY = "https://gateway.pinata.cloud"
 """The source document's (section 8)."""
+DEFAULT_EXPLORER = "https://explorer.solana.com/{kind}/{id}"
 WALLET = r"^[1-9A-HJ-NP-Za-km-z]{32,44}$"
 Requests = Annotated[int, Meta(ge=1, le=1_000_000)]
 Window = Annotated[int, Meta(ge=1, le=86_400)]
@@ -121,6 +122,14 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
         str,
         Meta(description="The IPFS gateway that answers to uploads point at.", pattern=r"^https?://[^\s?#]+$"),
     ] = DEFAULT_GATEWAY
+    explorer_url: Annotated[
+        str,
+        Meta(
+            description="The console's links: {kind} is tx or address, {id} what to look at. Of a cluster other than "
+            "mainnet-beta it ends in ?cluster=devnet, for example.",
+            pattern=r"^https?://[^\s]*\{kind\}[^\s]*\{id\}[^\s]*$",
+        ),
+    ] = DEFAULT_EXPLORER
     cid_profile: Annotated[
         Literal["v1", "v0", "unixfs-v1-2025"],
         Meta(description="How files are cut into blocks, which decides their CIDs; must be the ipfs service's."),

@@ -12,6 +12,7 @@ from services.gateway.api import documentation, failures, pages
 from services.gateway.api.admission import Admission
 from services.gateway.api.auth import API_KEY_HEADER, Access
 from services.gateway.api.collections import collections_router
+from services.gateway.api.console import ConsoleView, console_router
 from services.gateway.api.events import events_router
 from services.gateway.api.health import health_router
 from services.gateway.api.login import login_router
@@ -30,7 +31,7 @@ from services.gateway.identity import IDEMPOTENCY_HEADER
 from services.gateway.importing import Importing
 from services.gateway.operations import Operations
 from services.gateway.results import Results
-from services.gateway.settings import DEFAULT_GATEWAY
+from services.gateway.settings import DEFAULT_EXPLORER, DEFAULT_GATEWAY
 from services.gateway.signing_in import SignIn
 from services.gateway.stats import Stats
 from services.gateway.uploading import Uploading
@@ -65,6 +66,7 @@ class Parts:
     trusted_proxies: int = 0
     max_in_flight: int = 128
     gateway_url: str = DEFAULT_GATEWAY
+    explorer_url: str = DEFAULT_EXPLORER
 
 
 def create_app(parts: Parts) -> FastAPI:
@@ -92,6 +94,7 @@ def create_app(parts: Parts) -> FastAPI:
     if parts.webhooks is not None:
         app.include_router(webhooks_router(parts.webhooks, access))
     app.include_router(login_router(parts.sign_in, access))
+    app.include_router(console_router(_console(parts), access))
     app.include_router(health_router(parts.probes, parts.everything))
     app.include_router(metrics_router(access))
     pages.install(app)
@@ -116,3 +119,12 @@ def create_app(parts: Parts) -> FastAPI:
         expose_headers=[REQUEST_ID_HEADER, "Retry-After", "RateLimit", "RateLimit-Policy", "Preference-Applied"],
     )
     return app
+
+
+def _console(parts: Parts) -> ConsoleView:
+    return ConsoleView(
+        version=parts.version,
+        explorer=parts.explorer_url,
+        gateway=parts.gateway_url,
+        sign_in=parts.sign_in is not None,
+    )

@@ -1,7 +1,8 @@
 """Who calls, and whether that caller may: API keys, bearer tokens, scopes and quotas.
 
 A dependency of every route under `/api`; it runs before a byte of the body is read. A request carries an API key in
-`X-API-Key`, or else a token as `Authorization: Bearer` (source document, section 4). Not done here: giving keys out
+`X-API-Key`, or else a token as `Authorization: Bearer` (source document, section 4), or else the console's session
+(`sessions.py`). Not done here: giving keys out
 (the command line), signing in (`api/login.py`), and who may see which operation (`callers.py`).
 """
 
@@ -19,6 +20,7 @@ from chassis.clock import Clock
 from chassis.key_book import KeyBook
 from chassis.settings import Secret
 from contracts.access import Scope
+from services.gateway.api import sessions
 from services.gateway.api.scope import answer_headers
 from services.gateway.callers import BOOTSTRAP, Caller
 from services.gateway.errors import Unauthorized
@@ -98,6 +100,8 @@ class Access:
     async def _admit(
         self, connection: HTTPConnection, key: str | None, token: str | None, scope: Scope | None, counts: LimitClass
     ) -> Caller:
+        if key is None and token is None:
+            key, token = sessions.credentials(connection)
         caller = self._authenticator.caller(key, token)
         if scope is not None:
             caller.require(scope)

@@ -4,6 +4,7 @@
 """
 
 import sys
+from dataclasses import MISSING
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -20,8 +21,9 @@ def document() -> dict[str, Any]:
     """Return the OpenAPI document."""
     # Routes are described by their signatures: what they would stand on in a process is not touched.
     absent = cast("Any", None)
-    parts: dict[str, Any] = dict.fromkeys(Parts.__dataclass_fields__, absent)
-    parts |= {"access": Access(absent, absent), "version": VERSION, "cors_origins": (), "trusted_proxies": 0}
+    needed = [name for name, field in Parts.__dataclass_fields__.items() if field.default is MISSING]
+    parts: dict[str, Any] = dict.fromkeys(needed, absent)
+    parts |= {"access": Access(absent, absent), "version": VERSION}
     return create_app(Parts(**parts)).openapi()
 
 
