@@ -63,6 +63,7 @@ class Connection(asyncio.Protocol):
     """One connection, one request at a time."""
 
     def __init__(self) -> None:
+        self._closed = False
         self._transport: asyncio.Transport | None = None
         self._received = bytearray()
         self._answer: asyncio.Future[Answer] | None = None
@@ -72,6 +73,7 @@ class Connection(asyncio.Protocol):
         self._transport = transport
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._closed = True
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(ConnectionError(f"the server closed the connection: {exc}"))
 
@@ -93,6 +95,8 @@ class Connection(asyncio.Protocol):
     async def ask(self, request: bytes) -> Answer:
         """Send a request and return its answer. Raises ConnectionError."""
         assert self._transport is not None, "ask comes after connection_made"
+        if self._closed:
+            raise ConnectionError("the server has hung up")
         self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(request)
         return await asyncio.wait_for(self._answer, PATIENCE)
@@ -154,7 +158,13 @@ async def open_load(url: str, requests: Iterator[bytes], *, rate: float, connect
 
     async def work(connection: Connection) -> None:
         while (at := await due.get()) >= 0:
-            answer = await connection.ask(next(requests))
+            request = next(requests)
+            try:
+                answer = await connection.ask(request)
+            except ConnectionError:
+                # Once more: a server hangs up on idle connections, also while the next request is on its way.
+                (connection,) = await connected(url, 1)
+                answer = await connection.ask(request)
             outcome.take(answer, time.perf_counter() - at)
 
     async with asyncio.TaskGroup() as tasks:
