@@ -147,12 +147,23 @@ class Minting:
         view = await self._watcher.view(attempts)
         step = next_step(attempts, view, since_send=0.0)
         if isinstance(step, Landed) and step.state.commitment is Commitment.FINALIZED:
-            await self._finalize(message, step)
+            if (step.attempt.signature, step.state.slot) == (confirmed.signature, confirmed.slot):
+                await self._finalize(message, step)
+            else:
+                # A fork dropped the block that was told of. In another one the leaves may have other numbers.
+                await self._tell_again(message)
         elif isinstance(step, Landed) or view is None or view.finalized_height is None:
             # Without a head that fits, a look may have missed what is in a block: that proves no fork.
             raise RetryLater("not final yet", after=FINALITY_RETRY)
         else:
             _logger.error("confirmed transaction dropped by a fork", subject=message.subject)
+            await self._tell_again(message)
+
+    async def _tell_again(self, message: Message[Confirmed]) -> None:
+        """Land and confirm anew what a fork has moved or dropped; unless that was done, which has its own message."""
+        confirmed = message.data
+        newest = await self._log.last(Confirmed, operation=confirmed.operation, chunk=confirmed.chunk, tx=confirmed.tx)
+        if newest is None or newest.sequence <= message.sequence:
             await self._land_again(message)
 
     async def _finalize(self, message: Message[Confirmed], landed: Landed) -> None:

@@ -6,10 +6,11 @@ from datetime import datetime, timedelta
 from typing import cast
 
 import pytest
+from msgspec.structs import replace
 from solders.keypair import Keypair
 
 from chassis.clock import SystemClock
-from chassis.log import RetryLater
+from chassis.log import Message, RetryLater
 from contracts.mint import Attempt, Confirmed, Finalized
 from services.minter.lander import Lander, Settled, Transaction
 from services.minter.landing import ChainView, Commitment, SignatureState
@@ -57,8 +58,13 @@ def shown(state: SignatureState | None, *, height: int | None = HEIGHT) -> Chain
     return ChainView(states, height, searched=False)
 
 
-async def watch(log: MemoryLog, view: ChainView | None, clock: SystemClock | None = None) -> Landings:
-    """Hand the log's confirmation to the handler."""
+async def watch(
+    log: MemoryLog,
+    view: ChainView | None,
+    clock: SystemClock | None = None,
+    of: Message[Confirmed] | None = None,
+) -> Landings:
+    """Hand the log's confirmation, or one of them, to the handler."""
     landings = Landings()
     minting = Minting(
         log,
@@ -68,8 +74,7 @@ async def watch(log: MemoryLog, view: ChainView | None, clock: SystemClock | Non
         Keypair().pubkey(),
         clock or LaterClock(),
     )
-    (message,) = log.messages(Confirmed)
-    await minting.on_confirmed(message)
+    await minting.on_confirmed(of or log.messages(Confirmed)[0])
     return landings
 
 
@@ -111,3 +116,16 @@ async def test_what_a_fork_dropped_is_landed_again(log: MemoryLog) -> None:
     signed = samples.SIGNED
     assert landings.labels == [f"{signed.operation}.{signed.chunk}.{signed.tx}"]
     assert log.facts(Finalized) == []
+
+
+async def test_what_a_fork_moved_into_another_block_is_confirmed_anew(log: MemoryLog) -> None:
+    moved = SignatureState(FINAL.slot + 1, Commitment.FINALIZED)
+    landings = await watch(log, shown(moved))
+    assert len(landings.labels) == 1, "its leaves may have other numbers there"
+    assert log.facts(Finalized) == []
+    before = log.messages(Confirmed)
+    await log.publish(replace(samples.CONFIRMED, slot=moved.slot), cause=None)
+    assert (await watch(log, shown(moved), of=before[0])).labels == [], "the new word is waited for, not the old one"
+    assert log.facts(Finalized) == []
+    await watch(log, shown(moved), of=log.messages(Confirmed)[1])
+    assert [fact.slot for fact in log.facts(Finalized)] == [moved.slot]
