@@ -41,6 +41,8 @@ class Committed:
     """Collections that a caller wants counted."""
     started: Mapping[UUID, datetime] = field(default_factory=dict[UUID, datetime])
     """When the operations that the batch speaks of were asked for."""
+    unheard: bool = False
+    """Something else was committed before, whose answer was lost: nobody was told what it did."""
 
 
 class Store(Protocol):
@@ -71,6 +73,8 @@ class SettledOperation:
     """MINT sequence of the message that settled it."""
     subject: str
     payload: bytes
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Of that message: they carry its trace."""
 
 
 class SettledOperations(Protocol):

@@ -56,6 +56,7 @@ class Projector:
         self._stopping = False
         self._failures = 0
         self._end_at_start = 0
+        self._told_up_to: int | None = None
         self.caught_up = asyncio.Event()
         """Set once everything that was on the log at the start is in the tables."""
 
@@ -83,6 +84,10 @@ class Projector:
         position = await self._store.watermark(name)
         if last < position:
             raise LogTruncated(name, last, position)
+        if self._told_up_to is not None and position > self._told_up_to:
+            # A commit's answer was lost: whoever waits for what it did has to look for itself.
+            self._on_commit(Committed(unheard=True))
+        self._told_up_to = position
         self._end_at_start = last
         _log.info("projecting", stream=name, after=position, behind=last - position)
         self._reached(position)
@@ -99,6 +104,7 @@ class Projector:
     def _tell(self, committed: Committed, entries: Sequence[Entry]) -> None:
         stream, position = self._stream.name, entries[-1].raw.sequence
         self._failures = 0
+        self._told_up_to = position
         metrics.PROJECTED.add(len(entries), stream=stream)
         metrics.BATCH.record(len(entries), stream=stream)
         metrics.POSITION.set(position, stream=stream)

@@ -96,7 +96,7 @@ class Term:
                 tasks.create_task(publisher.run())
 
     def _on_commit(self, committed: Committed) -> None:
-        if committed.settled:
+        if committed.settled or committed.unheard:
             self._closer.wake()
         self._counter.wake(committed.to_count)
         self._counter.sync(committed.to_sync)

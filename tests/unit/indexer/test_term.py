@@ -13,8 +13,8 @@ from contracts.fact import Event, Fact
 from contracts.mint import Completed, Failed
 from contracts.streams import MINT, Stream
 from services.indexer.closing import Closer
-from services.indexer.entries import plan
-from services.indexer.ports import Accounts, Fenced, StoreUnavailable
+from services.indexer.entries import Entry, plan
+from services.indexer.ports import Accounts, Committed, Fenced, StoreUnavailable
 from services.indexer.projector import LogTruncated
 from services.indexer.term import Term
 from tests.support.indexing import completed, confirmed, failed, pin_failed, requested, uid
@@ -83,6 +83,29 @@ class World:
 @pytest.fixture
 def world() -> World:
     return World()
+
+
+class UnheardTables(MemoryTables):
+    """Commits the message that settles, and loses the answer."""
+
+    lost = False
+
+    async def apply(self, stream: str, after: int, entries: Sequence[Entry]) -> Committed:
+        committed = await super().apply(stream, after, entries)
+        if committed.settled and not self.lost:
+            self.lost = True
+            raise StoreUnavailable("committed, and nobody heard")
+        return committed
+
+
+async def test_an_operation_is_completed_although_the_answer_of_the_commit_that_settled_it_was_lost() -> None:
+    world = World(tables=UnheardTables())
+    async with world.leading():
+        await world.log.publish(requested(FIRST, 1), cause=None)
+        await world.work()
+        await world.log.publish(confirmed(FIRST, 0, 0, [0]), cause=None)
+        await world.work()
+        assert [fact.operation for fact in world.log.facts(Completed)] == [FIRST]
 
 
 async def test_an_operation_whose_items_are_settled_is_completed_once(world: World) -> None:
