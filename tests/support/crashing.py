@@ -214,14 +214,15 @@ async def _reached(log: Log, until: Callable[[Log], Awaitable[bool]]) -> None:
 
 def _raise_unless_crash(task: "asyncio.Task[None]") -> None:
     error = task.exception()
-    if not _crashed(error):
+    if not crashed(error):
         raise AssertionError(f"{task.get_name()} ended by itself") from error
 
 
-def _crashed(error: BaseException | None) -> bool:
+def crashed(error: BaseException | None) -> bool:
+    """Whether a task ended because its process died."""
     if not isinstance(error, BaseExceptionGroup):
         return isinstance(error, Crash)
-    return any(_crashed(each) for each in cast("BaseExceptionGroup[BaseException]", error).exceptions)
+    return any(crashed(each) for each in cast("BaseExceptionGroup[BaseException]", error).exceptions)
 
 
 def _name(fact: type[Fact]) -> str:

@@ -6,7 +6,7 @@
 import asyncio
 import hashlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Any, BinaryIO, TypeVar
@@ -26,7 +26,9 @@ F = TypeVar("F", bound=Fact)
 class MemoryLog:
     """Streams as lists. `fail_publishes` makes the next publishes raise what it holds, in order."""
 
-    def __init__(self, producer: str = "test") -> None:
+    def __init__(self, producer: str = "test", now: Callable[[], datetime] | None = None) -> None:
+        """`now` is the time by which messages are stored; by default the machine's."""
+        self._now = now or (lambda: datetime.now(UTC))
         self.streams: defaultdict[str, list[RawMessage]] = defaultdict(list)
         self.first: defaultdict[str, int] = defaultdict(lambda: 1)
         self.fail_publishes: list[Exception] = []
@@ -59,7 +61,7 @@ class MemoryLog:
         last = self._last_raw(stream, fence or subject)
         if expected_sequence is not None and expected_sequence != (last.sequence if last else 0):
             raise SequenceConflict(subject, expected_sequence)
-        now = datetime.now(UTC)
+        now = self._now()
         event = Event(
             id=uuid_utils.uuid7(),
             type=fact.type(),
@@ -197,7 +199,7 @@ class MemoryLog:
     def put_raw(self, stream: Stream, subject: str, payload: bytes) -> None:
         """Store bytes as they are, for messages that no service of ours would write."""
         messages = self.streams[stream.name]
-        messages.append(RawMessage(subject, len(messages) + 1, datetime.now(UTC), payload, {}))
+        messages.append(RawMessage(subject, len(messages) + 1, self._now(), payload, {}))
         self._grown.set()
         self._grown = asyncio.Event()
 

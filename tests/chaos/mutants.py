@@ -1,0 +1,117 @@
+"""Known bugs, planted one at a time into the program that the schedules run: the schedules have to notice every one.
+
+Each is a part of the program with the bug in it, made by overriding or patching the one place that matters.
+"""
+
+import asyncio
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Final, cast
+from unittest.mock import patch
+
+from chassis.log import Message
+from contracts.mint import Attempt, Pinned
+from services.indexer.entries import Entry
+from services.indexer.ports import Committed, Fenced
+from services.minter import lander
+from services.minter.drafting import Draft, Drafter, Work
+from services.minter.landing import ChainView, Sign, Step, next_step
+from services.minter.minting import Minting
+from services.minter.ports import Chain, Look
+from services.minter.refusals import Refusal
+from tests.support.scheduled_wires import FaultyTables
+from tests.support.scheduled_world import Program
+
+PATIENCE: Final = 2.0
+Mutant = Callable[[], AbstractContextManager[Program]]
+
+
+class SendingDrafter(Drafter):
+    """Sends what it has signed, before anybody can say so on the log."""
+
+    async def draft(self, work: Work, *, first: bool) -> Draft | Refusal:
+        drafted = await super().draft(work, first=first)
+        if isinstance(drafted, Draft):
+            await self._chain.send(bytes(drafted.transaction))
+        return drafted
+
+
+@contextmanager
+def send_before_intend() -> Generator[Program]:
+    """The transaction is sent first and recorded after."""
+    with patch.object(lander, "Drafter", SendingDrafter):
+        yield Program()
+
+
+def impatient(attempts: Sequence[Attempt], view: ChainView | None, since_send: float | None) -> Step:
+    """Signs again what is not seen two seconds after it was sent."""
+    step = next_step(attempts, view, since_send)
+    overdue = since_send is not None and since_send >= PATIENCE
+    return Sign(attempts[-1].number + 1) if attempts and view and not view.states and overdue else step
+
+
+@contextmanager
+def sign_again_without_proof() -> Generator[Program]:
+    """A second signature while the first can still land."""
+    with patch.object(lander, "next_step", impatient):
+        yield Program()
+
+
+class RecentOnly:
+    """A chain that is never asked for its history."""
+
+    def __init__(self, chain: Chain) -> None:
+        self._chain = chain
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._chain, name)
+
+    async def look(self, signatures: Sequence[str], *, search_history: bool) -> Look:
+        return await self._chain.look(signatures, search_history=False)
+
+
+@contextmanager
+def history_search_off() -> Generator[Program]:
+    """A status looked up among recent ones only, and read as "never landed"."""
+    yield Program(chain=lambda chain: cast("Chain", RecentOnly(chain)))
+
+
+class Eager(Minting):
+    """Has its message acknowledged, and then begins."""
+
+    async def on_pinned(self, message: Message[Pinned]) -> None:
+        task = asyncio.create_task(super().on_pinned(message))
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+
+@contextmanager
+def acknowledge_before_publish() -> Generator[Program]:
+    """The message is acknowledged before what follows from it is on the log."""
+    yield Program(minting=Eager)
+
+
+class LooseWatermark(FaultyTables):
+    """Commits the watermark in a transaction of its own, before the rows."""
+
+    async def apply(self, stream: str, after: int, entries: Sequence[Entry]) -> Committed:
+        if self.watermarks[stream] != after:
+            raise Fenced(stream)
+        self.watermarks[stream] = entries[-1].raw.sequence
+        await self.fail_before()
+        self.watermarks[stream] = after
+        return await super().apply(stream, after, entries)
+
+
+@contextmanager
+def watermark_outside_the_transaction() -> Generator[Program]:
+    """Rows and watermark are not committed together."""
+    yield Program(tables=LooseWatermark)
+
+
+MUTANTS: Final[Mapping[str, Mutant]] = {
+    "send before intend": send_before_intend,
+    "sign again without proof of expiry": sign_again_without_proof,
+    "history search off": history_search_off,
+    "acknowledge before publish": acknowledge_before_publish,
+    "watermark outside the transaction": watermark_outside_the_transaction,
+}
