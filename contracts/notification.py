@@ -13,6 +13,7 @@ import msgspec
 from contracts.collection import Standard
 from contracts.fact import Address, Count, Index, Lamports, Signature, Slot
 from contracts.mint import FailureCode
+from contracts.observation import DriftKind
 from contracts.webhook import Time
 
 
@@ -109,6 +110,31 @@ class CollectionFailed(Body, frozen=True, kw_only=True):
     cure: str = ""
 
 
+class DriftDifference(Body, frozen=True, kw_only=True):
+    """One way in which the counts differ. With `alarm` it must never be; else it is somebody's doing, or passes."""
+
+    kind: DriftKind
+    count: Count
+    alarm: bool
+    explanation: str
+    examples: tuple[str, ...] = ()
+    """Some of the assets or trees that it is about."""
+
+
+class CollectionDrift(Body, frozen=True, kw_only=True):
+    """Log, tables, chain and DAS differ otherwise than before; without `differences` they agree again. For admins."""
+
+    collection_id: UUID
+    slot: Slot
+    log: Count
+    projection: Count
+    chain: Count
+    observed: Count
+    living: Count
+    das: Count | None = None
+    differences: tuple[DriftDifference, ...] = ()
+
+
 class WebhookTest(Body, frozen=True, kw_only=True):
     """Somebody asked for a test of this webhook."""
 
@@ -124,6 +150,7 @@ Data = (
     | WalletResumed
     | CollectionCreated
     | CollectionFailed
+    | CollectionDrift
     | WebhookTest
 )
 EVENT_TYPES: Final[Mapping[str, type[Body]]] = {
@@ -135,6 +162,7 @@ EVENT_TYPES: Final[Mapping[str, type[Body]]] = {
     "mint.resumed": WalletResumed,
     "collection.created": CollectionCreated,
     "collection.failed": CollectionFailed,
+    "collection.drift": CollectionDrift,
     "webhook.test": WebhookTest,
 }
 """What a webhook can be sent; the names are those of the facts on the log."""

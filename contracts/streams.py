@@ -14,6 +14,7 @@ from contracts.collection import (
 )
 from contracts.guard import Challenged
 from contracts.mint import Cancelled, Completed, Confirmed, Failed, Finalized, PinFailed, Pinned, Requested
+from contracts.observation import CollectionDrift
 from contracts.upload import UploadRequested
 from contracts.wallet import Paused, Resumed
 from contracts.webhook import ReplayRequested
@@ -201,7 +202,7 @@ NOTIFIER_MINT = Consumer(
 NOTIFIER_COLLECTION = Consumer(
     name="notifier-collection",
     stream="COLLECTION",
-    filters=(CollectionCreated.pattern(), CollectionFailed.pattern()),
+    filters=(CollectionCreated.pattern(), CollectionFailed.pattern(), CollectionDrift.pattern()),
     description="notifier queues what happens to collections for the webhooks that want it.",
     max_ack_pending=1,
 )

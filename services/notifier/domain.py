@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from contracts import collection, mint, notification, wallet
+from contracts import collection, mint, notification, observation, wallet
 from contracts.fact import Fact
 from contracts.webhook import DeliveryState, WebhookConfigured, WebhookState
 
@@ -46,6 +46,8 @@ def subject_of(fact: Fact) -> Subject | None:
             return Subject("collection.created", str(fact.collection))
         case collection.CollectionFailed():
             return Subject("collection.failed", str(fact.collection))
+        case observation.CollectionDrift():
+            return Subject("collection.drift", str(fact.collection), for_admins=True)
         case _:
             return None
 
@@ -103,8 +105,33 @@ def data_of(fact: Fact, confirmed: mint.Confirmed | None = None) -> notification
             return notification.CollectionFailed(
                 collection_id=fact.collection, code=fact.code, reason=fact.reason, cure=fact.cure
             )
+        case observation.CollectionDrift():
+            return _drift(fact)
         case _:
             raise ValueError(f"nothing is told of {fact.type()}")
+
+
+def _drift(fact: observation.CollectionDrift) -> notification.CollectionDrift:
+    return notification.CollectionDrift(
+        collection_id=fact.collection,
+        slot=fact.slot,
+        log=fact.log,
+        projection=fact.projection,
+        chain=fact.chain,
+        observed=fact.observed,
+        living=fact.living,
+        das=fact.das,
+        differences=tuple(
+            notification.DriftDifference(
+                kind=each.kind,
+                count=each.count,
+                alarm=each.alarm,
+                explanation=each.explanation,
+                examples=each.examples,
+            )
+            for each in fact.differences
+        ),
+    )
 
 
 def _failure(failure: mint.ItemFailure) -> notification.ItemsFailed:
