@@ -43,6 +43,15 @@ class ServerTls:
     key: Path
 
 
+@dataclass(frozen=True, slots=True)
+class ClusterMember:
+    """One server of a cluster on this machine: its name, the port for its peers, and the ports of all of them."""
+
+    name: str
+    port: int
+    peers: Sequence[int]
+
+
 @dataclass(frozen=True, kw_only=True)
 class NatsOptions:
     """How to run the server. Ports: 0 takes a free one. Without users anybody on this machine may connect."""
@@ -56,6 +65,7 @@ class NatsOptions:
     anonymous: str | None = None
     """The user that whoever gives no name is taken for; None: nobody comes in without a name."""
     tls: ServerTls | None = None
+    cluster: ClusterMember | None = None
     started: Started | None = None
     """Run after every start, when the server is ready."""
     max_file_bytes: int = 16 * 1024**3
@@ -116,7 +126,7 @@ def _configuration(options: NatsOptions, directory: Path) -> str:
         f'http: "127.0.0.1:{options.monitor_port or -1}"',
         f"ports_file_dir: {json.dumps(str(directory))}",
         f"pid_file: {json.dumps(str(directory / 'nats.pid'))}",
-        "server_name: mintstream-local",
+        f"server_name: {options.cluster.name if options.cluster else 'mintstream-local'}",
         "jetstream {",
         f"  store_dir: {json.dumps(str(directory / 'jetstream'))}",
         f"  max_mem: {options.max_memory_bytes}",
@@ -124,6 +134,10 @@ def _configuration(options: NatsOptions, directory: Path) -> str:
         f"  sync_interval: {json.dumps(options.sync_interval)}",
         "}",
     ]
+    if options.cluster is not None:
+        routes = json.dumps([f"nats-route://127.0.0.1:{port}" for port in options.cluster.peers])
+        listen = json.dumps(f"127.0.0.1:{options.cluster.port}")
+        lines.append(f"cluster {{name: mintstream, listen: {listen}, routes: {routes}}}")
     if options.tls is not None:
         certificate, key = json.dumps(str(options.tls.certificate)), json.dumps(str(options.tls.key))
         lines.append(f"tls {{cert_file: {certificate}, key_file: {key}}}")

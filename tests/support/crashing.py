@@ -152,10 +152,12 @@ class World:
     nats_url: str
     rpc_url: str
     wallet: Keypair
+    replicas: int = 1
 
     def log(self, name: str) -> Connection:
-        """How to reach the log as `name`."""
-        return Connection((self.nats_url,), Producer(name=name, version="test"))
+        """How to reach the log as `name`; `nats_url` may be several, as in the services' NATS_URL."""
+        servers = tuple(self.nats_url.split(","))
+        return Connection(servers, Producer(name=name, version="test"), replicas=self.replicas)
 
 
 async def live(world: World, fuse: Fuse, until: Callable[[Log], Awaitable[bool]], *, finality: bool = False) -> bool:
