@@ -10,6 +10,7 @@ PYTHON ?= $(shell for each in python3 python3.14 python3.13 python3.12 python3.1
 DATA ?= .data
 JOBS ?= auto
 TESTS ?= tests
+MINUTES ?= 10
 BIN := .venv/bin
 
 .PHONY: help
@@ -51,6 +52,10 @@ bench-mint: .venv/.dev tests/js/node_modules/.package-lock.json ## NFTs/s beside
 .PHONY: bench-gateway
 bench-gateway: .venv/.dev tests/js/node_modules/.package-lock.json ## Accepted mints/s beside a bare app and Express (ARGS="--help")
 	@$(BIN)/python -m tests.bench.bench_gateway $(ARGS)
+
+.PHONY: fuzz
+fuzz: .venv/.dev ## Feed hostile input to every parser of outside bytes, led by coverage, for MINUTES=10 (ARGS="--help")
+	@$(BIN)/python -m tests.fuzz --minutes $(MINUTES) $(ARGS)
 
 .PHONY: check
 check: lint types walls generated ## Everything CI checks besides the tests

@@ -113,8 +113,11 @@ def resolve(root: Cid, path: str, get_block: BlockSource) -> Cid | tuple[Entry, 
 
 
 def graph_cids(root: Cid, get_block: BlockSource) -> Iterator[Cid]:
-    """Yield every CID under `root`, parents first; leaves of files are named, not read. Raises DagError."""
-    waiting = [(root, 0)]
+    """Yield every CID under `root`, parents first, directories once; leaves of files are named, not read.
+
+    Raises DagError.
+    """
+    waiting, seen = [(root, 0)], {root}
     while waiting:
         cid, depth = waiting.pop()
         entries = _entries(cid, get_block)
@@ -124,7 +127,9 @@ def graph_cids(root: Cid, get_block: BlockSource) -> Iterator[Cid]:
         if depth == MAX_PATH_PARTS:
             raise DagError("the directories are nested too deep")
         yield cid
-        waiting.extend((entry.cid, depth + 1) for entry in entries)
+        unseen = [entry.cid for entry in entries if entry.cid not in seen]
+        seen.update(unseen)
+        waiting.extend((each, depth + 1) for each in dict.fromkeys(unseen))
 
 
 def _entries(cid: Cid, get_block: BlockSource) -> tuple[Entry, ...] | None:

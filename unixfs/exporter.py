@@ -39,17 +39,21 @@ class FileReader:
         return self._walk(self._root, start, stop, 1)
 
     def cids(self, root: Cid) -> Iterator[Cid]:
-        """Yield every CID of the graph, parents before children; leaves are named, not read."""
+        """Yield every CID of the graph once, parents before children; leaves are named, not read."""
         yield root
-        yield from self._children(self._root, 1)
+        yield from self._children(self._root, 1, {root})
 
-    def _children(self, node: FileNode, depth: int) -> Iterator[Cid]:
+    def _children(self, node: FileNode, depth: int, seen: set[Cid]) -> Iterator[Cid]:
+        """Yield what was not `seen`: a graph of few blocks may lead to each of them on more ways than can be walked."""
         if depth > MAX_DEPTH:
             raise DagError("the file's graph is too deep")
         for link in node.links:
+            if link.cid in seen:
+                continue
+            seen.add(link.cid)
             yield link.cid
             if link.cid.codec == Codec.DAG_PB:
-                yield from self._children(self._load(link.cid), depth + 1)
+                yield from self._children(self._load(link.cid), depth + 1, seen)
 
     def _walk(self, node: FileNode, start: int, end: int, depth: int) -> Iterator[bytes]:
         if depth > MAX_DEPTH:

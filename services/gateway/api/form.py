@@ -77,6 +77,8 @@ class _Part:
         self.name = ""
         self.text = bytearray()
         self.file: ReceivedFile | None = None
+        self.file_bytes = 0
+        """Bytes of the file that have come, those that still wait to be written included."""
 
 
 class FormReader:
@@ -159,8 +161,8 @@ class FormReader:
                 raise BodyTooLarge("Request body too large", [Problem(part.name, sentence)])
             part.text += data[start:end]
             return
-        pending = sum(len(waiting) for file, waiting in self._writes if file is part.file)
-        if part.file.size + pending + end - start > MAX_IMAGE_BYTES:
+        part.file_bytes += end - start
+        if part.file_bytes > MAX_IMAGE_BYTES:
             place = _place(self.form.files, part.file)
             raise BodyTooLarge("File too large", [Problem(place, f"is over {MAX_IMAGE_BYTES} bytes")])
         self._writes.append((part.file, data[start:end]))
@@ -168,7 +170,7 @@ class FormReader:
     def _end_part(self) -> None:
         part = self._part
         if part.file is not None:
-            if not part.file.filename and part.file.size == 0 and not self._writes:
+            if not part.file.filename and part.file_bytes == 0:
                 # A browser sends an empty, nameless file for a file input that was left empty.
                 self.form.files.remove(part.file)
                 part.file.close()

@@ -20,6 +20,8 @@ from services.indexer.ports import ChainUnavailable
 
 PAGE: Final = 1000
 """Most assets of one page (DAS reference implementation)."""
+MAX_PAGES: Final = 20_000
+"""Pages of one collection, of which a provider may fill any number with what is burnt or in other trees."""
 
 T = TypeVar("T")
 
@@ -79,6 +81,7 @@ class DasProviders:
         ids: set[str] = set()
         slot: int | None = None
         after: str | None = None
+        cursors: set[str] = set()
         while True:
             query: dict[str, object] = {
                 "groupKey": "collection",
@@ -93,9 +96,10 @@ class DasProviders:
             slot = page.last_indexed_slot if slot is None else slot
             if len(page.items) < PAGE:
                 return ShownAssets(frozenset(ids), slot)
-            if page.items[-1].id == after or len(ids) > most:
-                raise ChainUnavailable("DAS gives the same page again, or more assets than the trees hold")
             after = page.items[-1].id
+            if after in cursors or len(cursors) == MAX_PAGES or len(ids) > most:
+                raise ChainUnavailable("DAS gives pages without end, or more assets than the trees hold")
+            cursors.add(after)
 
     async def proof(self, asset_id: str) -> AssetProof:
         """See `Providers.proof`."""

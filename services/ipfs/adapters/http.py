@@ -8,9 +8,10 @@ they are retried: slowly where an operator has to act. Bodies of errors go to th
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import httpx
+import msgspec
 
 from chassis.clock import Clock
 from chassis.redaction import scrub
@@ -35,6 +36,8 @@ CONTENT_STATUSES: Final = {
 
 _PASSING_STATUSES: Final = frozenset({408, 425, 429})
 _SHOWN_BODY: Final = 200
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,14 @@ class Exchange:
             return PinUnavailable(reason, after=after)
         return PinUnavailable(reason, after=after or OPERATOR_RETRY_SECONDS, operator=True)
 
+    def decoded(self, body: bytes, shape: type[T]) -> T:
+        """Return a successful answer's JSON as `shape`; raises PinUnavailable when it is something else."""
+        try:
+            return msgspec.json.decode(body, type=shape)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            # Retry: a proxy's page, or cut short by a service that is going down.
+            raise self.misunderstood(str(error)) from error
+
     def misunderstood(self, what: str) -> PinUnavailable:
         """Return the error for a successful answer that does not say what it should."""
         return PinUnavailable(f"{self._name}'s answer is not understood: {what}")
@@ -124,6 +135,8 @@ class Exchange:
             raise PinUnavailable(f"{self._name} did not answer in time ({type(error).__name__})") from error
         except httpx.TransportError as error:  # retry: it may be restarting
             raise PinUnavailable(f"{self._name} cannot be reached ({type(error).__name__})") from error
+        except httpx.DecodingError as error:  # retry: not compressed as its header says, a proxy's perhaps
+            raise self.misunderstood("it cannot be decompressed") from error
 
     async def _bounded(self, response: httpx.Response) -> bytes:
         body = bytearray()

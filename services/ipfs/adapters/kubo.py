@@ -67,12 +67,10 @@ class KuboPinning:
         lines = body.splitlines()
         if len(lines) != len(parts):
             raise self._exchange.misunderstood(f"{len(lines)} lines instead of {len(parts)}")
+        # Kubo tells a directory after everything that is in it.
+        answered = self._exchange.decoded(lines[-1], _Added).hash
         try:
-            # Kubo tells a directory after everything that is in it.
-            answered = msgspec.json.decode(lines[-1], type=_Added).hash
             matches = Cid.parse(answered) == content.cid
-        except msgspec.DecodeError as error:  # retry: cut short by a node that is going down
-            raise self._exchange.misunderstood(str(error)) from error
         except CidError as error:  # retry: not an answer of Kubo's
             raise self._exchange.misunderstood(str(error)) from error
         if not matches:

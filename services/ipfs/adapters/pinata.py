@@ -114,11 +114,7 @@ class PinataPinning:
                 [FilePart(content.name, content.content_type, content.body)],
             ),
         )
-        try:
-            answered = msgspec.json.decode(body, type=_Uploaded).data.cid
-        except msgspec.DecodeError as error:  # retry: not an answer of Pinata's
-            raise self._exchange.misunderstood(str(error)) from error
-        _compare(content.cid, answered)
+        _compare(content.cid, self._exchange.decoded(body, _Uploaded).data.cid)
 
     async def check(self) -> None:
         """Try the credentials; see `PinningService.check`."""
@@ -165,11 +161,7 @@ class PinataLegacyPinning:
             headers=self._credentials.headers(),
             form=Multipart(fields, _parts(content)),
         )
-        try:
-            answered = msgspec.json.decode(body, type=_PinnedFile).ipfs_hash
-        except msgspec.DecodeError as error:  # retry: not an answer of Pinata's
-            raise self._exchange.misunderstood(str(error)) from error
-        _compare(content.cid, answered)
+        _compare(content.cid, self._exchange.decoded(body, _PinnedFile).ipfs_hash)
 
     async def pin_by_cid(self, cid: Cid) -> None:
         """Have Pinata fetch it (`pinByHash`), which takes place after the answer; see `PinningService.pin_by_cid`."""
@@ -190,10 +182,7 @@ class PinataLegacyPinning:
             headers=self._credentials.headers(),
             params={"hashContains": str(cid), "status": "pinned", "pageLimit": "1"},
         )
-        try:
-            return any(row.ipfs_pin_hash == str(cid) for row in msgspec.json.decode(body, type=_PinList).rows)
-        except msgspec.DecodeError as error:  # retry: not an answer of Pinata's
-            raise self._exchange.misunderstood(str(error)) from error
+        return any(row.ipfs_pin_hash == str(cid) for row in self._exchange.decoded(body, _PinList).rows)
 
     async def check(self) -> None:
         """Try the credentials; see `PinningService.check`."""

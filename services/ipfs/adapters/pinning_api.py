@@ -106,10 +106,7 @@ class PinningApi:
 
     async def _find(self, cid: Cid, status: str) -> _PinStatus | None:
         body = await self._send("GET", self._pins, params={"cid": str(cid), "status": status, "limit": "1"})
-        try:
-            results = msgspec.json.decode(body, type=_PinResults).results
-        except msgspec.DecodeError as error:  # retry: not an answer of the API's
-            raise self._exchange.misunderstood(str(error)) from error
+        results = self._exchange.decoded(body, _PinResults).results
         if not results:
             return None
         self._compare(cid, results[0])
@@ -122,10 +119,7 @@ class PinningApi:
         return self._decoded(await self._send("POST", self._pins, json=msgspec.json.encode(wanted)))
 
     def _decoded(self, body: bytes) -> _PinStatus:
-        try:
-            state = msgspec.json.decode(body, type=_PinStatus)
-        except msgspec.DecodeError as error:  # retry: not an answer of the API's
-            raise self._exchange.misunderstood(str(error)) from error
+        state = self._exchange.decoded(body, _PinStatus)
         if not _REQUEST_ID.fullmatch(state.requestid):
             raise self._exchange.misunderstood("a request id that cannot be in a path")
         return state

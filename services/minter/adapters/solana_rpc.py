@@ -5,7 +5,7 @@ whose path may hold an API key. Not done here: trying again, other nodes, rememb
 """
 
 import json
-from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +20,7 @@ from solana.rpc.models import TxOpts
 from solders.errors import SerdeJSONError
 from solders.pubkey import Pubkey
 from solders.rpc import errors as rpc_errors
+from solders.rpc.responses import GetLatestBlockhashResp, GetMultipleAccountsResp
 from solders.signature import Signature
 from solders.transaction import VersionedTransaction
 from solders.transaction_status import TransactionDetails
@@ -54,6 +55,9 @@ _ABOUT_THE_REQUEST: Final = (
     rpc_errors.SendTransactionPreflightFailureMessage,
     rpc_errors.TransactionPrecompileVerificationFailureMessage,
 )
+
+_PANIC: Final = "PanicException"
+"""The class that PyO3 makes of a panic; it can be imported from nowhere."""
 
 T = TypeVar("T")
 
@@ -103,22 +107,25 @@ class SolanaRpc:
 
     async def genesis_hash(self) -> str:
         """Which cluster this is."""
-        return str((await _answer("getGenesisHash", self._client.get_genesis_hash())).value)
+        return await _answer("getGenesisHash", self._client.get_genesis_hash(), lambda answer: str(answer.value))
 
     async def slot(self) -> int:
         """The slot that the node processes now."""
-        return (await _answer("getSlot", self._client.get_slot(Processed))).value
+        return await _answer("getSlot", self._client.get_slot(Processed), lambda answer: answer.value)
 
     async def recent_blockhash(self) -> Answer[RecentBlockhash]:
         """The newest confirmed blockhash."""
-        answer = await _answer("getLatestBlockhash", self._client.get_latest_blockhash(Confirmed))
-        value = answer.value
-        return Answer(answer.context.slot, RecentBlockhash(value.blockhash, value.last_valid_block_height))
+
+        def read(answer: GetLatestBlockhashResp) -> Answer[RecentBlockhash]:
+            value = answer.value
+            return Answer(answer.context.slot, RecentBlockhash(value.blockhash, value.last_valid_block_height))
+
+        return await _answer("getLatestBlockhash", self._client.get_latest_blockhash(Confirmed), read)
 
     async def simulate(self, transaction: VersionedTransaction) -> Answer[Simulation]:
         """See `Chain.simulate`."""
         call = self._client.simulate_transaction(transaction, sig_verify=False, commitment=Confirmed)
-        result = _result(await _answer("simulateTransaction", call))
+        result = await _answer("simulateTransaction", call, _result)
         value = result["value"]
         simulation = Simulation(cast("TransactionError | None", value["err"]), int(value.get("unitsConsumed") or 0))
         return Answer(int(result["context"]["slot"]), simulation)
@@ -126,22 +133,26 @@ class SolanaRpc:
     async def send(self, wire: bytes) -> None:
         """See `Chain.send`. The node's own retries are off: the lander sends again by its own rules."""
         options = TxOpts(skip_preflight=True, skip_confirmation=True, max_retries=0)
-        await _answer("sendTransaction", self._client.send_raw_transaction(wire, options))
+        await _answer("sendTransaction", self._client.send_raw_transaction(wire, options), lambda _: None)
 
     async def finalized_head(self) -> FinalizedHead:
         """The newest finalized block: getEpochInfo tells slot and block height in one answer."""
-        value = (await _answer("getEpochInfo", self._client.get_epoch_info(Finalized))).value
-        return FinalizedHead(value.absolute_slot, value.block_height)
+        return await _answer(
+            "getEpochInfo",
+            self._client.get_epoch_info(Finalized),
+            lambda answer: FinalizedHead(answer.value.absolute_slot, answer.value.block_height),
+        )
 
     async def history_from(self) -> int:
         """The height of the oldest block that the node still has; 0 when it has all."""
-        slot = (await _answer("getFirstAvailableBlock", self._client.get_first_available_block())).value
+        first = self._client.get_first_available_block()
+        slot = await _answer("getFirstAvailableBlock", first, lambda answer: answer.value)
         if slot == 0:
             return 0
         call = self._client.get_block(
             slot, max_supported_transaction_version=0, transaction_details=TransactionDetails.None_, rewards=False
         )
-        result = _result(await _answer("getBlock", call))
+        result = await _answer("getBlock", call, _result)
         if not result or result.get("blockHeight") is None:
             raise ChainUnavailable(f"getBlock does not tell the height of block {slot}")
         return int(result["blockHeight"])
@@ -152,7 +163,7 @@ class SolanaRpc:
         """The signatures, at most 256, that the node finds among recent ones or in its whole history."""
         wanted = [Signature.from_string(signature) for signature in signatures]
         call = self._client.get_signature_statuses(wanted, search_transaction_history=search_history)
-        result = _result(await _answer("getSignatureStatuses", call))
+        result = await _answer("getSignatureStatuses", call, _result)
         values = cast("list[Mapping[str, Any] | None]", result["value"])
         if len(values) != len(signatures):
             raise ChainUnavailable(f"getSignatureStatuses told of {len(values)} signatures, not {len(signatures)}")
@@ -168,7 +179,7 @@ class SolanaRpc:
             commitment=Confirmed,
             max_supported_transaction_version=0,
         )
-        result = _result(await _answer("getTransaction", call))
+        result = await _answer("getTransaction", call, _result)
         if not result:
             return None
         try:
@@ -180,32 +191,40 @@ class SolanaRpc:
     async def minimum_rent(self, size: int) -> int:
         """See `Chain.minimum_rent`."""
         call = self._client.get_minimum_balance_for_rent_exemption(size, Confirmed)
-        return (await _answer("getMinimumBalanceForRentExemption", call)).value
+        return await _answer("getMinimumBalanceForRentExemption", call, lambda answer: answer.value)
 
     async def accounts(self, addresses: Sequence[str]) -> Answer[tuple[OwnedAccount | None, ...]]:
         """At most 100 accounts at `confirmed`, in order; None for one that is not there."""
         keys = [Pubkey.from_string(address) for address in addresses]
-        answer = await _answer("getMultipleAccounts", self._client.get_multiple_accounts(keys, Confirmed))
-        if len(answer.value) != len(addresses):
-            raise ChainUnavailable(f"getMultipleAccounts told of {len(answer.value)} accounts, not {len(addresses)}")
-        found = (None if each is None else OwnedAccount(each.owner, bytes(each.data)) for each in answer.value)
-        return Answer(answer.context.slot, tuple(found))
+
+        def read(answer: GetMultipleAccountsResp) -> Answer[tuple[OwnedAccount | None, ...]]:
+            found = (None if each is None else OwnedAccount(each.owner, bytes(each.data)) for each in answer.value)
+            return Answer(answer.context.slot, tuple(found))
+
+        found = await _answer("getMultipleAccounts", self._client.get_multiple_accounts(keys, Confirmed), read)
+        if len(found.value) != len(addresses):
+            raise ChainUnavailable(f"getMultipleAccounts told of {len(found.value)} accounts, not {len(addresses)}")
+        return found
 
     async def recent_fees(self, addresses: Sequence[str]) -> tuple[int, ...]:
         """See `FeeMarket.recent_fees`."""
         keys = [Pubkey.from_string(address) for address in addresses]
-        answer = await _answer("getRecentPrioritizationFees", self._client.get_recent_prioritization_fees(keys))
-        return tuple(each.prioritization_fee for each in answer.value)
+        return await _answer(
+            "getRecentPrioritizationFees",
+            self._client.get_recent_prioritization_fees(keys),
+            lambda answer: tuple(each.prioritization_fee for each in answer.value),
+        )
 
     async def balance(self, address: Pubkey) -> Answer[int]:
         """The lamports of an account at `confirmed`."""
-        answer = await _answer("getBalance", self._client.get_balance(address, Confirmed))
-        return Answer(answer.context.slot, answer.value)
+        call = self._client.get_balance(address, Confirmed)
+        return await _answer("getBalance", call, lambda answer: Answer(answer.context.slot, answer.value))
 
 
-async def _answer(method: str, call: Awaitable[R]) -> R:
+async def _answer(method: str, call: Awaitable[R], read: Callable[[R], T]) -> T:
+    """Return what `read` makes of the answer: it alone touches solders' objects, so that this is where they fail."""
     try:
-        return await call
+        return read(await call)
     except RPCException as error:
         # The node's own refusal: which kind says whether the node or the request is at fault. The caller decides.
         kind = NodeRefused if isinstance(error.args[0], _ABOUT_THE_REQUEST) else ChainUnavailable
@@ -224,6 +243,15 @@ async def _answer(method: str, call: Awaitable[R]) -> R:
     except SerdeJSONError:
         # No JSON-RPC at all, a proxy's page for instance: nothing is known.
         raise ChainUnavailable(f"{method}: no JSON-RPC answer") from None
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
+        # JSON-RPC, but not the answer of this method: nothing is known.
+        raise ChainUnavailable(f"{method}: not the expected answer") from None
+    except BaseException as error:
+        # Some texts that are no hash or no key make solders panic, when it is asked for them. A panic of Rust is no
+        # Exception and would end the service; it means that the node's answer is none.
+        if type(error).__name__ != _PANIC:
+            raise  # stop: not ours
+        raise ChainUnavailable(f"{method}: not the expected answer") from None
 
 
 def _result(response: _Response) -> Any:

@@ -1,6 +1,7 @@
 """DAS providers over HTTP: paging, pace, failover, comparison; and proofs, which are believed by nobody."""
 
 import asyncio
+import itertools
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -64,8 +65,10 @@ async def test_all_pages_and_only_what_lives_in_the_trees(monkeypatch: pytest.Mo
 
 async def test_a_provider_that_turns_in_circles(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(das, "PAGE", 1)
-    with pytest.raises(ChainUnavailable, match="same page"):
-        await providers(lambda _: {"items": [asset("a")]}).shown("collection", TREES, 100)
+    for circle in ("a", "ab"):
+        ids = itertools.cycle(circle)
+        with pytest.raises(ChainUnavailable, match="without end"):
+            await providers(lambda _, ids=ids: {"items": [asset(next(ids))]}).shown("collection", TREES, 100)
 
 
 async def test_two_providers_and_one_that_fails() -> None:

@@ -67,6 +67,17 @@ def test_blocks_arrive_children_first_and_the_graph_names_them_all(data: bytes, 
         seen.add(cid)
 
 
+def test_a_graph_of_few_blocks_and_more_ways_than_can_be_walked() -> None:
+    store = Blocks()
+    child, size = import_bytes(b"x", V0, store.put).cid, 0
+    for _ in range(12):
+        block = encode_parent([Link(child, 1)] * 100, [size] * 100)
+        child = Cid.of_block(block, Codec.DAG_PB, 0)
+        store.put(child, block)
+    reader = FileReader(child, store.get)
+    assert sorted(map(str, reader.cids(child))) == sorted(map(str, store.blocks))
+
+
 def test_a_range_reads_only_the_blocks_it_needs() -> None:
     store = Blocks()
     root = import_bytes(bytes(range(60)), ImportProfile(1, True, chunk_size=10, width=3), store.put)
