@@ -53,6 +53,10 @@ bench-mint: .venv/.dev tests/js/node_modules/.package-lock.json ## NFTs/s beside
 bench-gateway: .venv/.dev tests/js/node_modules/.package-lock.json ## Accepted mints/s beside a bare app and Express (ARGS="--help")
 	@$(BIN)/python -m tests.bench.bench_gateway $(ARGS)
 
+.PHONY: bench-telemetry
+bench-telemetry: .venv/.dev ## What spans and metrics cost a handler while nothing is exported (ARGS="--help")
+	@$(BIN)/python -m tests.bench.bench_telemetry $(ARGS)
+
 .PHONY: fuzz
 fuzz: .venv/.dev ## Feed hostile input to every parser of outside bytes, led by coverage, for MINUTES=10 (ARGS="--help")
 	@$(BIN)/python -m tests.fuzz --minutes $(MINUTES) $(ARGS)
@@ -100,6 +104,10 @@ metrics: .venv/.dev ## Write docs/metrics.md from the list of metrics
 .PHONY: cli
 cli: .venv/.dev ## Write docs/cli.md from the command line itself
 	@$(BIN)/python -m mintstream.cli_document
+
+.PHONY: trace
+trace: .venv/.dev ## Mint one NFT and draw its trace into docs/observability.md
+	@$(BIN)/python -m tests.support.otlp
 
 .PHONY: deployment
 deployment: .venv/.dev ## Write the generated manifests and docs/configuration.md, render every overlay (needs kubectl)

@@ -33,6 +33,7 @@ from chassis.messaging_lookup import StreamLookup
 from chassis.messaging_publish import BatchPublisher
 from chassis.messaging_pull import ConsumerLoop, StreamReader
 from chassis.messaging_repair import LogRepair
+from chassis.messaging_spans import sending
 from chassis.messaging_uploads import ObjectStoreUploads
 from chassis.settings import ServiceSettings
 from contracts import registry
@@ -227,10 +228,11 @@ class Log:
             headers["Nats-Expected-Last-Subject-Sequence"] = str(expected_sequence)
             if fence is not None:
                 headers["Nats-Expected-Last-Subject-Sequence-Subject"] = fence
-        telemetry.inject(headers)
         payload = registry.encode(event)
-        async with self._slots:
-            sequence = await self._store(event, subject, payload, headers, expected_sequence)
+        with sending(type(fact), subject, event.id, len(payload)):
+            telemetry.inject(headers)
+            async with self._slots:
+                sequence = await self._store(event, subject, payload, headers, expected_sequence)
         self._witness(registry.stream_of(type(fact)).name, sequence, event)
         return sequence
 

@@ -9,7 +9,7 @@ batch or its timeout, which would cost a lone mint up to that timeout.
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC
 from typing import Any
@@ -20,11 +20,12 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.js import JetStreamContext, api
 
-from chassis import metrics, telemetry
+from chassis import metrics
 from chassis.clock import Clock
 from chassis.delivery import Ack, Again, BurialCap, Bury, ConsumerHalted, Verdict, judge
 from chassis.log import Handler, Message, RawMessage, RetryLater
 from chassis.logs import get_logger
+from chassis.messaging_spans import processing
 from contracts import registry
 from contracts.streams import Consumer, Stream
 
@@ -181,14 +182,8 @@ class ConsumerLoop:
 
     async def _verdict(self, raw: RawMessage, deliveries: int) -> Verdict:
         failure: Exception | None = None
-        name = f"process {self.consumer.name}"
         try:
-            with telemetry.span(
-                name,
-                context=telemetry.extract(raw.headers),
-                kind=telemetry.SpanKind.CONSUMER,
-                attributes=self._attributes(raw),
-            ):
+            with processing(self.consumer, raw):
                 event = registry.decode(raw.subject, raw.payload)
                 await self.handler(
                     Message(event, raw.subject, raw.sequence, raw.stored_at, raw.headers, deliveries=deliveries)
@@ -247,16 +242,6 @@ class ConsumerLoop:
                 except nats.errors.Error:
                     # Worst case the message is delivered twice, which every handler must bear.
                     break
-
-    def _attributes(self, raw: RawMessage) -> Mapping[str, str]:
-        return {
-            "messaging.system": "nats",
-            "messaging.operation.name": "process",
-            "messaging.operation.type": "process",
-            "messaging.destination.name": raw.subject,
-            "messaging.consumer.group.name": self.consumer.name,
-            "messaging.message.id": raw.headers.get("Nats-Msg-Id", str(raw.sequence)),
-        }
 
 
 def _honour_cancellation() -> None:

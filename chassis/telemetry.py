@@ -7,15 +7,26 @@ services. Metrics are kept for `chassis.exposition` too. Not done here: which me
 """
 
 import os
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from secrets import randbelow
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry import metrics, trace
 from opentelemetry.context import Context
 from opentelemetry.metrics import Meter
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+from opentelemetry.trace import (
+    Link,
+    NonRecordingSpan,
+    Span,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+    get_current_span,
+    use_span,
+)
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import AttributeValue
 
@@ -29,7 +40,22 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
 
-__all__ = ["Context", "SpanKind", "Telemetry", "configure", "extract", "get_logger", "inject", "meter", "span"]
+__all__ = [
+    "Context",
+    "Link",
+    "Span",
+    "SpanKind",
+    "Telemetry",
+    "configure",
+    "extract",
+    "fail",
+    "get_logger",
+    "here",
+    "inject",
+    "meter",
+    "span",
+    "together",
+]
 
 _INSTRUMENTATION: Final = "mintstream"
 # Milliseconds the exporters get to send what is left when the service stops.
@@ -37,6 +63,15 @@ _FLUSH_MILLIS: Final = 3000
 
 _propagator = TraceContextTextMapPropagator()
 _tracer = trace.get_tracer(_INSTRUMENTATION)  # finds the provider once there is one
+
+
+@dataclass(slots=True)
+class _State:
+    recording: bool = True
+    """Whether a span can be recorded; true as long as nobody has configured this process."""
+
+
+_state = _State()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +110,8 @@ def configure(
     if isinstance(present, TracerProvider):
         return Telemetry(present, None)
     resource = _resource(service_name, version, environ)
-    tracer_provider = _tracer_provider(resource, export=_exports("TRACES", environ))
+    _state.recording = _exports("TRACES", environ)
+    tracer_provider = _tracer_provider(resource, export=_state.recording)
     trace.set_tracer_provider(tracer_provider)
     meter_provider = None
     if enable_metrics and not _disabled(environ):
@@ -96,16 +132,24 @@ def span(
     context: Context | None = None,
     kind: SpanKind = SpanKind.INTERNAL,
     attributes: Mapping[str, AttributeValue] | None = None,
+    links: Sequence[Link] = (),
+    expected: tuple[type[Exception], ...] = (),
 ) -> Generator[Span, None, None]:
     """Run the body in a span, a child of `context` or else of the current span.
 
-    An exception that leaves the body marks the span as failed with its scrubbed text and goes on.
+    An exception that leaves the body goes on; it is noted on the span with its scrubbed text, and unless it is one of
+    `expected`, which are answers and no errors, it marks the span as failed.
     """
+    if not _state.recording:
+        with _identified(context) as current:
+            yield current
+        return
     with _tracer.start_as_current_span(
         name,
         context=context,
         kind=kind,
         attributes=attributes,
+        links=links,
         record_exception=False,  # its traceback would leave the process unscrubbed
         set_status_on_exception=False,
     ) as current:
@@ -114,8 +158,56 @@ def span(
         except Exception as error:  # stop here and re-raise: only noted on the span
             text = scrub(str(error))
             current.add_event("exception", {"exception.type": type(error).__qualname__, "exception.message": text})
-            current.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {text}"))
+            if not isinstance(error, expected):
+                fail(current, type(error).__qualname__, f"{type(error).__name__}: {text}")
             raise
+
+
+@contextmanager
+def _identified(context: Context | None) -> Generator[Span, None, None]:
+    """Give the body a trace id for its log lines and its messages, its caller's if there is one, and nothing else.
+
+    The SDK makes a span of its own for each that is not recorded, which costs a busy handler ten times as much.
+    """
+    current = get_current_span(context)
+    if current.get_span_context().is_valid:
+        if context is None:
+            yield current
+            return
+    else:
+        # Never 0, which is no identifier.
+        current = NonRecordingSpan(SpanContext(1 + randbelow(2**128 - 1), 1 + randbelow(2**64 - 1), is_remote=False))
+    with use_span(current, record_exception=False, set_status_on_exception=False):
+        yield current
+
+
+def fail(failed: Span, error_type: str, text: str | None = None) -> None:
+    """Mark a span as failed, with the class of the error and a text without secrets."""
+    failed.set_attribute("error.type", error_type)
+    failed.set_status(Status(StatusCode.ERROR, text))
+
+
+def here() -> Link | None:
+    """A link to the current span, for whoever does a part of its work together with others'; None when not recorded."""
+    current = get_current_span()
+    return Link(current.get_span_context()) if current.is_recording() else None
+
+
+def together(messages: Sequence[Mapping[str, str]]) -> tuple[Context, list[Link]]:
+    """The context and the links of one span for several messages, given by their headers.
+
+    It goes on with their trace when all are of one trace; else it begins one of its own, linked to each of theirs.
+    """
+    links: dict[tuple[int, int], Link] = {}
+    traces: set[int] = set()
+    last = Context()
+    for headers in messages:
+        last = extract(headers)
+        span_context = get_current_span(last).get_span_context()
+        traces.add(span_context.trace_id)
+        if span_context.is_valid and span_context.trace_flags.sampled:
+            links[span_context.trace_id, span_context.span_id] = Link(span_context)
+    return (last if len(traces) == 1 else Context()), list(links.values())
 
 
 def inject(headers: dict[str, str]) -> None:

@@ -7,6 +7,7 @@ message for ever. The row's own end comes back through the log like everything e
 
 import asyncio
 
+from chassis import telemetry
 from chassis.clock import Clock
 from chassis.log import EventLog, LogUnavailable
 from chassis.telemetry import get_logger
@@ -68,7 +69,10 @@ class Closer:
             failed=operation.failed,
             cancelled=operation.cancelled,
         )
-        if await self._log.publish_once(fact, cause=cause):
+        context, links = telemetry.together([operation.headers])
+        with telemetry.span("complete operation", context=context, links=links):
+            published = await self._log.publish_once(fact, cause=cause)
+        if published:
             _log.info(
                 "operation completed",
                 operation=str(operation.id),

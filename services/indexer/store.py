@@ -94,7 +94,6 @@ class _Sql(msgspec.Struct, frozen=True):
     put_trees: str
     settled_operations: str
     created_collections: str
-    drift: str
 
 
 class PostgresStore:
@@ -156,6 +155,7 @@ class PostgresStore:
                 sequence=row["settled_sequence"],
                 subject=row["subject"],
                 payload=row["payload"],
+                headers=json.loads(row["headers"]),
             )
             for row in found
         ]
@@ -178,11 +178,6 @@ class PostgresStore:
             )
             for row in found
         ]
-
-    async def drift(self) -> int:
-        """See `ports.CreatedCollections.drift`."""
-        async with self._connection() as connection:
-            return int(await connection.fetchval(self._sql.drift))
 
     @asynccontextmanager
     async def _connection(self) -> AsyncGenerator[Connection, None]:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
+from chassis import telemetry
 from chassis.clock import Clock
 from chassis.log import RetryLater, SequenceConflict
 from chassis.logs import get_logger
@@ -98,7 +99,12 @@ class Lander:
         Raises Settled when the log already says how it ended, RetryLater when it cannot go on now.
         """
         async with self._slots:
-            return await self._land(transaction)
+            with telemetry.span(
+                "land transaction",
+                attributes={"mintstream.transaction": transaction.label},
+                expected=(RetryLater, Settled),
+            ):
+                return await self._land(transaction)
 
     async def _land(self, transaction: Transaction) -> OnChain | Refusal:
         record = await transaction.read()
@@ -188,7 +194,16 @@ class Lander:
 
     async def _send(self, record: SignedRecord, label: str) -> None:
         try:
-            await self._chain.send(record.wire)
+            with telemetry.span(
+                "sendTransaction",
+                kind=telemetry.SpanKind.CLIENT,
+                attributes={
+                    "rpc.system.name": "jsonrpc",
+                    "rpc.method": "sendTransaction",
+                    "solana.signature": record.attempts[-1].signature,
+                },
+            ):
+                await self._chain.send(record.wire)
         except ChainUnavailable as error:
             # It may have been taken all the same. The loop looks at the chain and sends again.
             _logger.warning("send not acknowledged", transaction=label, reason=str(error))

@@ -7,9 +7,11 @@ through the whole history is made only for attempts that seem expired.
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
+from chassis import telemetry
 from chassis.clock import Clock
 from chassis.logs import get_logger
 from contracts.mint import Attempt
@@ -37,6 +39,8 @@ class Feed(Protocol):
 class _Request:
     attempts: tuple[Attempt, ...]
     answer: "asyncio.Future[ChainView | None]"
+    link: telemetry.Link | None = None
+    """To the span of whoever waits."""
 
 
 class SignatureWatcher:
@@ -66,7 +70,7 @@ class SignatureWatcher:
         if self._feed is not None and attempts:
             self._feed.listen(attempts[-1].signature)
         answer: asyncio.Future[ChainView | None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Request(tuple(attempts), answer))
+        self._waiting.append(_Request(tuple(attempts), answer, telemetry.here()))
         self._wake.set()
         return await answer
 
@@ -117,7 +121,8 @@ class SignatureWatcher:
     async def _look(self, requests: Sequence[_Request], *, search_history: bool) -> None:
         signatures = [attempt.signature for request in requests for attempt in request.attempts]
         try:
-            look = await self._chain.look(signatures, search_history=search_history)
+            with _looking(requests, len(signatures), search_history=search_history):
+                look = await self._chain.look(signatures, search_history=search_history)
         except ChainUnavailable as error:
             # Unknown is not failed: these requests are answered with None, and ask again.
             _logger.warning("signatures not read", count=len(signatures), reason=str(error))
@@ -135,6 +140,24 @@ class SignatureWatcher:
 
     def _shown(self, state: SignatureState) -> SignatureState:
         return state if state.commitment >= self._wanted else replace(state, commitment=Commitment.PROCESSED)
+
+
+def _looking(
+    requests: Sequence[_Request], count: int, *, search_history: bool
+) -> AbstractContextManager[telemetry.Span]:
+    """A span of its own for one look, linked to every transaction that waits for it."""
+    return telemetry.span(
+        "getSignatureStatuses",
+        context=telemetry.Context(),
+        kind=telemetry.SpanKind.CLIENT,
+        attributes={
+            "rpc.system.name": "jsonrpc",
+            "rpc.method": "getSignatureStatuses",
+            "solana.signatures": count,
+            "solana.search_history": search_history,
+        },
+        links=[request.link for request in requests if request.link is not None],
+    )
 
 
 def _release(requests: Sequence[_Request]) -> None:

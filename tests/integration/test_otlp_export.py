@@ -3,13 +3,13 @@
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Generator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from tests.support.otlp import Sink, listening
 
 PROGRAM = """
 from chassis import telemetry
@@ -29,37 +29,10 @@ handle.shutdown()
 """
 
 
-class Sink:
-    """What was posted, by path."""
-
-    def __init__(self) -> None:
-        self.posts: dict[str, list[bytes]] = {}
-
-    def bodies(self, path: str) -> list[bytes]:
-        return self.posts.get(path, [])
-
-
 @pytest.fixture
 def sink() -> Generator[tuple[str, Sink], None, None]:
-    received = Sink()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            received.posts.setdefault(self.path, []).append(body)
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (the base class's name)
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}", received
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with listening() as (url, received):
+        yield url, received
 
 
 def run(**environ: str) -> None:

@@ -7,7 +7,7 @@ as a sceptic does. Waiting is always for a state, never for a time; `PATIENCE` o
 import asyncio
 import os
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,9 +58,18 @@ def stack_ports() -> StackPorts:
             )
 
 
-def stack_settings(directory: Path, *, slot_ms: int = 100) -> StackSettings:
+def stack_settings(
+    directory: Path, *, slot_ms: int = 100, service_environ: Mapping[str, str] | None = None
+) -> StackSettings:
     """A quiet stack that need not survive a loss of power."""
-    return StackSettings(data_dir=directory, ports=stack_ports(), slot_ms=slot_ms, fast_postgres=True, quiet=True)
+    return StackSettings(
+        data_dir=directory,
+        ports=stack_ports(),
+        slot_ms=slot_ms,
+        fast_postgres=True,
+        quiet=True,
+        service_environ=service_environ or {},
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

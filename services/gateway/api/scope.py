@@ -6,6 +6,7 @@ headers too.
 
 import re
 import time
+from http import HTTPStatus
 
 import structlog
 import uuid_utils.compat as uuid_utils
@@ -56,7 +57,11 @@ class RequestScope:
         request_id = _request_id(headers.get(REQUEST_ID_HEADER))
         scope.setdefault("state", {})["request_id"] = request_id
         exchange = _Exchange(send, request_id, answer_headers(HTTPConnection(scope)))
-        attributes = {"http.request.method": scope["method"], "url.path": scope["path"]}
+        attributes = {
+            "http.request.method": scope["method"],
+            "url.path": scope["path"],
+            "url.scheme": scope["scheme"],
+        }
         with (
             structlog.contextvars.bound_contextvars(request_id=request_id),
             telemetry.span(
@@ -73,6 +78,8 @@ class RequestScope:
                 span.update_name(f"{scope['method']} {route}")
                 span.set_attribute("http.route", route)
             span.set_attribute("http.response.status_code", exchange.status)
+            if exchange.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                telemetry.fail(span, str(exchange.status))
             seconds = time.perf_counter() - started
             metrics.HTTP_DURATION.record(
                 seconds, method=scope["method"], route=route or "", status=str(exchange.status)

@@ -102,7 +102,8 @@ ON CONFLICT (collection_id, number) DO NOTHING;
 -- name: settled_operations
 -- Operations that are settled and not ended, in the order in which they were settled, after sequence $1 of MINT, each
 -- with the message that settled it.
-SELECT o.id, o.total_nfts, o.completed_nfts, o.failed_nfts, o.cancelled_nfts, o.settled_sequence, e.subject, e.payload
+SELECT o.id, o.total_nfts, o.completed_nfts, o.failed_nfts, o.cancelled_nfts, o.settled_sequence, e.subject, e.payload,
+       e.headers
 FROM mint_operations AS o
 JOIN event_log AS e ON e.stream = 'MINT' AND e.sequence = o.settled_sequence
 WHERE o.settled_sequence > $1 AND o.end_time IS NULL
@@ -116,12 +117,3 @@ SELECT id, standard, tree_address, collection_address, capacity,
 FROM nft_collections
 WHERE stage = 'created' AND id > $1 AND ($3::uuid[] IS NULL OR id = ANY($3::uuid[]))
 ORDER BY id LIMIT $2;
-
--- name: drift
--- By how many leaves the chain's count of each collection and the tables' differ, without those that a collection had
--- when it was imported.
-SELECT COALESCE(sum(abs(c.minted - c.minted_before - COALESCE(o.minted, 0))), 0)::bigint
-FROM nft_collections AS c
-LEFT JOIN (SELECT collection_id, sum(completed_nfts) AS minted FROM mint_operations GROUP BY collection_id) AS o
-     ON o.collection_id = c.id
-WHERE c.counted_slot IS NOT NULL;

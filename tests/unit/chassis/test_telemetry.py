@@ -126,7 +126,7 @@ def test_a_trace_goes_from_headers_into_lines_and_on(lines: Lines) -> None:
     (line,) = lines()
     assert line["trace_id"] == trace_id
     assert line["span_id"] == onward["traceparent"].split("-")[2]
-    assert line["span_id"] != parent
+    assert line["span_id"] == parent, "nothing is exported: the sender's span stands for all of its trace"
     assert onward["traceparent"].split("-")[1] == trace_id
 
 
@@ -183,3 +183,22 @@ def test_endless_structures_are_cut() -> None:
     endless: list[object] = []
     endless.append(endless)
     assert "..." in json.dumps(redact(endless))
+
+
+def test_work_for_several_messages_goes_on_with_their_trace_or_begins_its_own() -> None:
+    one = {"traceparent": f"00-{'a' * 32}-{'1' * 16}-01"}
+    same = {"traceparent": f"00-{'a' * 32}-{'2' * 16}-01"}
+    other = {"traceparent": f"00-{'b' * 32}-{'3' * 16}-01"}
+    unsampled = {"traceparent": f"00-{'b' * 32}-{'3' * 16}-00"}
+
+    def seen(*headers: dict[str, str]) -> tuple[str | None, list[str]]:
+        context, links = telemetry.together(headers)
+        span_context = get_current_span(context).get_span_context()
+        trace_id = trace.format_trace_id(span_context.trace_id) if span_context.is_valid else None
+        return trace_id, [trace.format_span_id(link.context.span_id) for link in links]
+
+    assert seen(one, same, same) == ("a" * 32, ["1" * 16, "2" * 16])
+    assert seen(one, other) == (None, ["1" * 16, "3" * 16])
+    assert seen(one, {}) == (None, ["1" * 16])
+    assert seen(unsampled) == ("b" * 32, [])
+    assert seen() == (None, [])
