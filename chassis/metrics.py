@@ -12,6 +12,7 @@ from typing import Final
 
 from chassis.telemetry import meter
 from contracts.mint import FailureCode
+from contracts.observation import DriftKind
 from contracts.streams import CONSUMERS, STREAMS
 
 MAX_VALUES: Final = 64
@@ -215,11 +216,9 @@ LAMPORTS = Histogram(
 DRIFT = Gauge(
     name="mintstream.drift",
     unit="{item}",
-    description=(
-        "NFTs by which the tables and the chain differ, over all collections: leaves that the chain has and the tables "
-        "do not, or the reverse. Mints under way show for a moment; what stays is a difference."
-    ),
+    description="Differences of log, tables, chain and DAS: every collection's last `collection.drift`, summed up.",
     services=_INDEXER,
+    labels=(Label("kind", "The kind of difference; see chain.md.", tuple(DriftKind)),),
 )
 
 # How the services themselves are doing.

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 from uuid import UUID
 
-from chassis import metrics
 from chassis.clock import Clock
 from chassis.log import EventLog, Message, SequenceConflict
 from chassis.telemetry import get_logger
@@ -55,10 +54,8 @@ class Counter:
         self._log = log
         self._chain = chain
         self._collections = collections
-        self._clock = clock
-        self._pause = pause
         self._asked: set[UUID] = set()
-        self._rounds = Rounds(self._round, clock, interval=interval, pause=pause, name="count collections")
+        self._rounds = Rounds(self.count, clock, interval=interval, pause=pause, name="count collections")
 
     def wake(self, collections: Iterable[UUID]) -> None:
         """The numbers of these collections have moved."""
@@ -73,16 +70,6 @@ class Counter:
     async def run(self) -> None:
         """Count until cancelled."""
         await self._rounds.run()
-
-    async def _round(self, among: frozenset[UUID] | None) -> None:
-        await self.count(among)
-        if among is None:
-            await self._measure_drift()
-
-    async def _measure_drift(self) -> None:
-        """Tell how far tables and chain are apart, once the counts of this round are likely to be in the tables."""
-        await self._clock.sleep(self._pause)
-        metrics.DRIFT.set(await self._collections.drift())
 
     async def count(self, among: frozenset[UUID] | None) -> None:
         """Count these collections, or all when None, and publish what has changed.

@@ -106,7 +106,3 @@ class GuardedTables:
     ) -> list[CreatedCollection]:
         """See `ports.CreatedCollections.created_collections`."""
         return await self._tables.created_collections(after, limit, among)
-
-    async def drift(self) -> int:
-        """See `ports.CreatedCollections.drift`."""
-        return await self._tables.drift()

@@ -111,10 +111,6 @@ class CreatedCollections(Protocol):
         """Return those with an id beyond `after`, in the order of ids; raises StoreUnavailable."""
         ...
 
-    async def drift(self) -> int:
-        """Return by how many leaves tables and chain differ, over all collections; raises StoreUnavailable."""
-        ...
-
 
 @dataclass(frozen=True, slots=True)
 class Account:

@@ -116,15 +116,3 @@ class MemoryTables:
             and (among is None or row.id in among)
         ]
         return found[:limit]
-
-    async def drift(self) -> int:
-        """See `ports.CreatedCollections.drift`."""
-        return sum(
-            abs(
-                row.minted
-                - row.minted_before
-                - sum(each.completed_nfts for each in self.operations.values() if each.collection_id == row.id)
-            )
-            for row in self.collections.values()
-            if row.counted_slot is not None
-        )

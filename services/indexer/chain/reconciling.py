@@ -15,11 +15,12 @@ from uuid import UUID
 
 from bubblegum.errors import DecodeError
 from bubblegum.merkle import ConcurrentMerkleTree, RootBuilder
+from chassis import metrics
 from chassis.clock import Clock
 from chassis.log import EventLog, SequenceConflict
 from chassis.telemetry import get_logger
 from contracts.collection import CollectionCreated
-from contracts.observation import MAX_EXAMPLES, CollectionDrift
+from contracts.observation import MAX_EXAMPLES, CollectionDrift, DriftKind
 from contracts.registry import UndecodableMessage
 from services.indexer.chain.assets import ObservedTree
 from services.indexer.chain.differences import Found, OnChain, Shown, Told, drift, same
@@ -135,6 +136,8 @@ class Reconciler:
         self._rounds = Rounds(self.reconcile, clock, interval=interval, pause=pause, name="compare collections")
         self._verified: dict[str, tuple[int, float]] = {}
         """By tree: the change up to which its root was recomputed and found to be the chain's, and when."""
+        self._standing: dict[UUID, dict[DriftKind, int]] = {}
+        """By collection: the differences that the log tells last."""
 
     def wake(self, collections: Iterable[UUID]) -> None:
         """Something was minted into these collections, or a caller wants them compared."""
@@ -281,12 +284,19 @@ class Reconciler:
                     examples=each.examples,
                 )  # fmt: skip
         if last is not None and (same(fact, last.data) or last.data.slot > fact.slot):
+            self._measure(last.data)
             return
         try:
             expected = last.sequence if last else 0
             await self._log.publish(fact, cause=cause.event if cause else None, expected_sequence=expected)
         except SequenceConflict:  # stop: another comparison has just been said
             return
+        self._measure(fact)
+
+    def _measure(self, standing: CollectionDrift) -> None:
+        self._standing[standing.collection] = {each.kind: each.count for each in standing.differences}
+        for kind in DriftKind:
+            metrics.DRIFT.set(sum(each.get(kind, 0) for each in self._standing.values()), kind=kind)
 
 
 def _some(ids: Iterable[str]) -> Found:

@@ -17,7 +17,6 @@ from services.indexer.ports import Committed, Fenced, Refused
 from services.indexer.projector import LogTruncated, Projector
 from services.indexer.store import MIGRATIONS, PostgresStore
 from tests.support.indexing import (
-    History,
     collection_created,
     collection_history,
     confirmed,
@@ -157,21 +156,6 @@ async def test_messages_that_cannot_be_applied_are_parked_and_the_rest_goes_on(
         b"\xff\x00 not JSON"
     )
     assert await pool.fetchval("SELECT count(*) FROM event_log") == 7
-
-
-async def test_drift_is_what_chain_and_tables_do_not_share(store: PostgresStore) -> None:
-    mints, collections, memory = History(), History(), MemoryTables()
-    mints.say(requested(OPERATION, 2))
-    mints.say(confirmed(OPERATION, 0, 0, [0, 1]))
-    collections.say(collection_created(uid("collection")))
-    collections.say(counted(uid("collection"), minted=5))
-    collections.say(collection_created(uid("other")))
-    collections.say(counted(uid("other"), minted=1))
-    for tables in (store, memory):
-        assert await tables.drift() == 0
-        await tables.apply("MINT", 0, [plan(raw) for raw in mints.messages])
-        await tables.apply("COLLECTION", 0, [plan(raw) for raw in collections.messages])
-        assert await tables.drift() == (5 - 2) + 1
 
 
 async def test_a_text_with_a_nul_is_kept_without_it(store: PostgresStore, pool: Pool) -> None:

@@ -10,6 +10,7 @@ from bubblegum import pda
 from bubblegum.borsh import Writer
 from bubblegum.merkle import TreeConfig
 from bubblegum.programs import BUBBLEGUM, SPL_ACCOUNT_COMPRESSION
+from chassis import metrics
 from chassis.clock import SystemClock
 from contracts.observation import CollectionDrift, DriftKind
 from services.indexer.adapters.das import ShownAssets
@@ -126,6 +127,26 @@ async def test_das_that_shows_other_assets(world: World) -> None:
     assert await differences(world) == {DriftKind.DAS_BEHIND: 1, DriftKind.DAS_AHEAD: 1}
     world.shown_ids = [frozenset(ids), frozenset(ids[2:])]
     assert await differences(world) == {DriftKind.PROVIDERS_DIFFER: 2}
+
+
+async def test_the_metric_is_what_the_log_tells_last(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: dict[str, float] = {}
+
+    def tell(value: float, kind: str) -> None:
+        told[kind] = value
+
+    monkeypatch.setattr(metrics.DRIFT, "set", tell)
+    log, ids = MemoryLog(), world.ids()
+    world.shown_ids = [frozenset(ids[2:])]
+    assert await differences(world, log) == {DriftKind.DAS_BEHIND: 2}
+    assert told == dict.fromkeys(DriftKind, 0) | {DriftKind.DAS_BEHIND: 2}
+    told.clear()
+    await differences(world, log)  # another process, to which nothing is new
+    assert len(log.facts(CollectionDrift)) == 1
+    assert told[DriftKind.DAS_BEHIND] == 2
+    world.shown_ids = []
+    assert await differences(world, log) == {}
+    assert told == dict.fromkeys(DriftKind, 0)
 
 
 async def test_das_that_does_not_answer_is_no_difference(world: World) -> None:
