@@ -1,8 +1,9 @@
 """What a run minted, told three times over: by the chain's own transactions, by the log, by the tables.
 
-Used by the fault run. The chain is read as a stranger would: every transaction that the wallet ever paid for, each leaf
-decoded from it, and the leaves held to the roots in the tree accounts, so that none is missing and none is left over.
-NFTs are told apart by their names, of which each is asked for once.
+Used by the fault run and the soak. The chain is read as a stranger would: every transaction that the wallet ever paid
+for, each leaf decoded from it, and the leaves held to the roots in the tree accounts, so that none is missing and none
+is left over.
+NFTs are told apart by their names, of which each is asked for once unless `copies` says otherwise.
 """
 
 import asyncio
@@ -43,6 +44,10 @@ class Wanted:
     wallet: str
     after: int
     """MINT's last sequence before the first request."""
+    copies: Mapping[str, int] = field(default_factory=dict[str, int])
+    """How many there should be of a name; one of those that are not in it."""
+    cancelled: frozenset[UUID] = frozenset()
+    """Operations that may end with less than they were asked for."""
 
 
 @dataclass(kw_only=True)
@@ -68,10 +73,11 @@ def judge(witness: str, wanted: Wanted, leaves: Sequence[Leaf]) -> Verdict:
     strange += [f"{leaf.name!r} belongs to {leaf.owner}" for leaf in leaves if leaf.owner != wanted.recipient]
     assets = Counter(leaf.asset for leaf in leaves)
     strange += [f"asset {asset} is told {count} times" for asset, count in assets.items() if count > 1]
+    asked = Counter({name: wanted.copies.get(name, 1) for name in wanted.names})
     return Verdict(
         witness=witness,
-        lost=len(wanted.names - times.keys()),
-        doubled=sum(count - 1 for count in times.values()),
+        lost=(asked - times).total(),
+        doubled=(Counter({name: times[name] for name in asked}) - asked).total(),
         strange=strange,
     )
 
@@ -89,7 +95,7 @@ async def audit(live: LiveStack, wanted: Wanted) -> list[Verdict]:
     ends = [fact for fact in facts(events, Completed) if fact.operation in wanted.operations]
     if Counter(fact.operation for fact in ends) != Counter(wanted.operations):
         verdicts[1].strange.append(f"{len(ends)} ends of {len(wanted.operations)} operations")
-    if any(fact.minted != fact.total for fact in ends):
+    if any(fact.minted != fact.total for fact in ends if fact.operation not in wanted.cancelled):
         verdicts[1].strange.append("an operation ended with less than it was asked for")
     verdicts[1].strange += [f"given up: {letter.subject}" for letter in await live.dead_letters()]
     return verdicts
