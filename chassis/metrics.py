@@ -281,6 +281,20 @@ CONSUMED = Counter(
         Label("verdict", "Handled, to be delivered again, or dead-lettered.", ("ack", "again", "bury")),
     ),
 )
+LOG_TRUNCATED = Counter(
+    name="mintstream.log.truncated",
+    unit="{loss}",
+    description="Times that a stream was found to have lost its tail. Must never move.",
+    services=_INDEXER,
+    labels=(_STREAM,),
+)
+WALLET_BALANCE = Gauge(
+    name="mintstream.wallet.balance",
+    unit="{lamport}",
+    description="What a paying wallet held at the minter's last look, which it takes before it signs.",
+    services=("minter",),
+    labels=(Label("payer", "`wallet`, or the position of a further fee payer."),),
+)
 RPC_ERRORS = Counter(
     name="mintstream.rpc.errors",
     unit="{call}",

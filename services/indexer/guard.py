@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol, cast
 
 import uuid_utils.compat as uuid_utils
 
+from chassis import metrics
 from chassis.connectivity import Connectivity
 from chassis.log import EventLog, LogUnavailable, Message, RawMessage, RetryLater, SequenceConflict
 from chassis.messaging_repair import Repairing
@@ -208,6 +209,7 @@ class Guard:
 
     async def _alarm(self, stream: Stream, loss: Loss) -> None:
         restorable = max(0, await self._kept(stream) - loss.first + 1)
+        metrics.LOG_TRUNCATED.add(stream=stream.name)
         _logger.critical(
             "THE LOG HAS LOST ITS TAIL: nothing is signed until it is restored and the chain is reconciled",
             stream=stream.name,

@@ -68,7 +68,10 @@ class Funds:
         """
         self._wallet = wallet
         self._purse = Purse(wallet, balances, clock)
-        self._purses = (self._purse, *(Purse(payer, balances, clock) for payer in payers))
+        self._purses = (
+            self._purse,
+            *(Purse(payer, balances, clock, str(number)) for number, payer in enumerate(payers, start=1)),
+        )
         self._left_out: set[Pubkey] = set()
         self._turns = itertools.cycle(range(len(self._purses)))
         self._log = log

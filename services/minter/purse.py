@@ -5,6 +5,7 @@ from typing import Final, Protocol
 
 from solders.pubkey import Pubkey
 
+from chassis import metrics
 from chassis.clock import Clock
 
 BALANCE_MAX_AGE: Final = 2.0
@@ -22,8 +23,10 @@ class Balances(Protocol):
 class Purse:
     """The lamports of one account. Methods raise ChainUnavailable when nobody can tell them."""
 
-    def __init__(self, address: Pubkey, balances: Balances, clock: Clock) -> None:
+    def __init__(self, address: Pubkey, balances: Balances, clock: Clock, payer: str = "wallet") -> None:
+        """`payer` is what its metric calls it."""
         self.address = address
+        self._payer = payer
         self.balance = 0
         """In lamports, at the last look."""
         self._balances = balances
@@ -40,6 +43,7 @@ class Purse:
                 now = self._clock.monotonic()
                 self.balance = await self._balances.balance(self.address)
                 self._read_at = now
+                metrics.WALLET_BALANCE.set(self.balance, payer=self._payer)
             return self.balance
 
     async def affords(self, lamports: int) -> bool:
