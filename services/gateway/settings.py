@@ -134,6 +134,10 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
         Literal["v1", "v0", "unixfs-v1-2025"],
         Meta(description="How files are cut into blocks, which decides their CIDs; must be the ipfs service's."),
     ] = "v1"
+    image_strip_location: Annotated[
+        bool,
+        Meta(description="Take the place where it was taken off an image that is uploaded by itself; as ipfs does."),
+    ] = False
     queue_batch_size: Annotated[
         int,
         Meta(description="Items of a chunk when a request names no batchSize.", ge=1, le=MAX_BATCH_SIZE),

@@ -11,6 +11,7 @@ from typing import Final, Literal
 import msgspec
 
 from chassis.clock import Clock
+from chassis.image_location import without_location
 from chassis.log import EventLog, LogUnavailable, Message, SequenceConflict
 from chassis.telemetry import get_logger
 from contracts.mint import UploadedImage
@@ -65,10 +66,27 @@ class Metadata:
         return self._data
 
 
-class Uploading:
-    """Takes files for IPFS."""
+class WithoutLocation:
+    """A checked image without the place where it was taken; implements `ports.File`."""
 
-    def __init__(self, log: EventLog, images: Images, clock: Clock, profile: ImportProfile) -> None:
+    def __init__(self, file: File, content_type: str) -> None:
+        self.field = file.field
+        self.filename = file.filename
+        self._file = file
+        self._content_type = content_type
+
+    async def read(self) -> bytes:
+        """Return what is left of the file's bytes: the same of the same, whatever it was called."""
+        return await asyncio.to_thread(without_location, await self._file.read(), self._content_type)
+
+
+class Uploading:
+    """Takes files for IPFS; with `strip_location`, images lose their place before they are named and kept."""
+
+    def __init__(
+        self, log: EventLog, images: Images, clock: Clock, profile: ImportProfile, *, strip_location: bool = False
+    ) -> None:
+        self._strip_location = strip_location
         self._log = log
         self._images = images
         self._clock = clock
@@ -81,7 +99,11 @@ class Uploading:
         metadata = [Metadata(fields["metadata"])] if "metadata" in fields else []
         if not files and not metadata:
             raise ValidationFailed([Problem("files", "is required: send at least one image")])
-        checked = [*await self._images.check(files, "files"), *[await self._describe(one) for one in metadata]]
+        images = await self._images.check(files, "files")
+        if self._strip_location:
+            files = [WithoutLocation(file, image.content_type) for file, image in zip(files, images, strict=True)]
+            images = await self._images.check(files, "files")
+        checked = [*images, *[await self._describe(one) for one in metadata]]
         try:
             requests = [
                 await self._request(file, image) for file, image in zip([*files, *metadata], checked, strict=True)

@@ -2,8 +2,8 @@
 
 Run by `main` in the background. One worker runs each period's audit: the one whose `content.audit_started` is first on
 the log. A service that does not answer has lost nothing: unknown is not vanished. What is gone is found again over the
-network of IPFS nodes by the service itself, or else fetched through the gateway, held against its CID and sent again.
-Not done here: directories that no node has any more (their files are not told by their CID), and deleting anything.
+network of IPFS nodes by the service itself, or else fetched through the gateway, held against its CID and sent again; a
+metadata directory that nobody has is made again from the log (`rebuilding`). Not done here: deleting anything.
 """
 
 import asyncio
@@ -31,11 +31,13 @@ from services.ipfs.ports import (
     Content,
     ContentMismatch,
     IpfsGateway,
+    Pinnable,
     PinningService,
     PinRefused,
     PinUnavailable,
 )
-from unixfs import UNIXFS_V1_2025, V0, V1, Cid, CidError
+from services.ipfs.rebuilding import PROFILES, rebuilt
+from unixfs import Cid, CidError
 
 REMEMBERED_CIDS: Final = 100_000
 """CIDs that one audit has looked for and does not look for again; forgetting one costs a question, nothing else."""
@@ -105,7 +107,7 @@ class Audit:
                     seen[cid] = None
                     if len(seen) > REMEMBERED_CIDS:
                         seen.popitem(last=False)
-                    await self._look_for(cid, number, started.event, tally)
+                    await self._look_for(cid, event.data, number, started.event, tally)
         ended = AuditEnded(audit=number, checked=tally.checked, vanished=tally.vanished, restored=tally.restored)
         await self._log.publish_once(ended, cause=started.event)
         _log.info(ended.type(), audit=number, checked=tally.checked, vanished=tally.vanished, restored=tally.restored)
@@ -122,7 +124,14 @@ class Audit:
             if raw.sequence >= end:
                 return
 
-    async def _look_for(self, cid: Cid, number: int, cause: Event[AuditStarted], tally: Tally) -> None:
+    async def _look_for(
+        self,
+        cid: Cid,
+        fact: Pinned | CollectionPinned | UploadPinned,
+        number: int,
+        cause: Event[AuditStarted],
+        tally: Tally,
+    ) -> None:
         tally.checked += 1
         answers = await asyncio.gather(*(each.has(cid) for each in self._services), return_exceptions=True)
         missing: list[PinningService] = []
@@ -138,7 +147,7 @@ class Audit:
         tally.vanished += 1
         names = tuple(service.name for service in missing)
         await self._log.publish(Vanished(cid=str(cid), audit=number, providers=names), cause=cause)
-        restored, source = await self._restore(cid, missing)
+        restored, source = await self._restore(cid, fact, missing)
         if restored:
             await self._log.publish(
                 Restored(cid=str(cid), audit=number, providers=restored, source=source), cause=cause
@@ -148,9 +157,12 @@ class Audit:
         else:
             _log.error("content is gone", cid=str(cid), providers=sorted(set(names) - set(restored)))
 
-    async def _restore(self, cid: Cid, missing: Sequence[PinningService]) -> tuple[tuple[str, ...], str]:
+    async def _restore(
+        self, cid: Cid, fact: Pinned | CollectionPinned | UploadPinned, missing: Sequence[PinningService]
+    ) -> tuple[tuple[str, ...], str]:
         """Return the names of the services that have it again, and where the content was had."""
         found: list[str] = []
+        sources: list[str] = []
         left: list[PinningService] = []
         for service in missing:
             try:
@@ -159,16 +171,20 @@ class Audit:
             except (PinUnavailable, PinRefused, ContentMismatch) as error:  # go on: with the bytes, if they can be had
                 _log.warning("not found by itself", provider=service.name, cid=str(cid), reason=str(error))
                 left.append(service)
-        source = "ipfs" if found else ""
-        if left and self._gateway is not None:
-            again = await self._send_again(cid, left, self._gateway)
-            if again:
-                found += again
-                source = self._gateway.url if not source else f"{source}, {self._gateway.url}"
-        return tuple(found), source
+        if found:
+            sources.append("ipfs")
+        folder = await rebuilt(self._log, cid, fact) if left and isinstance(fact, Pinned) else None
+        if folder is not None:
+            again, source = await self._pin_with(left, folder), "log"
+        elif left and self._gateway is not None:
+            again, source = await self._send_again(cid, left, self._gateway), self._gateway.url
+        else:
+            return tuple(found), ", ".join(sources)
+        if again:
+            sources.append(source)
+        return (*found, *again), ", ".join(sources)
 
     async def _send_again(self, cid: Cid, services: Sequence[PinningService], gateway: IpfsGateway) -> list[str]:
-        sent: list[str] = []
         with tempfile.TemporaryDirectory(prefix="mintstream-audit-") as folder:
             path = Path(folder) / "content"
             try:
@@ -176,16 +192,21 @@ class Audit:
                     size = await gateway.fetch(cid, target, MAX_RESTORED_BYTES)
             except PinUnavailable as error:  # go on: the next audit tries again
                 _log.warning("not fetched", cid=str(cid), reason=error.reason)
-                return sent
+                return []
             if size is None or not await asyncio.to_thread(names, cid, path):
-                return sent
+                return []
             content = Content(OnDisk(path, size), cid, str(cid), "application/octet-stream")
-            for service in services:
-                try:
-                    await service.pin(content)
-                    sent.append(service.name)
-                except (PinUnavailable, PinRefused, ContentMismatch) as error:  # go on: the next audit tries again
-                    _log.warning("not pinned again", provider=service.name, cid=str(cid), reason=str(error))
+            return await self._pin_with(services, content)
+
+    async def _pin_with(self, services: Sequence[PinningService], content: Pinnable) -> list[str]:
+        """Send the content to each service; return the names of those that have it now."""
+        sent: list[str] = []
+        for service in services:
+            try:
+                await service.pin(content)
+                sent.append(service.name)
+            except (PinUnavailable, PinRefused, ContentMismatch) as error:  # go on: the next audit tries again
+                _log.warning("not pinned again", provider=service.name, cid=str(content.cid), reason=str(error))
         return sent
 
 
@@ -210,4 +231,4 @@ def root_cids(uris: Iterable[str]) -> Iterable[Cid]:
 
 def names(cid: Cid, path: Path) -> bool:
     """Return whether a file's bytes have this CID under one of the profiles that were ever used."""
-    return any(file_cid(path, profile) == cid for profile in (V1, V0, UNIXFS_V1_2025))
+    return any(file_cid(path, profile) == cid for profile in PROFILES)

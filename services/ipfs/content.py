@@ -36,9 +36,10 @@ from services.ipfs.ports import (
     PinRefused,
     PinUnavailable,
 )
+from services.ipfs.rebuilding import folder_cid
 from services.ipfs.sessions import Session
 from services.ipfs.uploads import PinnedUploads
-from unixfs import Cid, Entry, import_bytes, import_directory
+from unixfs import import_bytes
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -164,20 +165,13 @@ class ContentPinner:
             uris = await settle({text: self._pin_document(text, session) for text in set(documents.values())})
             return {position: uris[text] for position, text in documents.items()}
         files = {f"{position}.json": text for position, text in documents.items()}
-        folder = Folder(files, self._folder_cid(files), "metadata", metadata.CONTENT_TYPE)
+        folder = Folder(files, folder_cid(files, self._how.profile), "metadata", metadata.CONTENT_TYPE)
         async with self._slots:
             try:
                 await self._pin(folder, session)
             except (PinRefused, ContentMismatch) as error:  # stop: the same bytes fail again
                 return dict.fromkeys(documents, refuse_metadata(error))
         return {position: f"{folder.cid.uri}/{position}.json" for position in documents}
-
-    def _folder_cid(self, files: Mapping[str, bytes]) -> Cid:
-        entries: list[Entry] = []
-        for name, text in files.items():
-            root = import_bytes(text, self._how.profile)
-            entries.append(Entry(name, root.cid, root.dag_size))
-        return import_directory(entries, self._how.profile).cid
 
     async def _pin_document(self, text: bytes, session: Session) -> str | Refusal:
         """Pin a metadata document; return its URI."""

@@ -2,15 +2,21 @@
 
 import asyncio
 import hashlib
+import io
 from typing import Any
 
 import httpx
 import pytest
+from PIL import Image
 
+from chassis.image_location import without_location
 from contracts.mint import FailureCode
 from contracts.upload import UploadFailed, UploadPinned, UploadRequested
+from services.gateway.images import Images
+from services.gateway.main import media_type
+from services.gateway.uploading import Uploading
 from tests.support.gateway import Gateway, png
-from unixfs import import_bytes
+from unixfs import V1, import_bytes
 
 PATH = "/api/upload/ipfs"
 
@@ -124,3 +130,33 @@ async def test_what_cannot_be_uploaded_is_refused(
     assert answer.status_code == 400, answer.text
     assert answer.json()["details"][0]["field"] == where
     assert gateway.log.facts(UploadRequested) == []
+
+
+async def test_what_is_uploaded_without_its_location_is_one_upload_too(gateway: Gateway) -> None:
+    exif = Image.Exif()
+    exif[0x8825] = {1: "N", 2: (50.0, 5.0, 12.0)}
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(buffer, "PNG", exif=exif)
+    image = buffer.getvalue()
+    stripped = without_location(image, "image/png")
+    assert stripped != image
+    images = Images(gateway.uploads, media_type)
+    uploading = Uploading(gateway.log, images, gateway.clock, V1, strip_location=True)
+    await gateway.log.publish(pinned(stripped), cause=None)
+    first, second = [(await uploading.upload({}, [Sent(data)]))[0] for data in (image, stripped)]
+    assert first == second
+    assert first.cid == str(import_bytes(stripped).cid)
+    assert gateway.uploads.objects == {}
+
+
+class Sent:
+    """A file of a form."""
+
+    field = "files"
+    filename = "a.png"
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    async def read(self) -> bytes:
+        return self._data

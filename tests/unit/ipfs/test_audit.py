@@ -10,10 +10,24 @@ from contracts.content import AuditEnded, AuditStarted, Restored, Vanished
 from contracts.mint import Pinned, PinnedItem
 from contracts.upload import UploadPinned
 from services.ipfs.audit import Audit
+from services.ipfs.metadata import PlacedImage, nft_metadata
 from services.ipfs.ports import Pinnable, PinUnavailable
-from tests.support.content import ADDRESS, COLLECTION, OPERATION, Kept, MemoryPinning, content_of, folder_of, sha256
+from services.ipfs.rebuilding import folder_cid
+from tests.support.content import (
+    ADDRESS,
+    COLLECTION,
+    OPERATION,
+    Kept,
+    MemoryPinning,
+    collection_created,
+    content_of,
+    folder_of,
+    mint_request,
+    nft,
+    sha256,
+)
 from tests.support.memory_log import MemoryLog
-from unixfs import Cid
+from unixfs import V1, Cid
 
 FILE = content_of(b"file")
 FOLDER = folder_of({"0.json": b"{}"})
@@ -123,3 +137,37 @@ async def test_the_period_decides_when() -> None:
         await clock.advance(1800.0)
     task.cancel()
     assert [fact.audit for fact in log.facts(AuditStarted)] == [first, first + 1]
+
+
+@pytest.mark.parametrize("content_type", ["image/png", "image/gif"])
+async def test_a_directory_that_nobody_has_is_made_again_from_the_log(content_type: str) -> None:
+    log, service = MemoryLog("ipfs"), MemoryPinning()
+    collection = collection_created()
+    request = mint_request(nft(0), nft(1, copies=2), nft(2, image="https://example.com/a.png"), batch_size=2)
+    images = [f"ipfs://image-{position}" for position in range(2)] + ["https://example.com/a.png"]
+    documents = [
+        nft_metadata(each, collection, PlacedImage(uri, content_type))
+        for each, uri in zip(request.nfts, images, strict=True)
+    ]
+    files = {f"{position}.json": document for position, document in enumerate(documents)}
+    cid = folder_cid(files, V1)
+    await log.publish(request, cause=None)
+    await log.publish(collection, cause=None)
+    for chunk, items in enumerate(request.chunks()):
+        told = tuple(
+            PinnedItem(
+                index=item.index, name="a", symbol="", uri=f"{cid.uri}/{item.nft}.json", image_uri=images[item.nft]
+            )
+            for item in items
+        )
+        pinned = Pinned(
+            operation=request.operation, chunk=chunk, collection=request.collection, recipient=ADDRESS, items=told
+        )
+        await log.publish(pinned, cause=None)
+    tally = await audit(log, service).audit(1)
+    assert tally is not None
+    # The log tells of PNGs: a directory whose documents say something else is another one, and nothing is sent.
+    told_by_the_log = content_type == "image/png"
+    assert (tally.vanished, tally.restored) == (1, int(told_by_the_log))
+    assert [fact.source for fact in log.facts(Restored)] == ["log"] * told_by_the_log
+    assert await service.has(cid) is told_by_the_log
