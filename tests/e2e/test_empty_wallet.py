@@ -159,6 +159,11 @@ async def test_fee_payers_share_the_mints_and_one_with_money_is_enough(live: Liv
     live.stack.kill("minter")
     await live.stack.wait("minter")
     await live.rpc("requestAirdrop", first, SOL)
+
+    async def seen() -> bool:
+        return (await minter_readiness(live))[1]["detail"]["feePayers"][first] == SOL
+
+    await eventually(seen, "the minter has seen the first fee payer's money")
     before = await live.log.last_sequence(MINT)
     for standard in ("v1", "v2"):
         asked = await live.ask(await live.collection(standard), 24, batch_size=12)
