@@ -17,7 +17,7 @@ from chassis.log import LogUnavailable, RawMessage, SequenceConflict
 from contracts.streams import Consumer, Stream
 
 WRONG_LAST_STREAM_SEQUENCE: Final = 10071
-"""JetStream's error code for a refused `Nats-Expected-Last-Sequence`."""
+"""JetStream's error code for a refused `Nats-Expected-Last-Sequence`, and for a refused one of a subject."""
 _CONDITIONS: Final = ("nats-expected-", "nats-batch-")
 
 
@@ -58,6 +58,24 @@ class LogRepair:
             if error.err_code == WRONG_LAST_STREAM_SEQUENCE:
                 raise SequenceConflict(raw.subject, raw.sequence - 1) from error
             raise LogUnavailable(f"{raw.subject} cannot be restored: {error.description}") from error
+        except (TimeoutError, nats.errors.Error) as error:
+            raise LogUnavailable(f"{raw.subject} was not acknowledged: {type(error).__name__}") from error
+        return ack.seq
+
+    async def repeat(self, stream: Stream, raw: RawMessage) -> int:
+        """Say a message again, if it still is the last word on its subject; return the new sequence.
+
+        Its consumers are given it once more. Raises SequenceConflict when something was said since, this among it, and
+        LogUnavailable when it may be stored or not; repeating it is then safe.
+        """
+        headers = {name: value for name, value in kept_headers(raw.headers).items() if name.lower() != "nats-msg-id"}
+        headers["Nats-Expected-Last-Subject-Sequence"] = str(raw.sequence)
+        try:
+            ack = await self._jetstream.publish(raw.subject, raw.payload, stream=stream.name, headers=headers)
+        except nats.js.errors.APIError as error:
+            if error.err_code == WRONG_LAST_STREAM_SEQUENCE:
+                raise SequenceConflict(raw.subject, raw.sequence) from error
+            raise LogUnavailable(f"{raw.subject} cannot be said again: {error.description}") from error
         except (TimeoutError, nats.errors.Error) as error:
             raise LogUnavailable(f"{raw.subject} was not acknowledged: {type(error).__name__}") from error
         return ack.seq

@@ -1,6 +1,6 @@
 """A message that could not be processed, kept whole with the reason, so that a person can replay or drop it."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 from uuid import UUID
 
 import msgspec
@@ -25,3 +25,16 @@ class DeadLetter(Fact, frozen=True, kw_only=True):
     payload_encoding: str = "utf-8"
     headers: dict[str, str] = msgspec.field(default_factory=dict[str, str])
     event_id: UUID | None = None
+
+
+class DeadLetterSettled(Fact, frozen=True, kw_only=True):
+    """What a person decided about a dead letter; said once of each."""
+
+    SUBJECT: ClassVar[str] = "dead.settled.v1.{letter}"
+
+    letter: Index
+    """Sequence of the letter on DEAD."""
+    outcome: Literal["replayed", "dropped"]
+    """`replayed`: its message was said again; `dropped`: it will never be handled."""
+    said_at: Index = 0
+    """Sequence of the message that was said again, on the letter's stream."""

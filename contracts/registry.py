@@ -58,6 +58,7 @@ PUBLISHERS: Mapping[type[Fact], tuple[str, ...]] = {
     webhook.DeliveryQueued: ("notifier", "gateway"),
     webhook.DeliveryAttempted: ("notifier",),
     dead.DeadLetter: ("indexer", "ipfs", "minter", "notifier"),
+    dead.DeadLetterSettled: ("mintstream",),
 }
 """Every fact, and the services that may say it; `mintstream` is the operator's command line."""
 

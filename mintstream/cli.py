@@ -15,7 +15,7 @@ from rich.console import Console
 from localnet.errors import StackError
 from localnet.lock import DirectoryLock
 from localnet.stack import Stack, StackPorts, StackSettings
-from mintstream import archives, audits, collections, keys, trees, webhooks
+from mintstream import archives, audits, collections, dead, keys, trees, webhooks
 from mintstream import demo as main_job
 from mintstream.minting import mint
 from mintstream.operations import cancel, retry, status
@@ -33,7 +33,7 @@ app = typer.Typer(
 
 for command in (mint, status, cancel, retry, replay):
     app.command()(command)
-for group in (archives, audits, collections, keys, trees, webhooks):
+for group in (archives, audits, collections, dead, keys, trees, webhooks):
     app.add_typer(group.app)
 
 DataDir = Annotated[Path, typer.Option("--data", envvar="MINTSTREAM_DATA", help="Where the stack keeps everything.")]
@@ -167,6 +167,7 @@ def _tell_addresses(stack: Stack, console: Console) -> None:
     rows = {
         "API": stack.api_url,
         "API docs": f"{stack.api_url}/docs",
+        "Console": f"{stack.api_url}/console",
         "API key": stack.api_key,
         "Solana RPC and DAS": stack.rpc_url,
         "Solana WebSocket": stack.ws_url,

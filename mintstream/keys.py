@@ -9,8 +9,8 @@ import json
 import os
 import re
 import sys
-from collections.abc import AsyncGenerator, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Coroutine
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
@@ -22,14 +22,10 @@ from rich.table import Table
 from chassis.api_keys import ApiKey
 from chassis.key_book import KnownKey, read_key_book
 from chassis.log import LogUnavailable
-from chassis.messaging import Connection, Log
-from chassis.settings import ServiceSettings, load_or_exit
-from chassis.version import VERSION
+from chassis.messaging import Log
 from contracts.access import KeyCreated, KeyRevoked, Scope
-from contracts.fact import Producer
-from mintstream.embedded import OWN_VARIABLES, embedded
+from mintstream.places import log_alone
 
-NAME: Final = "mintstream"
 EXIT_FAILED: Final = 1
 CALLER_PREFIX: Final = "app:"
 OVERLAP_HOURS: Final = 24.0
@@ -166,12 +162,8 @@ async def _known(log: Log, key: str) -> KnownKey:
     return known
 
 
-@asynccontextmanager
-async def _log() -> AsyncGenerator[Log]:
-    stack = embedded(Path(os.environ.get("MINTSTREAM_DATA", ".data")))
-    settings = load_or_exit(ServiceSettings, {"NATS_URL": stack.nats} | os.environ, also_known=OWN_VARIABLES)
-    async with Log.session(Connection.of(settings, Producer(name=NAME, version=VERSION))) as log:
-        yield log
+def _log() -> AbstractAsyncContextManager[Log]:
+    return log_alone(Path(os.environ.get("MINTSTREAM_DATA", ".data")))
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:

@@ -70,6 +70,14 @@ async def opened_log(settings: Places) -> AsyncGenerator[Log]:
         yield log
 
 
+@asynccontextmanager
+async def log_alone(data: Path) -> AsyncGenerator[Log]:
+    """A connection to the log for commands that need nothing else; raises LogUnavailable."""
+    settings = load_or_exit(ServiceSettings, {"NATS_URL": embedded(data).nats} | os.environ, also_known=OWN_VARIABLES)
+    async with Log.session(Connection.of(settings, Producer(name=NAME, version=VERSION))) as log:
+        yield log
+
+
 def opened_archive(settings: Places, log: Log) -> Archive | None:
     """Return the archive that the settings name, held to what the log says of it; raises ArchiveUnavailable."""
     return Archive(ObjectStore(settings.archive_url), log) if settings.archive_url else None

@@ -295,6 +295,7 @@ SAMPLES: tuple[Fact, ...] = (
         payload="{}",
         headers={"Nats-Msg-Id": "1"},
     ),
+    dead.DeadLetterSettled(letter=7, outcome="replayed", said_at=12),
 )
 
 

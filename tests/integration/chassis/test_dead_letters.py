@@ -1,0 +1,88 @@
+"""Dead letters on a real log: a replay reaches the consumer once more, at most once, and never over later words."""
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import pytest
+
+from chassis.dead_letters import NoSuchLetter, NotReplayable, drop, letter, letters, replay
+from chassis.log import InvalidEvent, Message
+from chassis.messaging import Connection, Log
+from contracts.dead import DeadLetterSettled
+from contracts.fact import Producer
+from contracts.mint import Requested
+from contracts.streams import DEAD, IPFS_MINT, MINT
+from tests.support.samples import SAMPLES
+
+REQUESTED = next(each for each in SAMPLES if isinstance(each, Requested))
+
+
+@pytest.fixture
+async def log(nats_url: str) -> AsyncGenerator[Log]:
+    async with Log.session(Connection((nats_url,), Producer(name="test", version="1"))) as opened:
+        await opened.declare((MINT, DEAD), (IPFS_MINT,), ())
+        yield opened
+
+
+async def handled(nats_url: str, *, mended: bool) -> Message[Any]:
+    """What the consumer is given next; it buries it unless it is mended."""
+    given: list[Message[Any]] = []
+    async with Log.session(Connection((nats_url,), Producer(name="ipfs", version="1"))) as own:
+
+        async def handle(message: Message[Any]) -> None:
+            given.append(message)
+            own.drain()
+            if not mended:
+                raise InvalidEvent("not yet")
+
+        await own.consume(IPFS_MINT, handle, concurrency=1)
+    assert len(given) == 1
+    return given[0]
+
+
+async def open_letters(log: Log) -> list[int]:
+    return [each.number async for each in letters(log)]
+
+
+async def test_a_replay_gives_the_consumer_the_same_message_once_more(log: Log, nats_url: str) -> None:
+    said = await log.publish(REQUESTED, cause=None)
+    first = await handled(nats_url, mended=False)
+    assert await open_letters(log) == [1]
+    assert (await letter(log, 1)).message.sequence == said
+
+    settled = await replay(log, 1)
+    second = await handled(nats_url, mended=True)
+    assert (second.event, second.subject) == (first.event, first.subject)
+    assert second.sequence == settled.said_at > said
+    assert await open_letters(log) == []
+    [kept] = [each async for each in letters(log, settled=True)]
+    assert kept.settled == settled
+    for decide in (replay, drop):
+        with pytest.raises(NotReplayable, match="replayed already"):
+            await decide(log, 1)
+
+
+async def test_a_replay_that_died_before_it_was_settled_is_not_said_twice(log: Log, nats_url: str) -> None:
+    await log.publish(REQUESTED, cause=None)
+    await handled(nats_url, mended=False)
+    said_at = await log.repair().repeat(MINT, (await letter(log, 1)).message)
+    assert (await replay(log, 1)).said_at == said_at
+    assert await log.last_sequence(MINT) == said_at
+
+
+async def test_what_was_said_since_is_not_undone(log: Log, nats_url: str) -> None:
+    await log.publish(REQUESTED, cause=None)
+    await handled(nats_url, mended=False)
+    later = await log.publish(REQUESTED, cause=None)
+    with pytest.raises(NotReplayable, match="something else was said"):
+        await replay(log, 1)
+    assert await log.last_sequence(MINT) == later
+    assert await drop(log, 1) == DeadLetterSettled(letter=1, outcome="dropped")
+    assert await open_letters(log) == []
+
+
+async def test_a_number_that_is_no_letter(log: Log) -> None:
+    await log.publish(DeadLetterSettled(letter=9, outcome="dropped"), cause=None)
+    for number in (0, 1, 2):
+        with pytest.raises(NoSuchLetter):
+            await replay(log, number)
