@@ -104,6 +104,8 @@ class ImagePinner:
             return PlacedImage(told.uri, told.content_type)
         async with copied(self._uploads, image.sha256) as upload:
             if upload is None:
+                # Whoever pinned the same bytes for another mint since the first look told it, then deleted them.
+                told = told or await self._known.find(image.sha256)
                 return UPLOAD_MISSING if told is None else PlacedImage(told.uri, told.content_type)
             return await self._place_file(upload, image.sha256, session)
 

@@ -120,6 +120,32 @@ async def test_one_image_in_many_operations_is_pinned_once_and_then_forgotten() 
     assert world.pinning.calls.count(Cid.parse(known.cid)) == 1
 
 
+class LateUploads(MemoryUploads):
+    """A copy begins only after another worker has pinned the same bytes, told it and deleted them."""
+
+    def __init__(self, other: MintContent, message: Message[Requested]) -> None:
+        super().__init__()
+        self.other = other
+        self.message = message
+
+    async def copy(self, sha256: str, target: BinaryIO) -> int | None:
+        await self.other.on_requested(self.message)
+        return await super().copy(sha256, target)
+
+
+async def test_bytes_that_another_mint_pinned_and_deleted_meanwhile_are_not_missing() -> None:
+    world = World()
+    message = await world.requested(mint_request(nft(3)))
+    another = msgspec.structs.replace(mint_request(nft(3)), operation=UUID(int=7))
+    await world.log.publish(another, cause=None)
+    late = LateUploads(world.worker(), message)
+    pinner = ContentPinner(late, PinnedUploads(world.log, world.uploads), Pinning(world.pinning, V1), concurrency=4)
+    await MintContent(world.log, pinner, Sessions()).on_requested(world.log.messages(Requested)[1])
+    assert world.log.facts(PinFailed) == []
+    (known,) = world.log.facts(UploadPinned)
+    assert [fact.items[0].image_uri for fact in world.log.facts(Pinned)] == [known.uri] * 2
+
+
 @pytest.mark.parametrize("layout", ["chunk", "operation"])
 async def test_metadata_in_directories(layout: Layout) -> None:
     world = World(layout=layout)
