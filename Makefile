@@ -61,6 +61,10 @@ bench-telemetry: .venv/.dev ## What spans and metrics cost a handler while nothi
 fuzz: .venv/.dev ## Feed hostile input to every parser of outside bytes, led by coverage, for MINUTES=10 (ARGS="--help")
 	@$(BIN)/python -m tests.fuzz --minutes $(MINUTES) $(ARGS)
 
+.PHONY: screenshots
+screenshots: .venv/.dev ## Make the console's screenshots of docs/images anew (needs Chromium)
+	@CONSOLE_SCREENSHOTS=docs/images $(BIN)/pytest -q tests/e2e/test_console.py
+
 .PHONY: check
 check: lint types walls generated ## Everything CI checks besides the tests
 

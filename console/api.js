@@ -25,9 +25,10 @@ export class Unreachable extends Error {}
  * @returns {Promise<any>}
  */
 export async function call(method, path, { body, form, headers = {}, signal } = {}) {
-  const json = body === undefined ? {} : { "Content-Type": "application/json" };
-  const sent = form ?? (body === undefined ? undefined : JSON.stringify(body));
-  const response = await reach(path, { method, signal, body: sent, headers: { ...HEADERS, ...json, ...headers } });
+  const told = new Headers({ ...HEADERS, ...headers });
+  if (body !== undefined) told.set("Content-Type", "application/json");
+  const sent = body === undefined ? form : JSON.stringify(body);
+  const response = await reach(path, { method, signal, body: sent, headers: told });
   try {
     return await response.json();
   } catch (error) {

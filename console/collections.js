@@ -33,22 +33,28 @@ function fullness(one) {
 /** @param {import("./app.js").Visit} visit */
 export async function collectionView(visit) {
   const place = h("div", { class: "stack" });
-  const show = async () => {
+  /** @param {any} one */
+  const show = (one) => fill(place, ...detail(one, visit, show));
+  const look = async () => {
     const one = await get(`/api/collections/${visit.id}`, visit.signal);
-    fill(place, ...detail(one, visit, show));
-    return one;
+    show(one);
+    return one.stage === "requested";
   };
   const watch = async () => {
-    while ((await pause(2, visit.signal), !visit.signal.aborted)) {
-      if ((await show()).stage !== "requested") return;
-    }
+    do await pause(2, visit.signal);
+    while (!visit.signal.aborted && (await look()));
   };
-  if ((await show()).stage === "requested") watch().catch(() => {}); // stop: what is shown stays; a visit asks anew
+  if (await look()) watch().catch(() => {}); // stop: what is shown stays; a visit asks anew
   return place;
 }
 
-/** @param {any} one @param {import("./app.js").Visit} visit @param {() => Promise<any>} again */
-function detail(one, visit, again) {
+/**
+ * What changes it is answered with what it is now; asked anew, the tables may still tell the time before.
+ * @param {any} one
+ * @param {import("./app.js").Visit} visit
+ * @param {(changed: any) => void} show
+ */
+function detail(one, visit, show) {
   const { config, me } = visit;
   const admin = may(me, "admin");
   const told = h("div");
@@ -57,9 +63,9 @@ function detail(one, visit, again) {
     const box = h("input", { type: "checkbox", checked: one[flag], disabled: !admin });
     box.addEventListener("change", async () => {
       try {
-        await call("PATCH", `/api/collections/${one.id}`, { body: { [flag]: box.checked } });
+        const { data } = await call("PATCH", `/api/collections/${one.id}`, { body: { [flag]: box.checked } });
         say(`${label}: ${box.checked ? "yes" : "no"}`);
-        await again();
+        show({ ...one, ...data });
       } catch (error) {
         box.checked = !box.checked;
         fill(told, notice("bad", /** @type {Error} */ (error).message));
@@ -67,7 +73,7 @@ function detail(one, visit, again) {
     });
     return h("label", { class: "check" }, box, label);
   };
-  const sync = h("button", { onclick: () => count(one, sync, told, again) }, "Count on chain");
+  const sync = h("button", { onclick: () => count(one, sync, told, show) }, "Count on chain");
   const made = one.stage === "created";
   return [
     h("section", { class: "card stack" },
@@ -93,13 +99,13 @@ function detail(one, visit, again) {
   ];
 }
 
-/** Has a collection counted on chain and tells how that compares. @param {any} one @param {HTMLButtonElement} button @param {Element} told @param {() => Promise<any>} again */
-async function count(one, button, told, again) {
+/** Has a collection counted on chain and tells how that compares. @param {any} one @param {HTMLButtonElement} button @param {Element} told @param {(changed: any) => void} show */
+async function count(one, button, told, show) {
   button.disabled = true;
   fill(told, notice("plain", "Counting…"));
   try {
     const { updated } = (await call("POST", `/api/collections/sync/${one.id}`)).data;
-    await again();
+    show({ ...one, ...updated });
     const away = updated.minted - one.minted;
     const drift = away === 0 ? "Chain and tables agree" : away > 0
       ? `The chain has ${plural(away, "NFT")} more than was shown: minted elsewhere, or not yet read from the log`

@@ -105,14 +105,14 @@ class Drop {
     this.problems = [...this.refused, ...problems];
     const total = pairs.reduce((sum, { nft }) => sum + nft.copies, 0);
     const places = this.chosen.capacity - this.chosen.minted;
-    if (total > places) this.problems.push(`${total} NFTs do not fit: the collection has ${plural(places, "place")} left`);
     this.urls.forEach((url) => URL.revokeObjectURL(url));
     this.urls = pairs.slice(0, THUMBS).map(({ image }) => URL.createObjectURL(image));
     const gallery = this.urls.map((url, position) => card(url, pairs[position]));
+    const tight = total > places && notice("plain", `The collection has ${plural(places, "place")} left now. The minter makes further trees as they fill up; where it may not, the rest fails and can be minted again.`);
     const takes = h("div", null, h("p", { class: "muted" }, "Working out the cost…"));
     fill(this.preview,
       this.problems.length > 0 && notice("bad", "Nothing is minted before this is mended:", h("ul", null, this.problems.slice(0, 20).map((one) => h("li", null, one)))),
-      pairs.length > 0 && h("section", { class: "card stack" }, takes, h("div", { class: "row" }, this.mint)),
+      pairs.length > 0 && h("section", { class: "card stack" }, takes, tight, h("div", { class: "row" }, this.mint)),
       pairs.length > 0 && h("section", { class: "card stack" }, h("h2", null, plural(total, "NFT")), h("ul", { class: "gallery" }, gallery),
         pairs.length > THUMBS && empty(`and ${plural(pairs.length - THUMBS, "more", "more")}`)));
     this.mint.textContent = `Mint ${plural(total, "NFT")}`;
@@ -145,8 +145,8 @@ class Drop {
     localStorage.setItem(RECIPIENT, recipient);
     const parts = requests(this.pairs);
     const memory = `mintstream.drop ${await this.#fingerprint(collection, recipient)}`;
-    const drop = sessionStorage.getItem(memory) ?? crypto.randomUUID();
-    sessionStorage.setItem(memory, drop);
+    const drop = localStorage.getItem(memory) ?? crypto.randomUUID();
+    localStorage.setItem(memory, drop);
     this.before.hidden = true;
     const told = h("p", { role: "status" });
     const sending = h("section", { class: "card stack" }, told);
@@ -164,7 +164,7 @@ class Drop {
       }
       this.sent.append(await liveOperation(operation, this.visit));
     }
-    sessionStorage.removeItem(memory);
+    localStorage.removeItem(memory);
     fill(sending, h("div", { class: "row between" }, h("p", null, "All is asked for. This page can be left: the mint goes on without it."),
       h("button", { onclick: () => location.reload() }, "Another drop")));
   }
