@@ -71,7 +71,7 @@ ROLES: tuple[Role, ...] = (
     Role(
         name="gateway",
         looks_up=(MINT, COLLECTION, CONTENT, ACCESS, LOGIN, WEBHOOK, DELIVERY),
-        follows=(MINT, ACCESS, WEBHOOK, DELIVERY),
+        follows=(MINT, COLLECTION, ACCESS, WEBHOOK, DELIVERY),
         puts=(UPLOADS,),
     ),
     Role(

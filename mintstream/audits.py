@@ -14,13 +14,17 @@ from typing import Annotated, Final
 from uuid import UUID
 
 import asyncpg
+import httpx
 import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from audit.chain import ChainVerifier
 from audit.checks import audit
+from audit.gathering import Gatherer
 from audit.report import Report, Verdict
+from chassis import postgres
 from chassis.log import LogUnavailable
 from mintstream.audit_report import (
     ReportForged,
@@ -30,11 +34,22 @@ from mintstream.audit_report import (
     read_private_key,
     read_public_key,
 )
-from mintstream.gathering import Gatherer
-from mintstream.places import AuditPlaces, audit_places, opened_log
+from mintstream.places import NAME, AuditPlaces, audit_places, opened_archive, opened_log
+from mintstream.whole_log import whole_log
+from services.indexer.archive import ArchiveBroken
+from services.indexer.history import HistoryIncomplete
 
 EXIT_FAILED: Final = 1
 EXIT_UNKNOWN: Final = 4
+IPFS_SECONDS: Final = 60.0
+FAILURES: Final = (
+    ArchiveBroken,
+    HistoryIncomplete,
+    LogUnavailable,
+    OSError,
+    asyncpg.PostgresError,
+    postgres.DatabaseUnavailable,
+)
 COLOURS: Final = {Verdict.PROVEN: "green", Verdict.BROKEN: "bold red", Verdict.UNKNOWN: "yellow"}
 
 app = typer.Typer(name="audit", help="Whether what the log says holds: the story, held to chain and content.")
@@ -117,7 +132,7 @@ def audit_range(
         summary = asyncio.run(
             _audit_range(audit_places(data), since.replace(tzinfo=UTC), until.replace(tzinfo=UTC), key, out)
         )
-    except (LogUnavailable, OSError, ValueError, asyncpg.PostgresError) as error:
+    except (*FAILURES, ValueError) as error:
         # Stop: the sentence says what is missing; the report is signed at its end, so half of one is worth nothing.
         typer.echo(str(error), err=True)
         raise typer.Exit(EXIT_FAILED) from None
@@ -147,7 +162,7 @@ def check(
 def _run(data: Path, by: str, value: object, *, as_json: bool) -> None:
     try:
         verdicts = asyncio.run(_audit(audit_places(data), by, value, as_json=as_json))
-    except (LogUnavailable, NothingToAudit, OSError, asyncpg.PostgresError) as error:
+    except (*FAILURES, NothingToAudit) as error:
         # Stop: the sentence says what is missing; an audit changes nothing.
         typer.echo(str(error), err=True)
         raise typer.Exit(EXIT_FAILED) from None
@@ -190,9 +205,11 @@ async def _audit(settings: AuditPlaces, by: str, value: object, *, as_json: bool
 async def _gatherer(settings: AuditPlaces) -> AsyncGenerator[Gatherer]:
     async with (
         opened_log(settings) as log,
-        Gatherer.opened(log, settings.database_url, settings.rpc_url.reveal(), settings.ipfs_gateway_url) as gatherer,
+        postgres.pool(settings.database_url, application_name=NAME, max_size=1) as pool,
+        ChainVerifier(settings.rpc_url.reveal()) as chain,
+        httpx.AsyncClient(base_url=settings.ipfs_gateway_url, timeout=IPFS_SECONDS) as ipfs,
     ):
-        yield gatherer
+        yield Gatherer(whole_log(log, opened_archive(settings, log)), pool, chain, ipfs)
 
 
 def _tell(report: Report, console: Console) -> None:

@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from solders.keypair import Keypair
 
+from audit.chain import ChainVerifier, VerificationFailed, VerifiedAsset
 from localnet.stack import Stack
 from mintstream.api import ApiError, GatewayClient
-from mintstream.verify import ChainVerifier, VerificationFailed, VerifiedAsset
 
 IMAGES: Final = Path(__file__).parents[1] / "examples" / "drop"
 COLLECTION_SECONDS: Final = 60.0

@@ -296,7 +296,7 @@ class LogSilent(Unavailable):
 
 
 class ChainSilent(Unavailable):
-    """The chain's count did not come in time; it is still asked for."""
+    """The chain could not be read in time. A count that was asked for is still made."""
 
     code = "chain_unavailable"
 

@@ -4,6 +4,8 @@ import sys
 
 import httpx
 
+from audit.chain import ChainVerifier
+from audit.gathering import Gatherer
 from chassis import lifecycle, postgres
 from chassis.health import Health
 from chassis.images import ImageRefused, inspect_image
@@ -17,6 +19,7 @@ from services.gateway import server
 from services.gateway.adapters.projection import PLANS, PostgresProjection
 from services.gateway.adapters.wallet import RpcWallet
 from services.gateway.api.app import Parts, create_app
+from services.gateway.auditing import Auditing
 from services.gateway.curating import Curating
 from services.gateway.entrance import entrance
 from services.gateway.following import Following
@@ -87,6 +90,7 @@ async def serve(life: Lifecycle, settings: GatewaySettings) -> None:
             importing=Importing(log, projection),
             wallets=wallets,
             stats=Stats(projection, node, life.clock, ttl=settings.cache_ttl),
+            auditing=Auditing(await _witness(life, settings, log, projection)),
             uploading=Uploading(
                 log,
                 images,
@@ -118,6 +122,16 @@ async def _wallet(life: Lifecycle, settings: GatewaySettings, log: Log) -> Walle
         return None
     client = await life.enter(httpx.AsyncClient())
     return RpcWallet(client, settings.rpc_url.reveal(), log, settings.wallet_address)
+
+
+async def _witness(
+    life: Lifecycle, settings: GatewaySettings, log: Log, projection: PostgresProjection
+) -> Gatherer | None:
+    if settings.rpc_url is None:
+        return None
+    chain = await life.enter(ChainVerifier(settings.rpc_url.reveal()))
+    ipfs = await life.enter(httpx.AsyncClient(base_url=settings.pinata_gateway))
+    return Gatherer(log.lookup.history, projection, chain, ipfs, needs_chain=True)
 
 
 def media_type(data: bytes) -> str:

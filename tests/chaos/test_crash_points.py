@@ -7,11 +7,11 @@ import pytest
 import pytest_asyncio
 from solders.keypair import Keypair
 
+from audit.chain import ChainVerifier
 from chassis.messaging import Log
 from contracts.collection import CollectionCreated
 from contracts.mint import Confirmed, Finalized
 from localnet.wallet import fund_wallet
-from mintstream.verify import ChainVerifier
 from tests.support.bare_minting import (
     ITEMS,
     ask_for_collection,

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from solders.keypair import Keypair
 
+from audit.chain import ChainVerifier
 from chassis import postgres
 from chassis.database import connect
 from chassis.log import Message
@@ -21,7 +22,6 @@ from contracts.guard import Bounded, Truncated
 from contracts.mint import Completed, Confirmed, Finalized, ImageUri, Nft, Pinned, PinnedItem, Requested, Signed
 from contracts.streams import DEAD, GUARD, MINT, Stream
 from localnet.wallet import fund_wallet
-from mintstream.verify import ChainVerifier
 from services.indexer.store import MIGRATIONS
 from tests.support.cluster import PROGRAMS, timed_cluster
 from tests.support.nats import NatsFactory

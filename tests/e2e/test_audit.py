@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -16,11 +17,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from audit.checks import audit
 from audit.evidence import Evidence, LoggedEvent
+from audit.gathering import Gatherer
 from audit.report import Report, Verdict
+from chassis import postgres
 from chassis.database import connect
-from chassis.redaction import Secret
 from contracts.mint import Completed, Confirmed, Pinned, Planned
-from mintstream.gathering import Gatherer
 from tests.support.exactly_once import check_exactly_once
 from tests.support.stack import URI, LiveStack
 
@@ -120,8 +121,20 @@ async def test_a_mint_is_proven_and_every_change_is_found(live: LiveStack, stand
         "one request", "second copy", "cause", "intended", "on chain", "leaf", "content", "root", "row", "totals",
     }  # fmt: skip
 
+    answer = await live.http.get(f"/api/audit/operations/{asked.operation}")
+    assert answer.status_code == 200, answer.text
+    told = answer.json()["data"]
+    assert (told["verdict"], len(told["steps"])) == ("unknown", len(report.steps))
+    assert sorted((each["question"], each["about"], each["verdict"]) for each in told["findings"]) == sorted(
+        (each.question, each.about, each.verdict.value) for each in report.findings
+    )
+
     stack = live.stack
-    async with Gatherer.opened(live.log, Secret(stack.database_url), stack.rpc_url, stack.ipfs_url) as gatherer:
+    async with (
+        postgres.pool(stack.database_url, application_name="audit", max_size=1) as pool,
+        httpx.AsyncClient(base_url=stack.ipfs_url) as ipfs,
+    ):
+        gatherer = Gatherer(live.log.lookup.history, pool, live.chain, ipfs)
         evidence = await gatherer.evidence(asked.operation)
         (leaf, *_) = first(evidence, Confirmed).leaves
         assert await gatherer.operations("asset", leaf.asset_id) == [asked.operation]

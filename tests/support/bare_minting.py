@@ -13,12 +13,12 @@ from uuid import UUID, uuid4
 from solders.keypair import Keypair
 from solders.transaction import VersionedTransaction
 
+from audit.chain import ChainVerifier
 from chassis.log import Message, RawMessage
 from chassis.messaging import Log
 from contracts.collection import CollectionCreated, CollectionPinned, CollectionRequested, Standard, TreeShape
 from contracts.mint import Confirmed, Pinned, PinnedItem, Signed
 from contracts.streams import MINT
-from mintstream.verify import ChainVerifier
 from tests.support.crashing import Fuse, World, live
 from tests.support.stack import facts, message_of
 

@@ -25,6 +25,7 @@ from contracts.collection import CollectionCreated, Standard, TreeShape
 from contracts.fact import Fact
 from services.gateway.api.app import Parts, create_app
 from services.gateway.api.auth import Access, Authenticator
+from services.gateway.auditing import Auditing, Witness
 from services.gateway.curating import Curating
 from services.gateway.following import Following
 from services.gateway.handlers import Asking, Collections, Minting, Statuses
@@ -163,6 +164,7 @@ class Gateway:
     clock: ManualClock = field(default_factory=ManualClock)
     batch_size: int = 10
     wallet: Wallet | None = None
+    witness: Witness | None = None
     keys: KeyBook = field(default_factory=KeyBook)
     quotas: dict[LimitClass, Quota] = field(default_factory=dict[LimitClass, Quota])
     admin_wallets: frozenset[str] = frozenset()
@@ -194,6 +196,7 @@ class Gateway:
                 curating=Curating(self.log, self.clock),
                 importing=Importing(self.log, self.projection),
                 wallets=wallets,
+                auditing=Auditing(self.witness),
                 stats=Stats(self.projection, self.wallet, self.clock, ttl=300),
                 uploading=Uploading(self.log, images, self.clock, V1),
                 access=Access(

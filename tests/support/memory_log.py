@@ -8,13 +8,13 @@ import hashlib
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
-from fnmatch import fnmatchcase
 from typing import Any, BinaryIO, TypeVar
 
 import uuid_utils.compat as uuid_utils
 
 from chassis.delivery import Ack, Again, Bury, judge
 from chassis.log import Handler, Message, RawMessage, SequenceConflict
+from chassis.subjects import matches
 from contracts import registry
 from contracts.dead import DeadLetter
 from contracts.fact import Event, Fact, Producer
@@ -141,7 +141,8 @@ class MemoryLog:
         """See `chassis.log.LogLookup.history`."""
         for raw in list(self.streams[stream.name])[after:]:
             early = since is not None and not after and raw.stored_at < since
-            if not early and any(matches(each, raw.subject) for each in patterns):
+            gone = raw.sequence < self.first[stream.name]
+            if not early and not gone and any(matches(each, raw.subject) for each in patterns):
                 yield raw
 
     def drain(self) -> None:
@@ -237,11 +238,3 @@ class MemoryUploads:
     async def delete(self, sha256: str) -> None:
         """See `chassis.log.UploadStore.delete`."""
         self.objects.pop(sha256, None)
-
-
-def matches(pattern: str, subject: str) -> bool:
-    """Return whether a NATS subject pattern (`*` one token, `>` the rest) matches `subject`."""
-    wanted, given = pattern.split("."), subject.split(".")
-    if wanted[-1] == ">":
-        wanted, given = wanted[:-1], given[: len(wanted) - 1]
-    return len(wanted) == len(given) and all(fnmatchcase(g, w) for w, g in zip(wanted, given, strict=True))

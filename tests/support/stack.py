@@ -17,6 +17,7 @@ from uuid import UUID
 import httpx
 from solders.keypair import Keypair
 
+from audit.chain import ChainVerifier
 from chassis.database import Connection as DatabaseConnection
 from chassis.database import connect
 from chassis.log import Message, RawMessage
@@ -28,7 +29,6 @@ from contracts.streams import DEAD, MINT, Stream
 from localnet.linux import port_is_free
 from localnet.stack import Stack, StackPorts, StackSettings
 from mintstream.api import SETTLED, ApiError, GatewayClient
-from mintstream.verify import ChainVerifier
 from tests.support.tables import Dump, dump
 
 IMAGES = sorted((Path(__file__).resolve().parents[2] / "examples" / "drop").glob("*.png"))

@@ -12,6 +12,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from chassis.database import Row
 from chassis.postgres import Connection, Pool, load_queries
 from chassis.telemetry import get_logger
 from services.gateway.ports import (
@@ -142,6 +143,11 @@ class PostgresProjection:
             row = await connection.fetchrow(self._sql.overview, since, timeout=STATEMENT_SECONDS)
         assert row is not None, "a SELECT without FROM has one row"
         return Overview(**dict(row))
+
+    async def fetch(self, query: str, /, *args: object) -> list[Row]:
+        """See `audit.gathering.Tables.fetch`; raises ProjectionUnavailable."""
+        async with self._connection() as connection:
+            return await connection.fetch(query, *args, timeout=STATEMENT_SECONDS)
 
     async def check(self) -> None:
         """See `ports.Projection.check`."""

@@ -10,6 +10,7 @@ from chassis.clock import Clock
 from chassis.health import Health
 from services.gateway.api import documentation, failures, pages
 from services.gateway.api.admission import Admission
+from services.gateway.api.audit import audit_router
 from services.gateway.api.auth import API_KEY_HEADER, Access
 from services.gateway.api.collections import collections_router
 from services.gateway.api.console import ConsoleView, console_router
@@ -24,6 +25,7 @@ from services.gateway.api.scope import REQUEST_ID_HEADER, RequestScope
 from services.gateway.api.stats import stats_router
 from services.gateway.api.upload import upload_router
 from services.gateway.api.webhooks import webhooks_router
+from services.gateway.auditing import Auditing
 from services.gateway.curating import Curating
 from services.gateway.following import Following
 from services.gateway.handlers import Collections, Minting, Statuses
@@ -52,6 +54,7 @@ class Parts:
     curating: Curating
     importing: Importing
     stats: Stats
+    auditing: Auditing
     wallets: Wallets
     uploading: Uploading
     access: Access
@@ -90,6 +93,7 @@ def create_app(parts: Parts) -> FastAPI:
     app.include_router(events_router(parts.following, parts.statuses, access))
     app.include_router(collections_router(parts.collections, parts.curating, parts.importing, access))
     app.include_router(stats_router(parts.stats, access))
+    app.include_router(audit_router(parts.auditing, access))
     app.include_router(upload_router(parts.uploading, parts.gateway_url, access))
     if parts.webhooks is not None:
         app.include_router(webhooks_router(parts.webhooks, access))

@@ -1,5 +1,7 @@
 """Checking assets from outside: what a stranger with an RPC endpoint would do to believe a mint.
 
+Used by `gathering`, the demo and the tests.
+
 For each asset: DAS knows it with the expected owner, its proof leads from its leaf to a root, and that root is the
 root that the tree's account holds on chain. Nothing here trusts Mintstream's own words.
 """
@@ -38,8 +40,8 @@ class VerifiedAsset:
 class ChainVerifier:
     """Asks one RPC endpoint that serves DAS too; an async context manager."""
 
-    def __init__(self, rpc_url: str) -> None:
-        self._client = httpx.AsyncClient(base_url=rpc_url, timeout=30.0)
+    def __init__(self, rpc_url: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        self._client = httpx.AsyncClient(base_url=rpc_url, timeout=30.0, transport=transport)
         self._slots = asyncio.Semaphore(PARALLEL)
 
     async def __aenter__(self) -> Self:

@@ -1,32 +1,34 @@
 """Fetching what an audit is made from: the log, its second copy and the tables, the chain, the content.
 
-What cannot be fetched is left out, and the audit says that it does not know. Not done here: judging (`audit`).
+Used by `mintstream audit` and by the gateway. What cannot be fetched is left out, and the audit says that it does not
+know; where the chain itself does not answer, `ChainUnreadable` tells whoever wants to try again instead. Not done here:
+judging (`checks`), and what has left the stream (whoever gives `said` reads the archive, or does not).
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from typing import Final, Self, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final, Protocol, TypeVar
 from uuid import UUID
 
 import httpx
 
+from audit.chain import ChainVerifier, VerificationFailed
 from audit.checks import latest
 from audit.evidence import Evidence, LoggedEvent, Row
 from bubblegum.errors import DecodeError
-from chassis.database import OwnedConnection, connect
 from chassis.database import Row as DatabaseRow
 from chassis.images import MAX_IMAGE_BYTES
-from chassis.messaging import Log
-from chassis.redaction import Secret
+from chassis.log import RawMessage
 from contracts.mint import Pinned, Requested
 from contracts.registry import UndecodableMessage, decode
 from contracts.streams import COLLECTION, MINT, Stream
-from mintstream.verify import ChainVerifier, VerificationFailed
 from unixfs import UNIXFS_V1_2025, V0, V1, Cid, CidError, Importer
 
 T = TypeVar("T")
+
+Said = Callable[[Stream, Sequence[str]], AsyncIterator[RawMessage]]
+"""Yields what was ever said on these subjects, in order; raises LogUnavailable."""
 
 PARALLEL: Final = 8
 PROFILES: Final = (V1, V0, UNIXFS_V1_2025)
@@ -44,36 +46,39 @@ _OPERATIONS: Final[Mapping[str, str]] = {
 }
 
 
+class Tables(Protocol):
+    """The indexer's tables; a pool is one."""
+
+    async def fetch(self, query: str, /, *args: object) -> list[DatabaseRow]:
+        """All rows; raises what whoever implements it says."""
+        ...
+
+
+class ChainUnreadable(Exception):
+    """The node did not answer: what is on chain is not known, and asking again may tell."""
+
+
 @dataclass(frozen=True, slots=True)
 class Gatherer:
-    """Everything that an audit asks."""
+    """Everything that an audit asks; all of it belongs to the caller."""
 
-    log: Log
-    database: OwnedConnection
+    said: Said
+    database: Tables
     chain: ChainVerifier
-    gateway: httpx.AsyncClient
-    slots: asyncio.Semaphore
-
-    @classmethod
-    @asynccontextmanager
-    async def opened(cls, log: Log, database_url: Secret, rpc_url: str, gateway_url: str) -> AsyncGenerator[Self]:
-        """Connect, and close on leaving."""
-        database = await connect(database_url.reveal())
-        try:
-            async with (
-                ChainVerifier(rpc_url) as chain,
-                httpx.AsyncClient(base_url=gateway_url, timeout=60.0) as gateway,
-            ):
-                yield cls(log, database, chain, gateway, asyncio.Semaphore(PARALLEL))
-        finally:
-            await database.close()
+    ipfs: httpx.AsyncClient
+    needs_chain: bool = False
+    """Raise ChainUnreadable where the node does not answer, instead of leaving it out."""
+    slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PARALLEL))
 
     async def operations(self, by: str, *values: object) -> list[UUID]:
         """Return the operations `by` asset, signature, recipient or range (of the time of the request)."""
         return [row["id"] for row in await self.database.fetch(_OPERATIONS[by], *values)]
 
     async def evidence(self, operation: UUID) -> Evidence:
-        """Return all that there is of an operation; raises LogUnavailable, and what asyncpg raises."""
+        """Return all that there is of an operation.
+
+        Raises LogUnavailable, ChainUnreadable where the chain is needed, and what the tables raise.
+        """
         events, unreadable = await self._events(MINT, "mint", operation)
         requested = next((logged.fact for logged in events if isinstance(logged.fact, Requested)), None)
         others, _ = (
@@ -95,8 +100,8 @@ class Gatherer:
         pinned = (logged.fact for logged in events if isinstance(logged.fact, Pinned))
         uris = {uri for fact in pinned for item in fact.items for uri in (item.uri, item.image_uri)}
         transactions, proofs, contents = await asyncio.gather(
-            self._each(signatures, self.chain.transaction),
-            self._each(assets, self.chain.leads_to_root),
+            self._each(signatures, self.chain.transaction, needed=self.needs_chain),
+            self._each(assets, self.chain.leads_to_root, needed=self.needs_chain),
             self._each(uris, self._has_its_cid),
         )
         return replace(said, transactions=transactions, proofs=proofs, contents=contents)
@@ -106,7 +111,7 @@ class Gatherer:
         events: list[LoggedEvent] = []
         unreadable: dict[int, str] = {}
         patterns = (f"{noun}.*.v1.{thing}", f"{noun}.*.v1.{thing}.>")
-        async for raw in self.log.lookup.history(stream, patterns):
+        async for raw in self.said(stream, patterns):
             try:
                 event = decode(raw.subject, raw.payload)
             except UndecodableMessage as error:  # stop: it is told in the report
@@ -115,17 +120,28 @@ class Gatherer:
                 events.append(LoggedEvent(raw.sequence, raw.subject, raw.stored_at, raw.payload, event))
         return events, unreadable
 
-    async def _each(self, things: Iterable[str], ask: Callable[[str], Awaitable[T]]) -> dict[str, T]:
-        """Ask about each thing; what there is no answer about is missing."""
+    async def _each(
+        self, things: Iterable[str], ask: Callable[[str], Awaitable[T]], *, needed: bool = False
+    ) -> dict[str, T]:
+        """Ask about each thing; what there is no answer about is missing, unless an answer is `needed`."""
+        silent: list[httpx.HTTPError] = []
 
         async def one(thing: str) -> tuple[str, T] | None:
             async with self.slots:
+                if needed and silent:
+                    return None  # stop: nothing more has to be asked of a node that is away
                 try:
                     return thing, await ask(thing)
-                except (httpx.HTTPError, VerificationFailed, DecodeError, CidError, ValueError):
-                    return None  # stop: the report says that it is not known
+                except httpx.HTTPError as error:  # stop: it is not known, or the caller may ask again
+                    silent.append(error)
+                except (VerificationFailed, DecodeError, CidError, ValueError):
+                    pass  # stop: the report says that it is not known
+                return None
 
-        return dict(each for each in await asyncio.gather(*map(one, things)) if each is not None)
+        answers = await asyncio.gather(*map(one, things))
+        if needed and silent:
+            raise ChainUnreadable(type(silent[0]).__name__)  # never its text, which may hold the node's URL
+        return dict(each for each in answers if each is not None)
 
     async def _has_its_cid(self, uri: str) -> bool | None:
         """Whether the bytes behind an `ipfs://` URI have its CID; None when the gateway has none.
@@ -138,7 +154,7 @@ class Gatherer:
         cid = Cid.parse(rest)
         importers = [Importer(profile) for profile in PROFILES]
         size = 0
-        async with self.gateway.stream("GET", f"/ipfs/{rest}") as response:
+        async with self.ipfs.stream("GET", f"/ipfs/{rest}") as response:
             if response.status_code in (404, 410, 504):
                 return None
             response.raise_for_status()

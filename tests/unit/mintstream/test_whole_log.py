@@ -1,0 +1,125 @@
+"""An audit reads what has left the stream from the archive, and trusts neither before it was checked."""
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import zstandard
+
+from audit.chain import ChainVerifier
+from audit.checks import audit
+from audit.gathering import ChainUnreadable, Gatherer
+from audit.report import Verdict
+from chassis.database import Row
+from chassis.log import RawMessage
+from chassis.subjects import matches
+from contracts.mint import Requested
+from contracts.streams import MINT
+from mintstream.whole_log import whole_log
+from services.indexer import archiving
+from services.indexer.adapters.object_store import ObjectStore
+from services.indexer.archive import ArchiveBroken
+from services.indexer.archiving import Archive, Archiver, Bounds
+from services.indexer.history import HistoryIncomplete
+from tests.support.indexing import START, confirmed, mint_history, requested, uid
+from tests.support.indexing import History as Script
+from tests.support.memory_log import MemoryLog
+
+SEGMENT = 10
+GONE = 2 * SEGMENT
+OPERATION = uid("operation", 5, 0)
+PATTERNS = (f"mint.*.v1.{OPERATION}", f"mint.*.v1.{OPERATION}.>")
+
+
+class NoTables:
+    """Tables without a row."""
+
+    async def fetch(self, query: str, *args: object, **options: object) -> list[Row]:
+        del query, args, options
+        return []
+
+
+@pytest.fixture
+async def log(monkeypatch: pytest.MonkeyPatch) -> MemoryLog:
+    monkeypatch.setattr(archiving, "MAX_MESSAGES", SEGMENT)
+    log = MemoryLog()
+    log.streams["MINT"] = mint_history(5).messages
+    return log
+
+
+@pytest.fixture
+async def folder(log: MemoryLog, tmp_path: Path) -> Path:
+    """The archive of the whole stream, whose first messages are then nowhere else."""
+    bounds = Bounds(watermark=len(log.streams["MINT"]), until=START.replace(year=START.year + 1))
+    await Archiver(log, Archive(ObjectStore(tmp_path.as_uri()), log)).archive(MINT, bounds)
+    log.shorten(MINT, GONE + 1)
+    return tmp_path
+
+
+def archive_in(folder: Path, log: MemoryLog) -> Archive:
+    return Archive(ObjectStore(folder.as_uri()), log)
+
+
+async def said(log: MemoryLog, archive: Archive | None) -> list[RawMessage]:
+    return [raw async for raw in whole_log(log, archive)(MINT, PATTERNS)]
+
+
+def gatherer(log: MemoryLog, archive: Archive | None, node: httpx.MockTransport | None = None, **options: Any) -> Any:
+    chain = ChainVerifier("http://node", transport=node)
+    tables: Any = NoTables()
+    return Gatherer(whole_log(log, archive), tables, chain, httpx.AsyncClient(base_url="http://ipfs"), **options)
+
+
+async def test_what_has_left_the_stream_is_read_once_and_in_order(log: MemoryLog, folder: Path) -> None:
+    everything = [raw for raw in log.streams["MINT"] if any(matches(each, raw.subject) for each in PATTERNS)]
+    assert everything[0].sequence <= GONE < everything[-1].sequence
+    assert await said(log, archive_in(folder, log)) == everything
+    assert await said(log, None) == [raw for raw in everything if raw.sequence > GONE]
+
+
+async def test_an_audit_knows_the_request_that_only_the_archive_has(log: MemoryLog, folder: Path) -> None:
+    evidence = await gatherer(log, archive_in(folder, log)).evidence(OPERATION)
+    assert [logged.sequence for logged in evidence.events if isinstance(logged.fact, Requested)]
+    questions = {each.question: each.verdict for each in audit(evidence).findings}
+    assert questions["one request"] is Verdict.PROVEN
+    without = audit(await gatherer(log, None).evidence(OPERATION))
+    assert "one request" in {each.question for each in without.findings if each.verdict is Verdict.BROKEN}
+
+
+async def test_a_tampered_segment_ends_the_audit_and_is_named(log: MemoryLog, folder: Path) -> None:
+    segment = folder / "MINT" / "0000000002.ndjson.zst"
+    lines = zstandard.ZstdDecompressor().decompress(segment.read_bytes())
+    segment.write_bytes(zstandard.compress(lines.replace(b"mint.", b"mimt.", 1)))
+    with pytest.raises(ArchiveBroken, match="archive of MINT, segment 2"):
+        await gatherer(log, archive_in(folder, log)).evidence(OPERATION)
+
+
+async def test_messages_that_are_nowhere_end_the_audit(log: MemoryLog, folder: Path) -> None:
+    log.shorten(MINT, len(log.streams["MINT"]) + 5)
+    with pytest.raises(HistoryIncomplete):
+        await said(log, archive_in(folder, log))
+
+
+@pytest.mark.parametrize("needed", [True, False])
+async def test_a_node_that_is_away_is_told_or_leaves_the_answer_unknown(needed: bool) -> None:
+    script, operation = Script(), uid("operation")
+    script.say(requested(operation, 1))
+    script.say(confirmed(operation, 0, 0, [0]))
+    log = MemoryLog()
+    log.streams["MINT"] = script.messages
+    asking = gatherer(log, None, httpx.MockTransport(lambda _: httpx.Response(503)), needs_chain=needed)
+    if needed:
+        with pytest.raises(ChainUnreadable):
+            await asking.evidence(operation)
+        return
+    findings = audit(await asking.evidence(operation)).findings
+    assert {each.verdict for each in findings if each.question == "on chain"} == {Verdict.UNKNOWN}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "taken"),
+    [("a.b", True), ("a.*", True), ("a.>", True), (">", True), ("a", False), ("a.b.>", False), ("b.*", False)],
+)
+def test_patterns(pattern: str, taken: bool) -> None:
+    assert matches(pattern, "a.b") is taken
