@@ -17,7 +17,6 @@ from localnet.lock import DirectoryLock
 from localnet.stack import Stack, StackPorts, StackSettings
 from mintstream import archives, audits, collections, dead, keys, trees, webhooks
 from mintstream import demo as main_job
-from mintstream.doctor import doctor
 from mintstream.minting import mint
 from mintstream.operations import cancel, retry, status
 from mintstream.reach import Exit
@@ -32,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 
-for command in (mint, status, cancel, retry, doctor, replay):
+for command in (mint, status, cancel, retry, replay):
     app.command()(command)
 for group in (archives, audits, collections, dead, keys, trees, webhooks):
     app.add_typer(group.app)
