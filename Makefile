@@ -65,6 +65,18 @@ fuzz: .venv/.dev ## Feed hostile input to every parser of outside bytes, led by 
 screenshots: .venv/.dev ## Make the console's screenshots of docs/images anew (needs Chromium)
 	@CONSOLE_SCREENSHOTS=docs/images $(BIN)/pytest -q tests/e2e/test_console.py
 
+.PHONY: bench-cost
+bench-cost: .venv/.dev ## What an NFT costs, and what a million and a billion would: writes docs/scale.md (ARGS="--help")
+	@$(BIN)/python -m tests.bench.cost $(ARGS)
+
+.PHONY: secrets
+secrets: .venv/.dev ## Look for keys and passwords in what git tracks, offline
+	@git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook --no-verify --baseline .secrets.baseline
+
+.PHONY: vulnerabilities
+vulnerabilities: .venv/.dev ## Ask the public advisory database about the locked packages (needs the network)
+	@for each in runtime local dev; do $(BIN)/uvx pip-audit --disable-pip --require-hashes -r "requirements/$$each.txt"; done
+
 .PHONY: check
 check: lint types walls generated ## Everything CI checks besides the tests
 

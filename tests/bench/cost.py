@@ -1,4 +1,4 @@
-"""What an NFT costs, measured, and what a million and a billion would: `python -m tests.bench.cost [--count 400]`.
+"""What an NFT costs, measured, and what a million and a billion would: `make bench-cost`.
 
 Mints V2 NFTs on an embedded stack with its settings as they come, waits until everything is final and in the tables,
 and counts: lamports that the log's confirmations tell, messages and bytes of MINT, rows and bytes of Postgres (tables
@@ -22,7 +22,7 @@ from tests.bench.stage import Stage, Story, staged
 from tests.bench.usage import spent, usages
 
 SCALE: Final = DOCUMENT.with_name("scale.md")
-COMMAND: Final = "python -m tests.bench.cost"
+COMMAND: Final = "make bench-cost"
 RECIPIENT: Final = "CktRuQ2mttgRGkXJtyksdKHjUdc2C4TgDzyB98oEzy8"
 WARM_UP: Final = 50
 """NFTs that are minted before anything is measured: the first rows of a table take whole pages."""
