@@ -17,6 +17,7 @@ from localnet.lock import DirectoryLock
 from localnet.stack import Stack, StackPorts, StackSettings
 from mintstream import archives, audits, collections, dead, keys, trees, webhooks
 from mintstream import demo as main_job
+from mintstream.doctor import doctor
 from mintstream.minting import mint
 from mintstream.operations import cancel, retry, status
 from mintstream.reach import Exit
@@ -31,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 
-for command in (mint, status, cancel, retry, replay):
+for command in (mint, status, cancel, retry, doctor, replay):
     app.command()(command)
 for group in (archives, audits, collections, dead, keys, trees, webhooks):
     app.add_typer(group.app)

@@ -15,7 +15,7 @@ from msgspec import Meta
 from chassis.logs import configure_logs
 from chassis.messaging import Connection, Log
 from chassis.redaction import Secret
-from chassis.settings import ServiceSettings, load_or_exit
+from chassis.settings import ServiceSettings, load, load_or_exit
 from chassis.version import VERSION
 from contracts.fact import Producer
 from localnet.postgres import PostgresRole, dsn
@@ -54,6 +54,11 @@ def places(data: Path) -> Places:
 def audit_places(data: Path) -> AuditPlaces:
     """Return the settings of an audit; as `places`."""
     return _places(AuditPlaces, data)
+
+
+def audit_settings(data: Path) -> AuditPlaces:
+    """As `audit_places`, for who goes on when something is wrong or missing: raises SettingsError."""
+    return load(AuditPlaces, _embedded(data) | os.environ, also_known=OWN_VARIABLES)
 
 
 def _places(kind: type[P], data: Path) -> P:

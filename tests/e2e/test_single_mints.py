@@ -185,3 +185,5 @@ async def test_the_command_line_mints_a_folder_once(live: LiveStack, tmp_path: P
     assert (await mintstream("status", status["transactionId"], "--json"))["status"] == "completed"
     listed = await mintstream("collections", "list", "--json")
     assert collection["id"] in [each["id"] for each in listed["collections"]]
+    assert [each for each in await mintstream("doctor", "--json") if not each["ok"]] == []
+    assert await mintstream("dead", "list", "--json") == []
