@@ -1,9 +1,13 @@
 """Known bugs, planted one at a time into the program that the schedules run: the schedules have to notice every one.
 
 Each is a part of the program with the bug in it, made by overriding or patching the one place that matters.
+
+    python -m tests.chaos.mutants [--document]     # which seed notices which bug, and by what
 """
 
+import argparse
 import asyncio
+import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final, cast
@@ -19,10 +23,14 @@ from services.minter.landing import ChainView, Sign, Step, next_step
 from services.minter.minting import Minting
 from services.minter.ports import Chain, Look
 from services.minter.refusals import Refusal
+from tests.bench.report import Section, Table
+from tests.chaos.schedules import RELIABILITY, quiet, schedule
 from tests.support.scheduled_wires import FaultyTables
 from tests.support.scheduled_world import Program
 
 PATIENCE: Final = 2.0
+ENOUGH: Final = 150
+"""Schedules within which a planted bug has to be noticed."""
 Mutant = Callable[[], AbstractContextManager[Program]]
 
 
@@ -115,3 +123,36 @@ MUTANTS: Final[Mapping[str, Mutant]] = {
     "acknowledge before publish": acknowledge_before_publish,
     "watermark outside the transaction": watermark_outside_the_transaction,
 }
+
+
+def noticed(mutant: Mutant) -> tuple[int, str] | None:
+    """Return the first seed from 1 on whose schedule breaks an invariant with the bug in it, and which one."""
+    with mutant() as program:
+        for seed in range(1, ENOUGH + 1):
+            if found := schedule(seed, program):
+                return seed, found[0]
+    return None
+
+
+def main() -> None:
+    """Plant each bug and tell what notices it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--document", action="store_true", help=f"write the outcome into {RELIABILITY.name}")
+    document: bool = parser.parse_args().document
+    quiet()
+    section, table = (
+        Section("Planted bugs", "python -m tests.chaos.mutants"),
+        Table(("bug", "first seed", "noticed by")),
+    )
+    outcomes = {name: noticed(mutant) for name, mutant in MUTANTS.items()}
+    for name, outcome in outcomes.items():
+        seed, what = outcome or ("none", "nothing")
+        table.add(name, str(seed), what.split(":")[0])
+    section.show(table)
+    if document:
+        section.write(RELIABILITY)
+    sys.exit(0 if all(outcomes.values()) else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -3,6 +3,8 @@
     python -m tests.chaos.schedules --count 1000 --seed 1     # seeds 1 to 1000, a report as Markdown
     python -m tests.chaos.schedules --count 1 --seed 4711     # one of them again
 
+With `--document` the outcome is written into docs/reliability.md.
+
 Ends with status 1 when an invariant does not hold; the report names the seed.
 """
 
@@ -16,10 +18,13 @@ from dataclasses import dataclass, field
 import structlog
 
 from contracts.mint import Cancelled, Confirmed, Failed, Requested, Signed
+from tests.bench.report import DOCUMENT, Section
 from tests.support.scheduled_checks import on_chain, violations
 from tests.support.scheduled_run import run
 from tests.support.scheduled_world import Program, Violation, World
 from tests.support.virtual_time import Stuck, run_in_virtual_time
+
+RELIABILITY = DOCUMENT.with_name("reliability.md")
 
 
 @dataclass
@@ -95,11 +100,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=1000, help="how many schedules")
     parser.add_argument("--seed", type=int, default=1, help="the first one's seed; the others follow it")
+    parser.add_argument("--document", action="store_true", help=f"write the outcome into {RELIABILITY.name}")
     arguments = parser.parse_args()
     quiet()
     tally = Tally()
     run_all(range(arguments.seed, arguments.seed + arguments.count), tally)
-    print(tally.text())
+    section = Section(
+        "Random schedules", f"python -m tests.chaos.schedules --count {arguments.count} --seed {arguments.seed}"
+    )
+    section.say(tally.text())
+    if arguments.document:
+        section.write(RELIABILITY)
     sys.exit(1 if tally.broken else 0)
 
 

@@ -30,6 +30,8 @@ from contracts.mint import Cancelled, Confirmed, Pinned, Requested
 from contracts.streams import MINT
 from localnet.secret_files import read_secret
 from tests.bench.fault_run import PATIENT
+from tests.bench.report import Section
+from tests.chaos.schedules import RELIABILITY
 from tests.support.audit import Verdict, Wanted, audit, newest
 from tests.support.ending import end
 from tests.support.exactly_once import trees_of
@@ -311,13 +313,16 @@ async def soak(live: LiveStack, *, seconds: float, seed: int) -> Report:
     return Report(seed, time.perf_counter() - began, len(run.accepted), run.struck, verdicts)
 
 
-async def run(minutes: float, seed: int) -> bool:
-    """Start a stack, soak it, and print the report; return whether it is clean."""
+async def run(minutes: float, seed: int, *, document: bool) -> bool:
+    """Start a stack, soak it, print the report, put it into the document if asked; return whether it is clean."""
     with tempfile.TemporaryDirectory() as directory:
         settings = replace(stack_settings(Path(directory), slot_ms=100), restarts=PATIENT)
         async with live_stack(settings) as live:
             report = await soak(live, seconds=60 * minutes, seed=seed)
-    print(report.text())
+    section = Section("Soak", f"python -m tests.chaos.soak --minutes {minutes:g} --seed {seed}")
+    section.say(report.text())
+    if document:
+        section.write(RELIABILITY)
     return report.clean
 
 
@@ -326,10 +331,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=10.0, help="how long load and faults last")
     parser.add_argument("--seed", type=int, default=None, help="by default another one each time, which is printed")
+    parser.add_argument("--document", action="store_true", help=f"write the outcome into {RELIABILITY.name}")
     arguments = parser.parse_args()
     seed = random.SystemRandom().randrange(10**6) if arguments.seed is None else arguments.seed
     print(f"seed {seed}", flush=True)
-    sys.exit(0 if asyncio.run(run(arguments.minutes, seed)) else 1)
+    sys.exit(0 if asyncio.run(run(arguments.minutes, seed, document=arguments.document)) else 1)
 
 
 if __name__ == "__main__":
