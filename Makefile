@@ -45,6 +45,10 @@ bench-index: .venv/.dev ## Backfill of a tree of a million leaves, and what the 
 bench-faults: .venv/.dev ## 10,000 mints under faults with the minter killed every 5 s: 0 lost, 0 doubled (ARGS="--count 500")
 	@$(BIN)/python -m tests.bench.fault_run $(ARGS)
 
+.PHONY: soak
+soak: .venv/.dev ## Mixed load under random faults for HOURS, then an audit of chain, log and tables (HOURS=1, ARGS="--seed 7")
+	@$(BIN)/python -m tests.chaos.soak --minutes $$(( $(or $(HOURS),1) * 60 )) $(ARGS)
+
 .PHONY: bench-mint
 bench-mint: .venv/.dev tests/js/node_modules/.package-lock.json ## NFTs/s beside the official client and the bare cluster (ARGS="--help")
 	@$(BIN)/python -m tests.bench.bench_mint $(ARGS)
