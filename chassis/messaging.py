@@ -185,8 +185,8 @@ class Log:
     ) -> None:
         """Create or update what must exist on the server. Safe to call from many processes at once.
 
-        A connection that does not declare only looks: raises LogUnavailable when a stream or bucket is not there. The
-        consumers need not be there yet; pulling from one that is missing is tried again until it is.
+        Raises LogUnavailable. A connection that does not declare only looks, and raises it too when a stream or bucket
+        is not there. The consumers need not be there yet; pulling from a missing one is tried again until it is.
         """
         declaring = Declaring(self._jetstream, self._connection.replicas)
         if self._connection.declares:

@@ -24,13 +24,20 @@ class Declaring:
         self._replicas = replicas
 
     async def make(self, streams: Iterable[Stream], consumers: Iterable[Consumer], buckets: Iterable[Bucket]) -> None:
-        """Create or update. Safe to call from many processes at once."""
-        for stream in streams:
-            await self._make_stream(stream)
-        for bucket in buckets:
-            await self._make_bucket(bucket)
-        for consumer in consumers:
-            await self._jetstream.add_consumer(consumer.stream, consumer_config(consumer))
+        """Create or update. Safe to call from many processes at once.
+
+        Raises LogUnavailable when nobody answers, as in a cluster that has no leader yet; a refusal stays an error of
+        the client.
+        """
+        try:
+            for stream in streams:
+                await self._make_stream(stream)
+            for bucket in buckets:
+                await self._make_bucket(bucket)
+            for consumer in consumers:
+                await self._jetstream.add_consumer(consumer.stream, consumer_config(consumer))
+        except (TimeoutError, nats.errors.NoRespondersError, nats.js.errors.ServiceUnavailableError) as error:
+            raise LogUnavailable(f"cannot declare: {type(error).__name__}") from error
 
     async def look(self, streams: Iterable[Stream], buckets: Iterable[Bucket]) -> None:
         """Return when every stream and bucket is there; raises LogUnavailable otherwise."""

@@ -31,7 +31,7 @@ FAULTS: list[tuple[str, Json]] = [
     ("a fifth of the sends is dropped", {"dropSendShare": 0.2}),
     ("half of the sends fails, though they went out", {"sendErrorShare": 0.5}),
     ("reads lag", {"lagSlots": 12}),
-    ("rate limits", {"rateLimitShare": 0.3, "retryAfterSeconds": 1}),
+    ("rate limits", {"rateLimitShare": 0.2, "retryAfterSeconds": 1}),
     ("errors and delays", {"errorShare": 0.2, "delayMs": 100}),
     ("every second slot is skipped", {"skipSlotShare": 0.5}),
     (
