@@ -6,7 +6,9 @@ const HEADERS = { "X-Console": "1" };
 export class ApiError extends Error {
   /** @param {number} status @param {any} body @param {number} retryAfter seconds */
   constructor(status, body, retryAfter) {
-    const details = (body?.details ?? []).map((/** @type {any} */ one) => [one.field, one.message].filter(Boolean).join(" "));
+    const details = (body?.details ?? []).map((/** @type {any} */ one) =>
+      [one.field, one.message].filter(Boolean).join(" "),
+    );
     super([body?.error ?? `The server answered ${status}`, ...details].join("; "));
     this.status = status;
     this.code = body?.code ?? "";
@@ -71,7 +73,11 @@ export async function* follow(operation, after, signal) {
   }
 }
 
-/** The messages of a stream of server-sent events. @param {Response} response @returns {AsyncGenerator<{event: string, data: string}>} */
+/**
+ * The messages of a stream of server-sent events.
+ * @param {Response} response
+ * @returns {AsyncGenerator<{event: string, data: string}>}
+ */
 async function* messages(response) {
   const reader = /** @type {ReadableStream<Uint8Array>} */ (response.body).getReader();
   const decoder = new TextDecoder();
@@ -84,7 +90,9 @@ async function* messages(response) {
       const blocks = text.split("\n\n");
       text = blocks.pop() ?? "";
       for (const block of blocks) {
-        const fields = new Map(block.split("\n").map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 2)]));
+        const fields = new Map(
+          block.split("\n").map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 2)]),
+        );
         if (fields.has("data")) yield { event: fields.get("event") ?? "message", data: fields.get("data") ?? "" };
       }
     }

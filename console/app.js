@@ -53,7 +53,14 @@ async function show() {
   try {
     if (me === null) view = loginView(config, enter);
     else if (!known) view = notice("plain", "There is no such page. ", h("a", { href: "#/drop" }, "Begin with a drop"));
-    else view = await known[2]({ id: known[0].exec(path)?.[1] ?? "", query: new URLSearchParams(search), config, me, signal });
+    else
+      view = await known[2]({
+        id: known[0].exec(path)?.[1] ?? "",
+        query: new URLSearchParams(search),
+        config,
+        me,
+        signal,
+      });
   } catch (error) {
     if (signal.aborted) return;
     if (error instanceof ApiError && error.status === 401) return leave("The session has ended; sign in again");
@@ -74,7 +81,12 @@ function sentence(error) {
 
 /** @param {string} path */
 function frame(path) {
-  const mark = h("a", { class: "mark", href: "#/drop" }, h("img", { src: "/console/icon.svg", alt: "", width: 28, height: 28 }), "Mintstream");
+  const mark = h(
+    "a",
+    { class: "mark", href: "#/drop" },
+    h("img", { src: "/console/icon.svg", alt: "", width: 28, height: 28 }),
+    "Mintstream",
+  );
   if (me === null) return fill(header, mark);
   const links = PAGES.map((page) => {
     const target = `/${page.toLowerCase()}`;
@@ -99,10 +111,14 @@ async function leave(why) {
   await show();
 }
 
-/** A mistake of an event handler has no view to stand in: it is told at the foot. @param {PromiseRejectionEvent} event */
+/**
+ * A mistake of an event handler has no view to stand in: it is told at the foot.
+ * @param {PromiseRejectionEvent} event
+ */
 function onMistake(event) {
   if (event.reason?.name === "AbortError") return event.preventDefault();
-  if (event.reason instanceof ApiError && event.reason.status === 401) void leave("The session has ended; sign in again");
+  if (event.reason instanceof ApiError && event.reason.status === 401)
+    void leave("The session has ended; sign in again");
   else say(sentence(event.reason));
 }
 

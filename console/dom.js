@@ -57,7 +57,11 @@ export function notice(kind, ...pieces) {
 /** Facts with their names. @param {[string, Piece | Piece[]][]} rows */
 export function facts(rows) {
   const shown = rows.filter(([, value]) => value !== null && value !== undefined && value !== false && value !== "");
-  return h("dl", { class: "facts" }, shown.map(([name, value]) => h("div", null, h("dt", null, name), h("dd", null, value))));
+  return h(
+    "dl",
+    { class: "facts" },
+    shown.map(([name, value]) => h("div", null, h("dt", null, name), h("dd", null, value))),
+  );
 }
 
 /** What stands where a list has nothing. @param {string} text @param {...Piece} more */

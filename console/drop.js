@@ -2,24 +2,29 @@
 // request whose answer was lost, or a page that was closed in the middle, can be sent again and mints nothing twice.
 
 import { ApiError, call, get, pause, Unreachable } from "./api.js";
+import { mostEach, toSol } from "./costs.js";
 import { duration, empty, facts, field, fill, h, inSol, notice, plural, size } from "./dom.js";
 import { may } from "./links.js";
 import { liveOperation } from "./live.js";
 import { match, readTable, requests } from "./table.js";
 
 const IMAGES = ["image/png", "image/jpeg", "image/gif", "image/webp"];
-const SIGNATURE_FEE = 5000;
-/** Lamports of a transaction with one signature. */
-const LAMPORTS_PER_SOL = 1e9;
+/** Pictures that are shown before a drop; all are minted. */
 const THUMBS = 200;
+/** Under which the browser remembers the last recipient. */
 const RECIPIENT = "mintstream.recipient";
 
 /** @param {import("./app.js").Visit} visit */
 export async function dropView(visit) {
-  if (!may(visit.me, "mint") || !may(visit.me, "read")) return notice("plain", "Minting here needs a key with the scopes mint and read.");
+  if (!may(visit.me, "mint") || !may(visit.me, "read"))
+    return notice("plain", "Minting here needs a key with the scopes mint and read.");
   const { collections } = await get("/api/collections?allowMinting=true&limit=100", visit.signal);
   const open = collections.filter((/** @type {any} */ one) => one.status === "active");
-  if (!open.length) return empty("No collection takes mints now.", may(visit.me, "admin") && h("a", { href: "#/collections/new" }, "Create one"));
+  if (!open.length)
+    return empty(
+      "No collection takes mints now.",
+      may(visit.me, "admin") && h("a", { href: "#/collections/new" }, "Create one"),
+    );
   return new Drop(open, visit).element;
 }
 
@@ -36,18 +41,47 @@ class Drop {
     this.refused = [];
     /** @type {import("./table.js").Pair[]} */
     this.pairs = [];
+    /** What keeps it from being minted. @type {string[]} */
+    this.problems = [];
     /** @type {string[]} */
     this.urls = [];
     const wanted = visit.query.get("collection");
-    this.collection = h("select", { onchange: () => this.#review() },
-      collections.map((one) => h("option", { value: one.id, selected: one.id === wanted }, `${one.name} (${plural(one.capacity - one.minted, "place")} left)`)));
-    const remembered = localStorage.getItem(RECIPIENT) ?? (visit.me.caller.startsWith("wallet:") ? visit.me.caller.slice(7) : "");
-    this.recipient = h("input", { value: remembered, autocomplete: "off", spellcheck: "false", class: "mono", required: true, placeholder: "wallet address", oninput: () => this.#ready() });
+    this.collection = h(
+      "select",
+      { onchange: () => this.#review() },
+      collections.map((one) =>
+        h(
+          "option",
+          { value: one.id, selected: one.id === wanted },
+          `${one.name} (${plural(one.capacity - one.minted, "place")} left)`,
+        ),
+      ),
+    );
+    const remembered =
+      localStorage.getItem(RECIPIENT) ?? (visit.me.caller.startsWith("wallet:") ? visit.me.caller.slice(7) : "");
+    this.recipient = h("input", {
+      value: remembered,
+      autocomplete: "off",
+      spellcheck: "false",
+      class: "mono",
+      required: true,
+      placeholder: "wallet address",
+      oninput: () => this.#ready(),
+    });
     this.preview = h("div", { class: "stack" });
     this.mint = h("button", { class: "main", type: "submit", disabled: true }, "Mint");
-    this.before = h("form", { class: "stack", onsubmit: (/** @type {Event} */ event) => (event.preventDefault(), this.#send()) },
-      h("section", { class: "card two" }, field("Collection", this.collection), field("Recipient", this.recipient, "The wallet that will own the NFTs.")),
-      this.#zone(), this.preview);
+    this.before = h(
+      "form",
+      { class: "stack", onsubmit: (/** @type {Event} */ event) => (event.preventDefault(), this.#send()) },
+      h(
+        "section",
+        { class: "card two" },
+        field("Collection", this.collection),
+        field("Recipient", this.recipient, "The wallet that will own the NFTs."),
+      ),
+      this.#zone(),
+      this.preview,
+    );
     this.sent = h("div", { class: "stack" });
     this.element = h("div", { class: "stack" }, this.before, this.sent);
     visit.signal.addEventListener("abort", () => this.urls.forEach((url) => URL.revokeObjectURL(url)));
@@ -61,21 +95,45 @@ class Drop {
     const accept = [...IMAGES, ".csv", ".json"].join(",");
     /** @param {string} text @param {Record<string, any>} more */
     const picker = (text, more) => {
-      const input = h("input", { type: "file", multiple: true, "aria-label": text, onchange: () => this.#take([...(input.files ?? [])]), ...more });
+      const input = h("input", {
+        type: "file",
+        multiple: true,
+        "aria-label": text,
+        onchange: () => this.#take([...(input.files ?? [])]),
+        ...more,
+      });
       return h("label", null, input, h("span", { class: "button" }, text));
     };
-    const zone = h("section", { class: "card zone", "aria-label": "Files",
-      ondragover: (/** @type {DragEvent} */ event) => (event.preventDefault(), zone.classList.add("over")),
-      ondragleave: () => zone.classList.remove("over"),
-      ondrop: async (/** @type {DragEvent} */ event) => {
-        event.preventDefault();
-        zone.classList.remove("over");
-        await this.#take(await dropped(/** @type {DataTransfer} */ (event.dataTransfer)));
-      } },
+    const zone = h(
+      "section",
+      {
+        class: "card zone",
+        "aria-label": "Files",
+        ondragover: (/** @type {DragEvent} */ event) => (event.preventDefault(), zone.classList.add("over")),
+        ondragleave: () => zone.classList.remove("over"),
+        ondrop: async (/** @type {DragEvent} */ event) => {
+          event.preventDefault();
+          zone.classList.remove("over");
+          await this.#take(await dropped(/** @type {DataTransfer} */ (event.dataTransfer)));
+        },
+      },
       h("h2", null, "Drop a folder of images here"),
-      h("p", { class: "muted" }, "With a CSV or JSON of names and attributes beside them: a column ", h("code", null, "file"),
-        ", a column ", h("code", null, "name"), ", and every further column is an attribute."),
-      h("div", { class: "row" }, picker("Choose files", { accept }), picker("Choose a folder", { webkitdirectory: true })));
+      h(
+        "p",
+        { class: "muted" },
+        "With a CSV or JSON of names and attributes beside them: a column ",
+        h("code", null, "file"),
+        ", a column ",
+        h("code", null, "name"),
+        ", and every further column is an attribute.",
+      ),
+      h(
+        "div",
+        { class: "row" },
+        picker("Choose files", { accept }),
+        picker("Choose a folder", { webkitdirectory: true }),
+      ),
+    );
     return zone;
   }
 
@@ -108,34 +166,71 @@ class Drop {
     this.urls.forEach((url) => URL.revokeObjectURL(url));
     this.urls = pairs.slice(0, THUMBS).map(({ image }) => URL.createObjectURL(image));
     const gallery = this.urls.map((url, position) => card(url, pairs[position]));
-    const tight = total > places && notice("plain", `The collection has ${plural(places, "place")} left now. The minter makes further trees as they fill up; where it may not, the rest fails and can be minted again.`);
+    const tight =
+      total > places &&
+      notice(
+        "plain",
+        `The collection has ${plural(places, "place")} left now. The minter makes further trees as they fill up; where it may not, the rest fails and can be minted again.`,
+      );
     const takes = h("div", null, h("p", { class: "muted" }, "Working out the cost…"));
-    fill(this.preview,
-      this.problems.length > 0 && notice("bad", "Nothing is minted before this is mended:", h("ul", null, this.problems.slice(0, 20).map((one) => h("li", null, one)))),
+    fill(
+      this.preview,
+      this.problems.length > 0 &&
+        notice(
+          "bad",
+          "Nothing is minted before this is mended:",
+          h(
+            "ul",
+            null,
+            this.problems.slice(0, 20).map((one) => h("li", null, one)),
+          ),
+        ),
       pairs.length > 0 && h("section", { class: "card stack" }, takes, tight, h("div", { class: "row" }, this.mint)),
-      pairs.length > 0 && h("section", { class: "card stack" }, h("h2", null, plural(total, "NFT")), h("ul", { class: "gallery" }, gallery),
-        pairs.length > THUMBS && empty(`and ${plural(pairs.length - THUMBS, "more", "more")}`)));
+      pairs.length > 0 &&
+        h(
+          "section",
+          { class: "card stack" },
+          h("h2", null, plural(total, "NFT")),
+          h("ul", { class: "gallery" }, gallery),
+          pairs.length > THUMBS && empty(`and ${plural(pairs.length - THUMBS, "more", "more")}`),
+        ),
+    );
     this.mint.textContent = `Mint ${plural(total, "NFT")}`;
     this.#ready();
     fill(takes, pairs.length > 0 && facts(await this.#takes(total)));
   }
 
   #ready() {
-    this.mint.disabled = !this.pairs.length || (this.problems ?? []).length > 0 || !/^[1-9A-HJ-NP-Za-km-z]{32,44}$/.test(this.recipient.value.trim());
+    this.mint.disabled =
+      !this.pairs.length ||
+      this.problems.length > 0 ||
+      !/^[1-9A-HJ-NP-Za-km-z]{32,44}$/.test(this.recipient.value.trim());
   }
 
   /** What a mint of so many takes. @param {number} total @returns {Promise<[string, string][]>} */
   async #takes(total) {
     const { signal } = this.visit;
     const [{ standard }, { operations }] = await Promise.all([
-      get(`/api/collections/${this.chosen.id}`, signal), get("/api/mint/operations?status=completed&limit=20", signal)]);
-    const { perNft } = (await call("POST", "/api/collections/estimate", { body: { standard: standard ?? "v2" }, signal })).data;
-    const most = (total * (SIGNATURE_FEE + perNft.protocolFee)) / LAMPORTS_PER_SOL;
+      get(`/api/collections/${this.chosen.id}`, signal),
+      get("/api/mint/operations?status=completed&limit=20", signal),
+    ]);
+    const { perNft } = (
+      await call("POST", "/api/collections/estimate", { body: { standard: standard ?? "v2" }, signal })
+    ).data;
+    const most = toSol(total * mostEach(perNft));
     const pace = paceOf(operations);
     return [
       ["Costs at most", `${inSol(most)}, without priority fees`],
-      ["Takes", pace === null ? "not known before a first drop has ended" : `about ${duration(pace * total)}, at the pace of the last drops`],
-      ["Uploads", `${size(this.pairs.reduce((sum, { image }) => sum + image.size, 0))} in ${plural(requests(this.pairs).length, "request")}`],
+      [
+        "Takes",
+        pace === null
+          ? "not known before a first drop has ended"
+          : `about ${duration(pace * total)}, at the pace of the last drops`,
+      ],
+      [
+        "Uploads",
+        `${size(this.pairs.reduce((sum, { image }) => sum + image.size, 0))} in ${plural(requests(this.pairs).length, "request")}`,
+      ],
     ];
   }
 
@@ -158,18 +253,36 @@ class Drop {
         operation = await this.#request(`console-${drop}-${number}`, collection, recipient, pairs, told);
       } catch (error) {
         if (this.visit.signal.aborted) return;
-        fill(sending, notice("bad", /** @type {Error} */ (error).message),
-          h("button", { onclick: () => ((this.before.hidden = false), fill(this.sent)) }, "Back to the drop"));
+        fill(
+          sending,
+          notice("bad", /** @type {Error} */ (error).message),
+          h("button", { onclick: () => ((this.before.hidden = false), fill(this.sent)) }, "Back to the drop"),
+        );
         return;
       }
       this.sent.append(await liveOperation(operation, this.visit));
     }
     localStorage.removeItem(memory);
-    fill(sending, h("div", { class: "row between" }, h("p", null, "All is asked for. This page can be left: the mint goes on without it."),
-      h("button", { onclick: () => location.reload() }, "Another drop")));
+    fill(
+      sending,
+      h(
+        "div",
+        { class: "row between" },
+        h("p", null, "All is asked for. This page can be left: the mint goes on without it."),
+        h("button", { onclick: () => location.reload() }, "Another drop"),
+      ),
+    );
   }
 
-  /** Sends one request until it is answered. Raises ApiError when it is refused. @param {string} key @param {string} collection @param {string} recipient @param {import("./table.js").Pair[]} pairs @param {Element} told @returns {Promise<string>} the operation */
+  /**
+   * Sends one request until it is answered. Raises ApiError when it is refused.
+   * @param {string} key
+   * @param {string} collection
+   * @param {string} recipient
+   * @param {import("./table.js").Pair[]} pairs
+   * @param {Element} told
+   * @returns {Promise<string>} the operation
+   */
   async #request(key, collection, recipient, pairs, told) {
     const form = new FormData();
     form.set("collectionId", collection);
@@ -179,10 +292,19 @@ class Drop {
     const saying = told.textContent;
     for (;;) {
       try {
-        const answer = await call("POST", "/api/mint/batch", { form, headers: { "Idempotency-Key": key }, signal: this.visit.signal });
+        const answer = await call("POST", "/api/mint/batch", {
+          form,
+          headers: { "Idempotency-Key": key },
+          signal: this.visit.signal,
+        });
         return answer.data.transactionId;
       } catch (error) {
-        const waits = error instanceof Unreachable ? 3 : error instanceof ApiError && [429, 503].includes(error.status) ? error.retryAfter : null;
+        const waits =
+          error instanceof Unreachable
+            ? 3
+            : error instanceof ApiError && [429, 503].includes(error.status)
+              ? error.retryAfter
+              : null;
         if (waits === null) throw error;
         // Again, with the same key: whether the request was carried out or not, its NFTs are minted once.
         fill(told, `${/** @type {Error} */ (error).message}; trying again in ${duration(waits)}`);
@@ -193,7 +315,11 @@ class Drop {
     }
   }
 
-  /** By which the same drop is known again after this page was closed. @param {string} collection @param {string} recipient */
+  /**
+   * By which the same drop is known again after this page was closed.
+   * @param {string} collection
+   * @param {string} recipient
+   */
   async #fingerprint(collection, recipient) {
     const what = this.pairs.map(({ nft, image }) => [nft, image.name, image.size, image.lastModified]);
     const bytes = new TextEncoder().encode(JSON.stringify([collection, recipient, what]));
@@ -210,8 +336,14 @@ function sparse(nft) {
 /** @param {string} url @param {import("./table.js").Pair} pair */
 function card(url, { nft }) {
   const traits = nft.attributes.map((one) => `${one.trait_type}: ${one.value}`).join(", ");
-  return h("li", null, h("img", { src: url, alt: "", loading: "lazy" }), h("div", { class: "name" }, nft.name),
-    nft.copies > 1 && h("div", null, `${nft.copies} copies`), traits && h("div", { class: "muted" }, traits));
+  return h(
+    "li",
+    null,
+    h("img", { src: url, alt: "", loading: "lazy" }),
+    h("div", { class: "name" }, nft.name),
+    nft.copies > 1 && h("div", null, `${nft.copies} copies`),
+    traits && h("div", { class: "muted" }, traits),
+  );
 }
 
 /** Seconds for each NFT of recent operations, the middle one; null without any. @param {any[]} operations */

@@ -2,13 +2,23 @@
 
 import { h, short } from "./dom.js";
 
-/** A link to a transaction or an account. @param {import("./app.js").Config} config @param {"tx" | "address"} kind @param {string} id @param {string} [text] */
+/**
+ * A link to a transaction or an account.
+ * @param {import("./app.js").Config} config
+ * @param {"tx" | "address"} kind
+ * @param {string} id
+ * @param {string} [text]
+ */
 export function explorer(config, kind, id, text) {
   const href = config.explorer.replace("{kind}", kind).replace("{id}", encodeURIComponent(id));
   return h("a", { href, target: "_blank", rel: "noreferrer", title: id }, text ?? short(id));
 }
 
-/** Where a picture can be shown from; null where this page may not load it. @param {import("./app.js").Config} config @param {string | undefined} uri */
+/**
+ * Where a picture can be shown from; null where this page may not load it.
+ * @param {import("./app.js").Config} config
+ * @param {string | undefined} uri
+ */
 export function picture(config, uri) {
   if (uri?.startsWith("ipfs://")) return `${config.gateway.replace(/\/$/, "")}/ipfs/${uri.slice(7)}`;
   if (uri?.startsWith("ar://")) return `https://arweave.net/${uri.slice(5)}`;

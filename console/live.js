@@ -5,17 +5,17 @@ import { duration, empty, facts, fill, h, moment, notice, pill, plural, say, sho
 import { explorer, may, picture, thumbnail } from "./links.js";
 import { STATES, Story, sentenceOf } from "./story.js";
 
-const ROWS = 100;
 /** Rows that are shown at first; a page of a thousand pictures helps nobody. */
+const ROWS = 100;
+/** Between two looks at the status, which knows what events do not: why it waits, and for how long. */
 const HINT_SECONDS = 10;
 
 /**
  * Returns an operation's panel, which follows it until the visit ends. Raises ApiError when it cannot be seen.
  * @param {string} id
  * @param {import("./app.js").Visit} visit
- * @param {(story: Story) => void} [changed]
  */
-export async function liveOperation(id, visit, changed) {
+export async function liveOperation(id, visit) {
   const story = new Story();
   const { data: status, message } = await call("GET", `/api/mint/status/${id}`, { signal: visit.signal });
   await readTimeline(id, story, visit.signal);
@@ -23,11 +23,9 @@ export async function liveOperation(id, visit, changed) {
   const panel = new Panel(id, story, visit);
   panel.tell(status, message);
   panel.paint(story.items);
-  changed?.(story);
   const listen = async () => {
     for await (const event of follow(id, story.sequence, visit.signal)) {
       panel.later(story.add(event));
-      changed?.(story);
     }
   };
   const ask = async () => {
@@ -38,6 +36,7 @@ export async function liveOperation(id, visit, changed) {
       panel.tell(now.data, now.message);
     }
   };
+  // Both end with the visit, and what goes wrong in them is told in the panel.
   listen().catch((error) => panel.complain(error));
   ask().catch(() => {}); // stop: the hints end; the events go on, and tell what is wrong
   return panel.element;
@@ -45,7 +44,7 @@ export async function liveOperation(id, visit, changed) {
 
 /** @param {string} id @param {Story} story @param {AbortSignal} signal */
 async function readTimeline(id, story, signal) {
-  for (let after = 0; ; ) {
+  for (let after = 0; ;) {
     const page = await get(`/api/mint/operations/${id}/timeline?after=${after}`, signal);
     for (const event of page.events) story.add(event);
     if (page.nextAfter === undefined) return;
@@ -65,8 +64,11 @@ class Panel {
     /** @type {Set<import("./story.js").Item>} */
     this.due = new Set();
     this.waiting = false;
-    this.only = h("select", { "aria-label": "NFTs to show", onchange: () => this.arrange() },
-      [["", "all"], ...STATES.map((state) => [state, state])].map(([value, text]) => h("option", { value }, text)));
+    this.only = h(
+      "select",
+      { "aria-label": "NFTs to show", onchange: () => this.arrange() },
+      [["", "all"], ...STATES.map((state) => [state, state])].map(([value, text]) => h("option", { value }, text)),
+    );
     this.head = h("div", { class: "stack" });
     this.hint = h("div");
     this.complaint = h("div");
@@ -76,11 +78,26 @@ class Panel {
     this.told = 0;
     this.cancel = h("button", { class: "danger", onclick: () => this.#cancel() }, "Cancel what is not signed yet");
     this.retry = h("button", { class: "main", onclick: () => this.#retry() }, "Mint the failed ones again");
-    this.element = h("div", { class: "stack operation", "data-operation": id },
-      h("section", { class: "card stack" }, this.head, this.hint, this.complaint, h("div", { class: "row" }, this.cancel, this.retry)),
-      h("section", { class: "card stack" },
-        h("div", { class: "row between" }, h("h2", null, "NFTs"), h("label", { class: "row" }, "Show", this.only)), this.list, this.more),
-      h("details", { class: "card" }, h("summary", null, h("h2", null, "Timeline")), this.timeline));
+    this.element = h(
+      "div",
+      { class: "stack operation", "data-operation": id },
+      h(
+        "section",
+        { class: "card stack" },
+        this.head,
+        this.hint,
+        this.complaint,
+        h("div", { class: "row" }, this.cancel, this.retry),
+      ),
+      h(
+        "section",
+        { class: "card stack" },
+        h("div", { class: "row between" }, h("h2", null, "NFTs"), h("label", { class: "row" }, "Show", this.only)),
+        this.list,
+        this.more,
+      ),
+      h("details", { class: "card" }, h("summary", null, h("h2", null, "Timeline")), this.timeline),
+    );
   }
 
   /** Takes note of changes; they are shown with the next frame. @param {import("./story.js").Item[]} items */
@@ -105,16 +122,25 @@ class Panel {
     const { story, visit } = this;
     const counts = story.counts();
     const minted = counts.confirmed + counts.finalized;
-    fill(this.head,
-      h("div", { class: "row between" }, h("div", { class: "row" }, pill(story.status), h("strong", null, `${minted} of ${story.items.length} minted`)),
-        h("a", { href: `#/operations/${this.id}` }, short(this.id))),
+    fill(
+      this.head,
+      h(
+        "div",
+        { class: "row between" },
+        h("div", { class: "row" }, pill(story.status), h("strong", null, `${minted} of ${story.items.length} minted`)),
+        h("a", { href: `#/operations/${this.id}` }, short(this.id)),
+      ),
       bar(counts),
       facts([
-        ["Collection", story.collection && h("a", { href: `#/collections/${story.collection}` }, short(story.collection))],
+        [
+          "Collection",
+          story.collection && h("a", { href: `#/collections/${story.collection}` }, short(story.collection)),
+        ],
         ["Recipient", story.recipient && explorer(visit.config, "address", story.recipient)],
         ["Asked for", story.events.length && moment(story.events[0].time)],
         ["Settled", story.closing && moment(story.events.findLast((event) => event.type === "mint.completed.v1").time)],
-      ]));
+      ]),
+    );
     const mayMint = may(visit.me, "mint");
     this.cancel.hidden = !mayMint || story.cancelled || story.closing !== null;
     this.retry.hidden = !mayMint || !story.closing || counts.failed === 0;
@@ -134,14 +160,26 @@ class Panel {
     this.rows = new Map(shown.map((item) => [item.index, h("li", null, this.#row(item))]));
     fill(this.list, [...this.rows.values()]);
     const rest = wanted.length - shown.length;
-    fill(this.more, !wanted.length && empty("None is in this state."),
-      rest > 0 && h("button", { onclick: () => ((this.limit = Infinity), this.arrange()) }, `Show ${plural(rest, "more", "more")}`));
+    fill(
+      this.more,
+      !wanted.length && empty("None is in this state."),
+      rest > 0 &&
+        h(
+          "button",
+          { onclick: () => ((this.limit = Infinity), this.arrange()) },
+          `Show ${plural(rest, "more", "more")}`,
+        ),
+    );
   }
 
   /** What the status knows beside the events. @param {any} status @param {string | undefined} message */
   tell(status, message) {
     const left = status.progress.estimatedTimeLeft;
-    fill(this.hint, message && notice("plain", message), left !== undefined && h("p", { class: "muted" }, `About ${duration(left)} left`));
+    fill(
+      this.hint,
+      message && notice("plain", message),
+      left !== undefined && h("p", { class: "muted" }, `About ${duration(left)} left`),
+    );
   }
 
   /** @param {any} error */
@@ -152,21 +190,54 @@ class Panel {
   /** @param {import("./story.js").Item} item */
   #row(item) {
     const { config } = this.visit;
-    const trouble = item.state === "failed" && h("p", { class: "trouble" }, h("code", null, item.code ?? ""), " ", item.reason ?? "", item.cure && ` ${item.cure}`);
+    const trouble =
+      item.state === "failed" &&
+      h(
+        "p",
+        { class: "trouble" },
+        h("code", null, item.code ?? ""),
+        " ",
+        item.reason ?? "",
+        item.cure && ` ${item.cure}`,
+      );
     return [
       thumbnail(picture(config, item.image)),
-      h("div", { class: "grow" }, h("div", { class: "name" }, item.name), trouble,
-        h("div", { class: "muted row" }, item.assetId && h("span", null, "asset ", explorer(config, "address", item.assetId)),
-          item.signature && h("span", null, "transaction ", explorer(config, "tx", item.signature)))),
+      h(
+        "div",
+        { class: "grow" },
+        h("div", { class: "name" }, item.name),
+        trouble,
+        h(
+          "div",
+          { class: "muted row" },
+          item.assetId && h("span", null, "asset ", explorer(config, "address", item.assetId)),
+          item.signature && h("span", null, "transaction ", explorer(config, "tx", item.signature)),
+        ),
+      ),
       pill(item.state),
     ];
   }
 
   #tellEvents() {
     for (const event of this.story.events.slice(this.told)) {
-      this.timeline.append(h("li", null, moment(event.time), h("div", { class: "grow" },
-        h("details", null, h("summary", null, sentenceOf(event)),
-          h("pre", { tabindex: "0" }, JSON.stringify(event, null, 2)))), h("span", { class: "muted" }, event.producer.name)));
+      this.timeline.append(
+        h(
+          "li",
+          null,
+          moment(event.time),
+          h(
+            "div",
+            { class: "grow" },
+            h(
+              "details",
+              null,
+              h("summary", null, sentenceOf(event)),
+              h("pre", { tabindex: "0" }, JSON.stringify(event, null, 2)),
+            ),
+          ),
+          h("span", { class: "muted" }, event.producer.name),
+        ),
+      );
     }
     this.told = this.story.events.length;
   }
@@ -205,5 +276,10 @@ export function bar(counts) {
   });
   const label = told.map((state) => `${counts[state]} ${state}`).join(", ");
   const legend = told.map((state) => h("li", null, h("span", { class: `dot ${state}` }), `${counts[state]} ${state}`));
-  return h("div", null, h("div", { class: "bar", role: "img", "aria-label": label }, parts), h("ul", { class: "legend" }, legend));
+  return h(
+    "div",
+    null,
+    h("div", { class: "bar", role: "img", "aria-label": label }, parts),
+    h("ul", { class: "legend" }, legend),
+  );
 }

@@ -23,7 +23,10 @@ export function loginView(config, enter) {
   };
   const form = h(
     "form",
-    { class: "card stack", onsubmit: (/** @type {Event} */ event) => (event.preventDefault(), begin({ "X-API-Key": key.value.trim() })) },
+    {
+      class: "card stack",
+      onsubmit: (/** @type {Event} */ event) => (event.preventDefault(), begin({ "X-API-Key": key.value.trim() })),
+    },
     field("API key", key, "Kept by the browser where no script can read it, for at most 12 hours."),
     h("button", { class: "main" }, "Sign in"),
     complaint,
@@ -33,7 +36,12 @@ export function loginView(config, enter) {
   const found = h("div", { class: "row" });
   const offer = () => {
     const buttons = wallets().map((wallet) =>
-      h("button", { onclick: () => enterWith(wallet) }, h("img", { src: wallet.icon, alt: "", width: 20, height: 20 }), wallet.name),
+      h(
+        "button",
+        { onclick: () => enterWith(wallet) },
+        h("img", { src: wallet.icon, alt: "", width: 20, height: 20 }),
+        wallet.name,
+      ),
     );
     fill(found, buttons.length ? buttons : h("p", { class: "empty" }, "No Solana wallet was found in this browser."));
   };
@@ -45,7 +53,12 @@ export function loginView(config, enter) {
       fill(complaint, notice("bad", /** @type {Error} */ (error).message || "The wallet did not sign"));
     }
   };
-  window.addEventListener("wallet-standard:register-wallet", () => setTimeout(offer), { once: true });
+  window.addEventListener("wallet-standard:register-wallet", () => setTimeout(offer));
   offer();
-  return h("div", { class: "narrow stack" }, form, h("section", { class: "card stack" }, h("h2", null, "With a wallet"), found));
+  return h(
+    "div",
+    { class: "narrow stack" },
+    form,
+    h("section", { class: "card stack" }, h("h2", null, "With a wallet"), found),
+  );
 }

@@ -20,14 +20,21 @@ export class Story {
   recipient = null;
   /** Whether a caller wants no more of it. */
   cancelled = false;
-  /** The closing totals, once every item is settled. @type {{total: number, minted: number, failed: number, cancelled: number} | null} */
+  /**
+   * The closing totals, once every item is settled.
+   * @type {{total: number, minted: number, failed: number, cancelled: number} | null}
+   */
   closing = null;
   /** The log's sequence of the newest event. */
   sequence = 0;
   /** Items by transaction: a `finalized` names the transaction alone. @type {Map<string, number[]>} */
   #items = new Map();
 
-  /** Takes in the next event; one that was taken in before changes nothing. @param {any} event @returns {Item[]} what changed */
+  /**
+   * Takes in the next event; one that was taken in before changes nothing.
+   * @param {any} event
+   * @returns {Item[]} what changed
+   */
   add(event) {
     if (event.sequence <= this.sequence) return [];
     this.sequence = event.sequence;
@@ -38,17 +45,30 @@ export class Story {
         return this.#requested(data);
       case "mint.pinned.v1":
         return data.items.map((/** @type {any} */ one) =>
-          this.#change(one.index, { state: "pinned", name: one.name, image: one.imageUri }));
+          this.#change(one.index, { state: "pinned", name: one.name, image: one.imageUri }),
+        );
       case "mint.signed.v1":
         this.#items.set(`${data.chunk}.${data.tx}`, data.items);
         return data.items.map((/** @type {number} */ index) =>
-          this.#change(index, { state: "signed", signature: data.attempt.signature }));
+          this.#change(index, { state: "signed", signature: data.attempt.signature }),
+        );
       case "mint.confirmed.v1":
-        this.#items.set(`${data.chunk}.${data.tx}`, data.leaves.map((/** @type {any} */ leaf) => leaf.item));
+        this.#items.set(
+          `${data.chunk}.${data.tx}`,
+          data.leaves.map((/** @type {any} */ leaf) => leaf.item),
+        );
         return data.leaves.map((/** @type {any} */ leaf) =>
-          this.#change(leaf.item, { state: "confirmed", assetId: leaf.assetId, leafIndex: leaf.leafIndex, signature: data.signature }));
+          this.#change(leaf.item, {
+            state: "confirmed",
+            assetId: leaf.assetId,
+            leafIndex: leaf.leafIndex,
+            signature: data.signature,
+          }),
+        );
       case "mint.finalized.v1":
-        return (this.#items.get(`${data.chunk}.${data.tx}`) ?? []).map((index) => this.#change(index, { state: "finalized" }));
+        return (this.#items.get(`${data.chunk}.${data.tx}`) ?? []).map((index) =>
+          this.#change(index, { state: "finalized" }),
+        );
       case "mint.failed.v1":
         return this.#failed(data.failure);
       case "mint.pin_failed.v1":

@@ -13,7 +13,12 @@ const MAX_NAME_BYTES = 32;
 const MAX_IMAGE_BYTES = 10 * 1024 * 1024;
 const MAX_COPIES = 1000;
 
-/** Reads one file. Raises Error with a sentence for the person who wrote it. @param {string} name @param {string} text @returns {Row[]} */
+/**
+ * Reads one file. Raises Error with a sentence for the person who wrote it.
+ * @param {string} name
+ * @param {string} text
+ * @returns {Row[]}
+ */
 export function readTable(name, text) {
   if (name.toLowerCase().endsWith(".csv")) return fromCsv(text);
   let value;
@@ -40,7 +45,11 @@ function fromCsv(text) {
   });
 }
 
-/** The cells of a CSV text (RFC 4180), line by line; empty lines are left out. @param {string} text @returns {string[][]} */
+/**
+ * The cells of a CSV text (RFC 4180), line by line; empty lines are left out.
+ * @param {string} text
+ * @returns {string[][]}
+ */
 export function cells(text) {
   const lines = [];
   let line = [];
@@ -70,7 +79,8 @@ function fromObject(name, value, stem) {
     else if (typeof one !== "object") {
       // Files as generators write them carry fields of other standards: only what is known is taken.
       const known = [...FIELDS, ...FILE_COLUMNS, "copies"].includes(key.toLowerCase());
-      if (known && !(stem && FILE_COLUMNS.includes(key.toLowerCase()) && /:\/\//.test(String(one)))) put(row, key, String(one));
+      if (known && !(stem && FILE_COLUMNS.includes(key.toLowerCase()) && /:\/\//.test(String(one))))
+        put(row, key, String(one));
     }
   }
   return row;
@@ -78,9 +88,12 @@ function fromObject(name, value, stem) {
 
 /** @param {string} name @param {any} value @returns {Attribute[]} */
 function attributes(name, value) {
-  const found = Array.isArray(value) ? value : Object.entries(value ?? {}).map(([trait_type, one]) => ({ trait_type, value: one }));
+  const found = Array.isArray(value)
+    ? value
+    : Object.entries(value ?? {}).map(([trait_type, one]) => ({ trait_type, value: one }));
   return found.map((one) => {
-    if (typeof one?.trait_type !== "string" || one.value === undefined) throw new Error(`${name}: an attribute needs trait_type and value`);
+    if (typeof one?.trait_type !== "string" || one.value === undefined)
+      throw new Error(`${name}: an attribute needs trait_type and value`);
     return { trait_type: one.trait_type, value: String(one.value) };
   });
 }
@@ -126,8 +139,10 @@ export function match(images, rows, fallback) {
   });
   for (const row of rows) if (!used.has(row)) problems.push(`${row.file || row.name || "a row"} has no image`);
   for (const { nft, image } of pairs) {
-    if (new TextEncoder().encode(nft.name).length > MAX_NAME_BYTES) problems.push(`“${nft.name}” is longer than ${MAX_NAME_BYTES} bytes`);
-    if (!Number.isInteger(nft.copies) || nft.copies < 1 || nft.copies > MAX_COPIES) problems.push(`${image.name}: copies must be 1 to ${MAX_COPIES}`);
+    if (new TextEncoder().encode(nft.name).length > MAX_NAME_BYTES)
+      problems.push(`“${nft.name}” is longer than ${MAX_NAME_BYTES} bytes`);
+    if (!Number.isInteger(nft.copies) || nft.copies < 1 || nft.copies > MAX_COPIES)
+      problems.push(`${image.name}: copies must be 1 to ${MAX_COPIES}`);
     if (image.size > MAX_IMAGE_BYTES) problems.push(`${image.name} is larger than 10 MiB`);
   }
   return { pairs, problems };

@@ -21,15 +21,21 @@ window.dispatchEvent(new CustomEvent("wallet-standard:app-ready", { detail: api 
 
 /** The wallets that can sign in or sign a message for Solana. */
 export function wallets() {
-  return [...known].filter((wallet) => "standard:connect" in wallet.features && "solana:signMessage" in wallet.features);
+  return [...known].filter(
+    (wallet) => "standard:connect" in wallet.features && "solana:signMessage" in wallet.features,
+  );
 }
 
 /** Returns a token for a wallet's first account. @param {Wallet} wallet @returns {Promise<string>} */
 export async function signInWith(wallet) {
   const { accounts } = await wallet.features["standard:connect"].connect();
-  const account = accounts.find((/** @type {Account} */ one) => one.chains.some((chain) => chain.startsWith("solana:")));
+  const account = accounts.find((/** @type {Account} */ one) =>
+    one.chains.some((chain) => chain.startsWith("solana:")),
+  );
   if (!account) throw new Error(`${wallet.name} shared no Solana account`);
-  const challenge = (await call("POST", "/api/auth/challenge", { body: { address: account.address, domain: location.host } })).data;
+  const challenge = (
+    await call("POST", "/api/auth/challenge", { body: { address: account.address, domain: location.host } })
+  ).data;
   const message = new TextEncoder().encode(challenge.message);
   const [signed] = await wallet.features["solana:signMessage"].signMessage({ account, message });
   const body = { message: challenge.message, signature: base58(signed.signature) };
