@@ -108,7 +108,7 @@ class LiveStack:
 
     # Asking ----------------------------------------------------------------------------------------------------
 
-    async def collection(self, standard: str = "v2", **fields: object) -> Json:
+    async def collection(self, standard: str = "v2", **fields: Any) -> Json:
         """A new collection that is on chain."""
         created = await self.api.create_collection(
             None, name=f"Tents {standard}", symbol="TENT", standard=standard, **fields
