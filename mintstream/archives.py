@@ -1,10 +1,11 @@
-"""`mintstream archive`: put old messages into the archive now, and check all that is in it.
+"""`mintstream archive`: put old messages into the archive now, check all that is in it, and get them back out of it.
 
 The indexer does the first by itself, every `ARCHIVE_INTERVAL_SECONDS`.
 """
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -21,6 +22,7 @@ from services.indexer.archive import ArchiveBroken
 from services.indexer.archiving import Archive, Archiver, ArchiveUnavailable
 from services.indexer.archiving_task import STREAMS, AlreadyArchiving, archive_all
 from services.indexer.archiving_task import drop_copies as drop_archived
+from services.indexer.archiving_task import restore_copies as restore_archived
 from services.indexer.ports import StoreUnavailable
 
 EXIT_FAILED: Final = 1
@@ -80,6 +82,23 @@ def drop_copies(
     _run(_drop(places(data), timedelta(days=older_than_days)))
 
 
+@app.command("restore-copies")
+def restore_copies(
+    unanchored: Annotated[
+        bool,
+        typer.Option(
+            "--unanchored", help="The log was lost with what it said of the archive: hold it to itself alone."
+        ),
+    ] = False,
+    data: DataDir = Path(".data"),
+) -> None:
+    """Put archived messages back into Postgres where it lacks them: the guard restores a lost log from there.
+
+    Example: ARCHIVE_URL=file:///srv/archive mintstream archive restore-copies --unanchored
+    """
+    _run(_restore(places(data), unanchored=unanchored))
+
+
 def _run(work: Coroutine[Any, Any, None]) -> None:
     try:
         asyncio.run(work)
@@ -112,6 +131,17 @@ async def _drop(settings: Places, age: timedelta) -> None:
             typer.echo(f"{stream.name}: {dropped} partitions dropped")
 
 
+async def _restore(settings: Places, *, unanchored: bool) -> None:
+    async with AsyncExitStack() as resources:
+        log = None if unanchored else await resources.enter_async_context(opened_log(settings))
+        archive = _archive_of(settings, log)
+        pool = await resources.enter_async_context(
+            postgres.pool(settings.database_url, application_name=NAME, max_size=2)
+        )
+        for stream in STREAMS:
+            typer.echo(f"{stream.name}: {await restore_archived(pool, archive, stream)} copies restored")
+
+
 async def _check(settings: Places) -> None:
     async with opened_log(settings) as log:
         archive = _archive_of(settings, log)
@@ -125,7 +155,7 @@ async def _check(settings: Places) -> None:
             )
 
 
-def _archive_of(settings: Places, log: Log) -> Archive:
+def _archive_of(settings: Places, log: Log | None) -> Archive:
     archive = opened_archive(settings, log)
     if archive is None:
         raise ArchiveUnavailable("ARCHIVE_URL is not set: it names the archive's folder or bucket")

@@ -83,8 +83,11 @@ async def log_alone(data: Path) -> AsyncGenerator[Log]:
         yield log
 
 
-def opened_archive(settings: Places, log: Log) -> Archive | None:
-    """Return the archive that the settings name, held to what the log says of it; raises ArchiveUnavailable."""
+def opened_archive(settings: Places, log: Log | None) -> Archive | None:
+    """Return the archive that the settings name, held to what the log says of it; raises ArchiveUnavailable.
+
+    Without the log it is held to itself alone.
+    """
     return Archive(ObjectStore(settings.archive_url), log) if settings.archive_url else None
 
 

@@ -1,10 +1,11 @@
-"""The indexer's archiving: again and again, whatever has become old enough since.
+"""The indexer's archiving: again and again, whatever has become old enough since; and what follows for event_log.
 
 One process at a time, by an advisory lock, whether a replica of the indexer or `mintstream archive`. Not done here: how
 (`archiving`).
 """
 
-from collections.abc import AsyncGenerator, Mapping
+import json
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,11 +15,11 @@ import asyncpg
 
 from chassis.clock import Clock
 from chassis.database import Pool
-from chassis.log import LogUnavailable
+from chassis.log import LogUnavailable, RawMessage
 from chassis.telemetry import get_logger
 from contracts.streams import COLLECTION, MINT, Stream
 from services.indexer.archive import ArchiveBroken
-from services.indexer.archiving import Archiver, Bounds
+from services.indexer.archiving import Archive, Archiver, Bounds
 from services.indexer.pauses import pause_after
 from services.indexer.ports import StoreUnavailable
 from services.indexer.vault import PostgresVault
@@ -37,6 +38,14 @@ SELECT least(
     (SELECT coalesce(min(o.settled_sequence) - 1, 9223372036854775807) FROM mint_operations AS o
      WHERE $1 = 'MINT' AND o.settled_sequence IS NOT NULL AND o.end_time IS NULL)
 )
+"""
+
+_COUNT: Final = "SELECT count(*) FROM event_log WHERE stream = $1 AND sequence BETWEEN $2 AND $3"
+# A copy that is there stays: the guard may have stored its message anew, with other headers.
+_RESTORE: Final = """
+INSERT INTO event_log (stream, sequence, subject, payload, headers, stored_at)
+SELECT $1, t.* FROM unnest($2::bigint[], $3::text[], $4::bytea[], $5::text[]::json[], $6::timestamptz[]) AS t
+ON CONFLICT DO NOTHING
 """
 
 _log = get_logger(__name__)
@@ -77,6 +86,35 @@ async def drop_copies(pool: Pool, stream: Stream, archived: int, until: datetime
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         # Retry, by the caller: nothing was dropped.
         raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+
+
+async def restore_copies(pool: Pool, archive: Archive, stream: Stream) -> int:
+    """Put archived messages back into event_log, wherever it lacks them; return how many that were.
+
+    From there the truncation guard can give them back to a log that was lost. A segment is one transaction: whatever
+    dies goes on with the segment that was not finished. Raises AlreadyArchiving, ArchiveBroken, LogUnavailable and
+    StoreUnavailable.
+    """
+    restored = 0
+    async with _alone(pool):
+        async for manifest in archive.manifests(stream):
+            kept = await pool.fetchval(_COUNT, stream.name, manifest.first, manifest.last)
+            missing = manifest.last - manifest.first + 1 - kept
+            if missing:
+                messages = await archive.segment(manifest)
+                async with pool.acquire() as connection, connection.transaction():
+                    await connection.fetchval(
+                        "SELECT reach_event_log($1, $2, $3)", stream.name, manifest.first, manifest.last
+                    )
+                    await connection.execute(_RESTORE, stream.name, *_columns(messages))
+                restored += missing
+    return restored
+
+
+def _columns(messages: Sequence[RawMessage]) -> tuple[list[object], ...]:
+    """Return the messages as the arrays of `_RESTORE`."""
+    rows = [(raw.sequence, raw.subject, raw.payload, json.dumps(dict(raw.headers)), raw.stored_at) for raw in messages]
+    return tuple(list(column) for column in zip(*rows, strict=True))
 
 
 @asynccontextmanager

@@ -1,15 +1,25 @@
 """event_log in partitions: made before they are needed, dropped once they are archived, never missed."""
 
 from datetime import timedelta
+from pathlib import Path
+
+import pytest
 
 from chassis.database import Pool
 from chassis.log import RawMessage
 from contracts.streams import COLLECTION, MINT
-from services.indexer.archiving_task import drop_copies
+from services.indexer import archiving
+from services.indexer.adapters.object_store import ObjectStore
+from services.indexer.archive import ArchiveBroken
+from services.indexer.archiving import Archive, Archiver, Bounds
+from services.indexer.archiving_task import drop_copies, restore_copies
 from services.indexer.entries import plan
 from services.indexer.ports import StoreUnavailable
 from services.indexer.store import AHEAD, PostgresStore
+from services.indexer.vault import PostgresVault
+from tests.integration.indexer.test_store import project_all
 from tests.support.indexing import START, mint_history, uid
+from tests.support.memory_log import MemoryLog
 
 WIDTH = 1_000_000
 
@@ -70,3 +80,46 @@ async def test_only_archived_old_copies_that_nobody_needs_are_dropped(pool: Pool
     assert await drop_copies(pool, COLLECTION, 3 * WIDTH, everything) == 2
     assert [name for name in await partitions(pool) if "mint" in name] == ["event_log_mint_1", "event_log_mint_2"]
     assert [name for name in await partitions(pool) if "coll" in name] == ["event_log_collection_2"]
+
+
+@pytest.fixture
+def archived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, MemoryLog]:
+    """A folder for an archive in segments of ten messages, and the log that is archived there."""
+    monkeypatch.setattr(archiving, "MAX_MESSAGES", 10)
+    log = MemoryLog()
+    log.streams["MINT"] = mint_history(5).messages
+    return tmp_path / "archive", log
+
+
+async def test_dropped_copies_come_back_from_the_archive(
+    archived: tuple[Path, MemoryLog], store: PostgresStore, pool: Pool
+) -> None:
+    folder, log = archived
+    messages = log.streams["MINT"]
+    await project_all(log, store)
+    bounds = Bounds(watermark=len(messages), until=START + timedelta(days=1))
+    assert await Archiver(log, Archive(ObjectStore(folder.as_uri()), log)).archive(MINT, bounds, flush=True) > 20
+    await pool.execute("DROP TABLE event_log_mint_0")
+    alone = Archive(ObjectStore(folder.as_uri()), None)  # what the log said of it was lost too
+    assert await restore_copies(pool, alone, MINT) == len(messages)
+    assert await PostgresVault(pool).messages("MINT", 1, len(messages)) == messages
+    assert await restore_copies(pool, alone, MINT) == 0
+
+
+async def test_a_copy_that_is_there_stays_and_a_changed_segment_restores_nothing(
+    archived: tuple[Path, MemoryLog], store: PostgresStore, pool: Pool
+) -> None:
+    folder, log = archived
+    messages = log.streams["MINT"]
+    await project_all(log, store)
+    bounds = Bounds(watermark=len(messages), until=START + timedelta(days=1))
+    await Archiver(log, Archive(ObjectStore(folder.as_uri()), log)).archive(MINT, bounds, flush=True)
+    await pool.execute("DELETE FROM event_log WHERE sequence <> 3")
+    await pool.execute("""UPDATE event_log SET headers = '{"Stored": "anew"}' WHERE sequence = 3""")
+    segment = folder / "MINT" / "0000000002.ndjson.zst"
+    segment.write_bytes(segment.read_bytes()[:-1])
+    with pytest.raises(ArchiveBroken, match="segment 2"):
+        await restore_copies(pool, Archive(ObjectStore(folder.as_uri()), log), MINT)
+    kept = await PostgresVault(pool).messages("MINT", 1, len(messages))
+    assert [raw.sequence for raw in kept] == list(range(1, 11)), "the segment before it, and nothing of it"
+    assert kept[2].headers == {"Stored": "anew"}
