@@ -19,9 +19,8 @@ from contracts.streams import COLLECTION, MINT
 from localnet.wallet import fund_wallet
 from tests.support.bare_minting import ITEMS, ask_for_collection, ask_for_mint, check, confirmed, events, found
 from tests.support.cluster import PROGRAMS, timed_cluster
-from tests.support.crashing import Fuse, World, live
+from tests.support.crashing import Fuse, World, declared, live
 from tests.support.nats_cluster import NatsCluster, nats_cluster
-from tests.support.stack import eventually
 
 SLOT_MS = 20
 
@@ -43,15 +42,7 @@ async def world(cluster: NatsCluster) -> AsyncGenerator[World]:
 @pytest_asyncio.fixture(loop_scope="function")
 async def log(world: World) -> AsyncGenerator[Log]:
     async with Log.session(world.log("test")) as session:
-
-        async def declared() -> bool:
-            try:
-                await session.declare(streams=(MINT, COLLECTION), consumers=(), buckets=())
-            except LogUnavailable:  # retry: the servers have not found one another yet
-                return False
-            return True
-
-        await eventually(declared, "the streams are made")
+        await declared(session, streams=(MINT, COLLECTION), consumers=())
         yield session
 
 

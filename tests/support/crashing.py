@@ -6,7 +6,7 @@ other call of that life dies too, as nothing of a dead process goes on.
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeVar, cast
@@ -15,10 +15,10 @@ import msgspec
 from solders.keypair import Keypair
 
 from chassis.clock import Clock, SystemClock
-from chassis.log import EventLog, Message
+from chassis.log import EventLog, LogUnavailable, Message
 from chassis.messaging import Connection, Log
 from contracts.fact import Event, Fact, Producer
-from contracts.streams import MINTER_COLLECTION, MINTER_FINALITY, MINTER_MINT, Consumer, Stream
+from contracts.streams import MINTER_COLLECTION, MINTER_FINALITY, MINTER_MINT, STREAMS, Consumer, Stream
 from services.minter.adapters.pool import RpcPool
 from services.minter.founding import Founding
 from services.minter.lander import Lander
@@ -27,6 +27,7 @@ from services.minter.ports import Chain
 from services.minter.signer import Signer
 from services.minter.watcher import SignatureWatcher
 from tests.support.ending import end
+from tests.support.stack import eventually
 
 ACK_WAIT = 0.5
 """Seconds after which the next life is given what the dead one had in hand."""
@@ -160,6 +161,19 @@ class World:
         return Connection(servers, Producer(name=name, version="test"), replicas=self.replicas)
 
 
+async def declared(log: Log, *, streams: Iterable[Stream] = STREAMS, consumers: Iterable[Consumer]) -> None:
+    """Make streams and consumers, as a service that the platform starts again until its cluster has a leader."""
+
+    async def done() -> bool:
+        try:
+            await log.declare(streams=streams, consumers=consumers, buckets=())
+        except LogUnavailable:  # retry: the servers have not found one another
+            return False
+        return True
+
+    await eventually(done, "the streams are made")
+
+
 async def live(world: World, fuse: Fuse, until: Callable[[Log], Awaitable[bool]], *, finality: bool = False) -> bool:
     """Run a minter until it dies by its fuse (True) or `until` holds (False). Any other end is an error.
 
@@ -169,7 +183,7 @@ async def live(world: World, fuse: Fuse, until: Callable[[Log], Awaitable[bool]]
         RpcPool.connect([world.rpc_url], SystemClock()) as rpc,
         Log.session(world.log("minter")) as log,
     ):
-        await log.declare(consumers=CONSUMERS, buckets=())
+        await declared(log, consumers=CONSUMERS)
         goal = asyncio.create_task(_reached(log, until), name="goal")
         tasks = [goal, *_tasks(world, fuse, rpc, log, finality=finality)]
         try:
