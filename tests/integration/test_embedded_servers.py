@@ -73,10 +73,14 @@ async def test_nats_users_need_their_password_and_see_their_account_only(tmp_pat
     assert mode(tmp_path / "nats.conf") == 0o600
 
 
-async def test_every_test_has_an_account_of_its_own(nats_accounts: NatsAccounts) -> None:
-    urls = [await nats_accounts.take() for _ in range(3)]
-    assert len(set(urls)) == 3
-    assert [await publish(url, "SAME") for url in urls] == [1, 1, 1]
+async def test_every_test_has_an_account_of_its_own(tmp_path: Path) -> None:
+    accounts = NatsAccounts(tmp_path)  # the shared one may go on to its next server in between
+    try:
+        urls = [await accounts.take() for _ in range(3)]
+        assert len(set(urls)) == 3
+        assert [await publish(url, "SAME") for url in urls] == [1, 1, 1]
+    finally:
+        await accounts.close()
 
 
 async def test_accounts_do_not_run_out(tmp_path: Path) -> None:

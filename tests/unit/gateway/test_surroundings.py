@@ -110,6 +110,7 @@ async def test_the_openapi_document_describes_the_bodies(client: httpx.AsyncClie
         "/api/mint/operations/{transactionId}/timeline",
         "/api/stats/overview",
         "/api/upload/ipfs",
+        "/api/audit/operations/{transactionId}",
         "/api/auth/challenge",
         "/api/auth/login",
         "/api/auth/me",
