@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from chassis.generated import write_or_check
 from chassis.metrics import MAX_VALUES, OTHER, Label, Metric, every_metric
 
 DOCUMENT: Final = Path(__file__).parents[1] / "docs" / "metrics.md"
@@ -48,14 +49,8 @@ def _values(label: Label) -> str:
 
 def main(arguments: list[str]) -> int:
     """Write or check the document; return the exit status."""
-    wanted = document()
-    if "--check" in arguments:
-        if DOCUMENT.exists() and DOCUMENT.read_text() == wanted:
-            return 0
-        sys.stderr.write("docs/metrics.md is not what chassis/metrics.py says; run `make metrics`\n")
-        return 1
-    DOCUMENT.write_text(wanted)
-    return 0
+    stale = "docs/metrics.md is not what chassis/metrics.py says; run `make metrics`"
+    return write_or_check(DOCUMENT, document().encode(), arguments, stale)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from chassis.generated import write_or_check
+
 DASHBOARD: Final = Path(__file__).parent / "observability" / "pipeline.json"
 WIDTH, HEIGHT, COLUMNS = 8, 7, 3
 
@@ -131,13 +133,8 @@ def _panel(number: int, panel: Panel) -> dict[str, Any]:
 
 def main(arguments: list[str]) -> int:
     """Write or check the dashboard; return the exit status."""
-    if "--check" in arguments:
-        if DASHBOARD.exists() and DASHBOARD.read_text() == dashboard():
-            return 0
-        sys.stderr.write(f"{DASHBOARD} is not what deploy/dashboard.py says; run `python -m deploy.dashboard`\n")
-        return 1
-    DASHBOARD.write_text(dashboard())
-    return 0
+    stale = f"{DASHBOARD} is not what deploy/dashboard.py says; run `python -m deploy.dashboard`"
+    return write_or_check(DASHBOARD, dashboard().encode(), arguments, stale)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import Final
 import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
+from chassis.generated import write_or_check
 from mintstream.cli import app
 from mintstream.reach import MEANING
 
@@ -74,14 +75,8 @@ def _option(parameter: object) -> Iterator[str]:
 
 def main(arguments: list[str]) -> int:
     """Write or check the document; return the exit status."""
-    wanted = document()
-    if "--check" in arguments:
-        if DOCUMENT.exists() and DOCUMENT.read_text() == wanted:
-            return 0
-        sys.stderr.write("docs/cli.md is not what the command line says; run `make cli`\n")
-        return 1
-    DOCUMENT.write_text(wanted)
-    return 0
+    stale = "docs/cli.md is not what the command line says; run `make cli`"
+    return write_or_check(DOCUMENT, document().encode(), arguments, stale)
 
 
 if __name__ == "__main__":

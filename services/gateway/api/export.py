@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 
 import msgspec
 
+from chassis.generated import write_or_check
 from chassis.version import VERSION
 from services.gateway.api.app import Parts, create_app
 from services.gateway.api.auth import Access
@@ -30,13 +31,8 @@ def document() -> dict[str, Any]:
 def main(arguments: list[str]) -> int:
     """Write or check the document; return the exit status."""
     wanted = msgspec.json.format(msgspec.json.encode(document()), indent=2) + b"\n"
-    if "--check" in arguments:
-        if DOCUMENT.exists() and DOCUMENT.read_bytes() == wanted:
-            return 0
-        sys.stderr.write("clients/openapi.json is not what the gateway's code says; run `make openapi`\n")
-        return 1
-    DOCUMENT.write_bytes(wanted)
-    return 0
+    stale = "clients/openapi.json is not what the gateway's code says; run `make openapi`"
+    return write_or_check(DOCUMENT, wanted, arguments, stale)
 
 
 if __name__ == "__main__":
