@@ -8,9 +8,9 @@ import httpx
 
 from chassis.clock import Clock
 from chassis.database import Pool
+from chassis.json_rpc import JsonRpc
 from chassis.log import EventLog
 from services.indexer.adapters.das import DasProviders
-from services.indexer.adapters.json_rpc import JsonRpc
 from services.indexer.adapters.solana_rpc import SolanaRpc
 from services.indexer.adapters.tree_feed import TreeFeed
 from services.indexer.adapters.tree_history import RpcHistory

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+from chassis.chain import ChainUnavailable as ChainUnavailable
 from services.indexer.entries import Entry
 
 
@@ -22,10 +23,6 @@ class Fenced(Exception):
 
 class Refused(Exception):
     """The tables cannot hold what the batch says. Nothing was committed; find the message and park it."""
-
-
-class ChainUnavailable(Exception):
-    """The chain's node gave no answer that can be used. It proves nothing; ask again later."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,9 @@ from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 
 from bubblegum.transaction import ExecutedTransaction
+from chassis.chain import ChainUnavailable as ChainUnavailable
 from services.minter.landing import SignatureState
 from services.minter.refusals import TransactionError
-
-
-class ChainUnavailable(Exception):
-    """No node answered, or what it answered is no answer. Proves nothing; ask again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,8 +30,8 @@ from bubblegum.merkle.config import TreeConfig
 from bubblegum.state import Place, fold, leaf_states
 from bubblegum.transaction import ExecutedInstruction, ExecutedTransaction, from_rpc
 from chassis.clock import SystemClock
+from chassis.json_rpc import JsonRpc
 from services.indexer.adapters.das import DasProviders
-from services.indexer.adapters.json_rpc import JsonRpc
 from services.indexer.adapters.solana_rpc import SolanaRpc as IndexerRpc
 from services.indexer.adapters.tree_history import RpcHistory
 from services.indexer.chain.proofs import holds

@@ -14,7 +14,7 @@ import msgspec
 from bubblegum import base58
 from bubblegum.errors import DecodeError
 from chassis.clock import Clock
-from services.indexer.adapters.json_rpc import JsonRpc, RpcRefused
+from chassis.json_rpc import JsonRpc, RpcRefused
 from services.indexer.chain.proofs import AssetProof
 from services.indexer.ports import ChainUnavailable
 

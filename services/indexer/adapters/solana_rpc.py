@@ -13,7 +13,7 @@ from typing import Final
 import httpx
 import msgspec
 
-from services.indexer.adapters.json_rpc import METHOD_NOT_FOUND, JsonRpc, RpcRefused
+from chassis.json_rpc import METHOD_NOT_FOUND, JsonRpc, RpcRefused
 from services.indexer.ports import Account, Accounts, ChainUnavailable
 
 MAX_ACCOUNTS: Final = 100

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from bubblegum.transaction import ExecutedTransaction, from_rpc
-from services.indexer.adapters.json_rpc import JsonRpc, RpcRefused
+from chassis.json_rpc import JsonRpc, RpcRefused
 from services.indexer.chain.following import Landed
 from services.indexer.ports import ChainUnavailable
 

@@ -10,26 +10,16 @@ from typing import Any, Final, TypeVar
 import httpx
 import msgspec
 
-from chassis import metrics
-from services.minter.ports import ChainUnavailable, Described
+from chassis.json_rpc import JsonRpc, RpcRefused
+from services.minter.ports import Described
 
 PAGE: Final = 1000
 """Most assets that DAS tells at once."""
 MAX_PAGES: Final = 20
 MAX_TEXT: Final = 2000
 """Characters of a text that are kept: it is somebody's JSON from anywhere."""
-_NODE: Final = "das"
 
 T = TypeVar("T")
-
-
-class _Error(msgspec.Struct, frozen=True):
-    code: int = 0
-
-
-class _Envelope(msgspec.Struct, frozen=True):
-    result: msgspec.Raw = msgspec.Raw(b"null")
-    error: _Error | None = None
 
 
 class _Compression(msgspec.Struct, frozen=True):
@@ -67,8 +57,7 @@ class Das:
     """One endpoint; `http` brings the timeouts and belongs to the caller."""
 
     def __init__(self, http: httpx.AsyncClient, url: str) -> None:
-        self._http = http
-        self._url = url
+        self._rpc = JsonRpc(http, url, "das")
 
     async def described(self, collection: str) -> Described:
         """See `importing.Assets.described`."""
@@ -98,15 +87,7 @@ class Das:
 
     async def _call(self, method: str, params: dict[str, Any], result: type[T]) -> T | None:
         """Return the call's result; None when the node answers with an error: it does not know, or not the method."""
-        request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
         try:
-            response = await self._http.post(self._url, json=request)
-            envelope = msgspec.json.decode(response.content, type=_Envelope)
-            if envelope.error is not None:
-                metrics.RPC_ERRORS.add(node=_NODE, kind="refused")
-                return None
-            return msgspec.json.decode(envelope.result, type=result)
-        except (httpx.HTTPError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            # Retry, by the caller; the error's own text may hold the URL.
-            metrics.RPC_ERRORS.add(node=_NODE, kind="unavailable")
-            raise ChainUnavailable(f"{method}: {type(error).__name__}") from None
+            return await self._rpc.call(method, params, result)
+        except RpcRefused:  # stop: what it says are hints, and it has none
+            return None

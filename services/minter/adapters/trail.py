@@ -7,7 +7,6 @@ a key, so they are in no error.
 
 import base64
 import binascii
-import itertools
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, Self, TypeVar
@@ -16,25 +15,15 @@ import httpx
 import msgspec
 from solders.pubkey import Pubkey
 
+from chassis.json_rpc import JsonRpc, RpcRefused
 from services.minter.gate import LostIntent
 from services.minter.ports import ChainUnavailable
 
 PAGE: Final = 1000
 """Most signatures that getSignaturesForAddress returns at once; a mark has as many as its transaction had attempts."""
-_MAX_ERROR: Final = 200
 _NULL: Final = msgspec.Raw(b"null")
 
 T = TypeVar("T")
-
-
-class _Error(msgspec.Struct, frozen=True):
-    code: int
-    message: str = ""
-
-
-class _Envelope(msgspec.Struct, frozen=True):
-    result: msgspec.Raw = _NULL
-    error: _Error | None = None
 
 
 class _Signature(msgspec.Struct, frozen=True):
@@ -50,9 +39,7 @@ class RpcTrail:
     """Nodes in the operator's order of preference; the first that can answer does."""
 
     def __init__(self, http: httpx.AsyncClient, urls: Sequence[str]) -> None:
-        self._http = http
-        self._urls = tuple(urls)
-        self._ids = itertools.count(1)
+        self._nodes = [JsonRpc(http, url, None) for url in urls]
 
     @classmethod
     @asynccontextmanager
@@ -64,47 +51,34 @@ class RpcTrail:
     async def landed(self, mark: Pubkey, at_least: int) -> Sequence[LostIntent]:
         """See `Trail.landed`."""
         reasons: list[str] = []
-        for position, url in enumerate(self._urls, start=1):
+        for position, node in enumerate(self._nodes, start=1):
             try:
-                return await self._landed(url, mark, at_least)
+                return await self._landed(node, mark, at_least)
             except ChainUnavailable as error:
                 # Ask the next node: this one proves nothing.
                 reasons.append(f"node {position}: {error}")
         raise ChainUnavailable("; ".join(reasons))
 
-    async def _landed(self, url: str, mark: Pubkey, at_least: int) -> list[LostIntent]:
+    async def _landed(self, node: JsonRpc, mark: Pubkey, at_least: int) -> list[LostIntent]:
         options = {"commitment": "confirmed", "minContextSlot": at_least, "limit": PAGE}
-        found = await self._call(url, "getSignaturesForAddress", [str(mark), options], list[_Signature])
+        found = await self._call(node, "getSignaturesForAddress", [str(mark), options], list[_Signature])
         if len(found) >= PAGE:
             # An unfinished list proves nothing. No transaction has so many attempts; somebody else uses its mark.
             raise ChainUnavailable(f"getSignaturesForAddress: {PAGE} signatures or more name {mark}")
         succeeded = [each.signature for each in reversed(found) if each.err == _NULL]
-        return [LostIntent(signature, await self._wire(url, signature)) for signature in succeeded]
+        return [LostIntent(signature, await self._wire(node, signature)) for signature in succeeded]
 
-    async def _wire(self, url: str, signature: str) -> bytes:
+    async def _wire(self, node: JsonRpc, signature: str) -> bytes:
         options = {"commitment": "confirmed", "encoding": "base64", "maxSupportedTransactionVersion": 0}
         # A null, which the node answers for what it lists and cannot show yet, is no _Transaction: asked again later.
-        found = await self._call(url, "getTransaction", [signature, options], _Transaction)
+        found = await self._call(node, "getTransaction", [signature, options], _Transaction)
         try:
             return base64.b64decode(found.transaction[0], validate=True)
         except binascii.Error as error:
             raise ChainUnavailable(f"getTransaction: {signature} is not base64: {error}") from error
 
-    async def _call(self, url: str, method: str, params: object, result: type[T]) -> T:
-        request = {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": params}
+    async def _call(self, node: JsonRpc, method: str, params: object, result: type[T]) -> T:
         try:
-            response = await self._http.post(
-                url, content=msgspec.json.encode(request), headers={"Content-Type": "application/json"}
-            )
-        except httpx.HTTPError as error:  # retry, by the caller; the error's own text may hold the URL
-            raise ChainUnavailable(f"{method}: {type(error).__name__}") from None
-        try:
-            envelope = msgspec.json.decode(response.content, type=_Envelope)
-            if envelope.error is not None:
-                raise ChainUnavailable(f"{method}: {envelope.error.message[:_MAX_ERROR]} ({envelope.error.code})")
-            if not response.is_success:
-                raise ChainUnavailable(f"{method}: HTTP status {response.status_code}")
-            return msgspec.json.decode(envelope.result, type=result)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            # Retry, by the caller: a proxy's error page, for instance. Its text stays out of our logs.
-            raise ChainUnavailable(f"{method}: HTTP status {response.status_code}, not the answer: {error}") from None
+            return await node.call(method, params, result)
+        except RpcRefused as error:  # retry, by the caller: the request is well-formed, so the node is unfit just now
+            raise ChainUnavailable(str(error)) from error

@@ -15,6 +15,7 @@ from bubblegum.merkle import MerkleTree
 from bubblegum.types import MetadataArgsV2
 from chassis.clock import ManualClock, SystemClock
 from chassis.database import Pool
+from chassis.json_rpc import JsonRpc
 from chassis.settings import Secret
 from contracts.collection import TreeShape
 from contracts.mint import Confirmed, MintedLeaf
@@ -22,7 +23,6 @@ from contracts.observation import CollectionDrift, CollectionObserved, Differenc
 from contracts.streams import COLLECTION, MINT
 from localnet.cluster.wire import parsed
 from services.indexer.adapters.das import DasProviders
-from services.indexer.adapters.json_rpc import JsonRpc
 from services.indexer.adapters.solana_rpc import SolanaRpc
 from services.indexer.adapters.tree_feed import TreeFeed
 from services.indexer.adapters.tree_history import RpcHistory

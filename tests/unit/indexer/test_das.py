@@ -14,9 +14,9 @@ from bubblegum import base58
 from bubblegum.merkle import ChangeLog, ConcurrentMerkleTree, MerkleTree
 from bubblegum.merkle.account import RightmostProof
 from chassis.clock import ManualClock, SystemClock
+from chassis.json_rpc import JsonRpc
 from services.indexer.adapters import das
 from services.indexer.adapters.das import DasProviders
-from services.indexer.adapters.json_rpc import JsonRpc
 from services.indexer.chain.proofs import AssetProof, holds
 from services.indexer.ports import ChainUnavailable
 from tests.support.leaves import ModelTree, key, metadata_v1

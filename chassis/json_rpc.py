@@ -1,7 +1,7 @@
 """JSON-RPC 2.0 over HTTP, as nodes and DAS providers speak it: one call, its answer checked, its errors told apart.
 
-Used by the adapters beside this file. URLs may hold an API key, so they are in no error and no log line. Not done here:
-retries and the choice of a node, which are the callers'.
+Used by the adapters of the indexer and the minter. URLs may hold an API key, so they are in no error and no log line.
+Not done here: retries and the choice of a node, which are the callers'.
 """
 
 import itertools
@@ -11,7 +11,7 @@ import httpx
 import msgspec
 
 from chassis import metrics
-from services.indexer.ports import ChainUnavailable
+from chassis.chain import ChainUnavailable
 
 METHOD_NOT_FOUND: Final = -32601
 """JSON-RPC 2.0: the method does not exist."""
@@ -42,9 +42,12 @@ class RpcRefused(Exception):
 
 
 class JsonRpc:
-    """One endpoint over an HTTP client, which brings the timeouts; `node` ("rpc", "das") is its name in the metrics."""
+    """One endpoint over an HTTP client, which brings the timeouts.
 
-    def __init__(self, http: httpx.AsyncClient, url: str, node: str) -> None:
+    `node` ("rpc", "das") is its name in the metrics; without one nothing is counted.
+    """
+
+    def __init__(self, http: httpx.AsyncClient, url: str, node: str | None) -> None:
         self._http = http
         self._url = url
         self._node = node
@@ -55,11 +58,15 @@ class JsonRpc:
         try:
             return await self._asked(method, params, result)
         except RpcRefused:  # stop: counted on its way to the caller
-            metrics.RPC_ERRORS.add(node=self._node, kind="refused")
+            self._count("refused")
             raise
         except ChainUnavailable:  # stop: counted on its way to the caller
-            metrics.RPC_ERRORS.add(node=self._node, kind="unavailable")
+            self._count("unavailable")
             raise
+
+    def _count(self, kind: str) -> None:
+        if self._node is not None:
+            metrics.RPC_ERRORS.add(node=self._node, kind=kind)
 
     async def _asked(self, method: str, params: object, result: type[T]) -> T:
         request = {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": params}
