@@ -12,12 +12,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
-import msgspec
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import InvalidURI, WebSocketException
-
 from chassis.clock import Clock
-from chassis.logs import get_logger
+from chassis.pubsub import Connection, Message, PubSub
 from chassis.settings import Secret
 
 LIFETIME: Final = 90.0
@@ -26,38 +22,18 @@ MAX_LISTENED: Final = 1000
 """Most signatures listened for at once; those beyond are found by looking."""
 MAX_HEARD: Final = 4096
 """Most signatures that are remembered as heard, so that they are not listened for again."""
-FIRST_DELAY, LAST_DELAY = 0.5, 30.0
-"""Seconds before a broken connection is opened again: doubled each time, up to the second number."""
-MAX_MESSAGE_BYTES: Final = 64 * 1024
-OPEN_SECONDS: Final = 10.0
-
-_logger = get_logger(__name__)
-
-
-class _Params(msgspec.Struct, frozen=True):
-    subscription: int
-
-
-class _Message(msgspec.Struct, frozen=True):
-    """A notification (method and params) or an answer (id and result)."""
-
-    method: str | None = None
-    params: _Params | None = None
-    id: int | None = None
-    result: object = None
 
 
 class SignatureFeed:
     """Calls `on_news` when a signature that is listened for was confirmed; `run` must be running."""
 
     def __init__(self, url: Secret, clock: Clock, on_news: Callable[[], None]) -> None:
-        self._url = url
+        self._pubsub = PubSub(url, clock, "signatures")
         self._clock = clock
         self._on_news = on_news
         self._listened: OrderedDict[str, float] = OrderedDict()
         self._heard: OrderedDict[str, None] = OrderedDict()
         self._changed = asyncio.Event()
-        self._delay = FIRST_DELAY
 
     def listen(self, signature: str) -> None:
         """Listen for a signature from now on; at once, whether or not the connection stands."""
@@ -68,29 +44,14 @@ class SignatureFeed:
 
     async def run(self) -> None:
         """Keep a connection while anything is listened for, until cancelled."""
-        while True:
-            await self._changed.wait()
-            try:
-                async with connect(
-                    self._url.reveal(), open_timeout=OPEN_SECONDS, max_size=MAX_MESSAGE_BYTES, compression=None
-                ) as socket:
-                    await _Session(self, socket).run()
-                reason = "closed by the node"
-            except InvalidURI:
-                # Stop: no other try would understand it. Looking goes on.
-                _logger.error("WS_URL is not a WebSocket URL; signatures are only looked up")
-                return
-            except (OSError, WebSocketException, TimeoutError) as error:
-                # Again after a while; the error's own text may hold the URL.
-                reason = type(error).__name__
-            _logger.warning("subscription lost", reason=reason, again_in=self._delay)
-            self._forget_old()
-            await self._clock.sleep(self._delay)
-            self._delay = min(LAST_DELAY, self._delay * 2)
+        await self._pubsub.keep(lambda connection: _Session(self, connection).run(), self._wanted)
+
+    async def _wanted(self) -> None:
+        self._forget_old()
+        await self._changed.wait()
 
     def heard(self, signature: str) -> None:
-        """Take a notification: the connection works, and there is news."""
-        self._delay = FIRST_DELAY
+        """Take a notification."""
         self._listened.pop(signature, None)
         self._heard[signature] = None
         while len(self._heard) > MAX_HEARD:
@@ -118,9 +79,9 @@ class SignatureFeed:
 class _Session:
     """One connection: which request and which subscription is whose."""
 
-    def __init__(self, feed: SignatureFeed, socket: ClientConnection) -> None:
+    def __init__(self, feed: SignatureFeed, connection: Connection) -> None:
         self._feed = feed
-        self._socket = socket
+        self._connection = connection
         self._ids = itertools.count(1)
         self._asked: dict[int, str] = {}
         self._subscribed: dict[int, str] = {}
@@ -131,7 +92,7 @@ class _Session:
         self._feed.again()
         asking = asyncio.create_task(self._ask())
         try:
-            async for message in self._socket:
+            async for message in self._connection:
                 self._hear(message)
         finally:
             asking.cancel()
@@ -145,25 +106,16 @@ class _Session:
                 number = next(self._ids)
                 self._asked[number] = signature
                 self._sent.add(signature)
-                await self._call(number, "signatureSubscribe", [signature, {"commitment": "confirmed"}])
+                await self._connection.call(number, "signatureSubscribe", [signature, {"commitment": "confirmed"}])
             stale = [number for number, signature in self._subscribed.items() if signature not in wanted]
             for subscription in stale:
                 self._sent.discard(self._subscribed.pop(subscription))
-                await self._call(next(self._ids), "signatureUnsubscribe", [subscription])
+                await self._connection.call(next(self._ids), "signatureUnsubscribe", [subscription])
 
-    async def _call(self, number: int, method: str, params: list[object]) -> None:
-        request = {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
-        await self._socket.send(msgspec.json.encode(request).decode())
-
-    def _hear(self, text: str | bytes) -> None:
-        try:
-            message = msgspec.json.decode(text, type=_Message)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            # Stop with this message: it is none that we understand, and the watcher looks anyway.
-            _logger.warning("message of a subscription not understood")
-            return
-        if message.method == "signatureNotification" and message.params is not None:
-            signature = self._subscribed.pop(message.params.subscription, None)
+    def _hear(self, message: Message) -> None:
+        news = message.news_of("signatureNotification")
+        if news is not None:
+            signature = self._subscribed.pop(news, None)
             if signature is not None:
                 self._sent.discard(signature)
                 self._feed.heard(signature)
