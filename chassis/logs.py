@@ -14,6 +14,7 @@ import structlog
 from opentelemetry import trace
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from chassis import trace_context
 from chassis.redaction import redact, redact_mapping
 from chassis.settings import LogFormat, LogLevel
 
@@ -97,6 +98,9 @@ class _ServiceFields:
 
 
 def _add_trace(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    if carried := trace_context.current():
+        event["trace_id"], event["span_id"] = carried.trace_id, carried.span_id
+        return event
     context = trace.get_current_span().get_span_context()
     if context.is_valid:
         event["trace_id"] = trace.format_trace_id(context.trace_id)

@@ -20,6 +20,8 @@ Spanned = AbstractContextManager[telemetry.Span]
 
 def sending(fact: type[Fact], subject: str, message_id: UUID, size: int) -> Spanned:
     """A span around the publish of one fact; `size` in bytes. Losing a compare-and-set is an answer, no error."""
+    if not telemetry.recording():
+        return telemetry.unrecorded()
     return telemetry.span(
         f"send {fact.type()}",
         kind=telemetry.SpanKind.PRODUCER,
@@ -38,9 +40,12 @@ def sending(fact: type[Fact], subject: str, message_id: UUID, size: int) -> Span
 
 def processing(consumer: Consumer, raw: RawMessage) -> Spanned:
     """A span around the handling of one delivery. A retry that the handler asks for is no error."""
+    context = telemetry.extract(raw.headers)
+    if not telemetry.recording():
+        return telemetry.unrecorded(context)
     return telemetry.span(
         f"process {type_of(raw.subject)}",
-        context=telemetry.extract(raw.headers),
+        context=context,
         kind=telemetry.SpanKind.CONSUMER,
         attributes={
             "messaging.system": "nats",

@@ -4,12 +4,20 @@ Used by whoever measures (`metrics.SIGNED.add()`), by `chassis.metrics_document`
 and by nobody to read values back: `chassis.exposition` and the OTLP export do that. Labels are bounded: never an id of
 a wallet, an operation or an asset. What a value's closed list does not have, and every value beyond MAX_VALUES of an
 open one, is counted as OTHER.
+
+A value is kept in this process for `/metrics`, by an object that is made once for each set of labels, and given to
+OpenTelemetry's instrument too, which does nothing unless metrics are exported. A metric that was never used is not
+told.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Final, Generic, TypeVar
 
+import prometheus_client as prometheus
+
+from chassis.exposition import REGISTRY
 from chassis.telemetry import meter
 from contracts.mint import FailureCode
 from contracts.observation import DriftKind
@@ -24,6 +32,8 @@ _REQUEST_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75
 """As OpenTelemetry's HTTP conventions advise."""
 
 _meter = meter()
+_registering = Lock()
+_M = TypeVar("_M", prometheus.Counter, prometheus.Gauge, prometheus.Histogram)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +70,31 @@ class Bound:
         return OTHER
 
 
+class Series(Generic[_M]):
+    """The values of one metric in this process, by its labels; known to Prometheus from the first one on."""
+
+    def __init__(self, bound: Bound, metric: _M) -> None:
+        self._bound = bound
+        self._metric = metric
+        self._found: dict[tuple[tuple[str, str], ...], tuple[_M, dict[str, str]]] = {}
+        self._registered = False
+
+    def __call__(self, labels: Mapping[str, str]) -> tuple[_M, dict[str, str]]:
+        """Return what keeps the value of these labels, and the labels with bounded values. Raises as `Bound` does."""
+        key = tuple(labels.items())
+        if found := self._found.get(key):
+            return found
+        bounded = self._bound(labels)
+        with _registering:
+            if not self._registered:
+                REGISTRY.register(self._metric)
+                self._registered = True
+        found = (self._metric.labels(**bounded) if bounded else self._metric), bounded
+        if bounded == labels:  # else values came to OTHER, and of those there is no end
+            self._found[key] = found
+        return found
+
+
 @dataclass(kw_only=True)
 class Metric:
     """What all kinds have in common. `unit` is UCUM: `s`, `By`, or a noun in braces."""
@@ -69,6 +104,7 @@ class Metric:
     description: str
     services: tuple[str, ...]
     labels: tuple[Label, ...] = ()
+    bound: Bound = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         self.bound = Bound(self.name, self.labels)
@@ -84,6 +120,11 @@ class Metric:
         """The name under which Prometheus sees it (OpenTelemetry's rules for Prometheus)."""
         return self.name.replace(".", "_") + ("_seconds" if self.unit == "s" else "")
 
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The names of its labels, in order."""
+        return tuple(label.name for label in self.labels)
+
 
 @dataclass(kw_only=True)
 class Counter(Metric):
@@ -92,6 +133,8 @@ class Counter(Metric):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._instrument = _meter.create_counter(self.name, self.unit, self.description)
+        kept = prometheus.Counter(self.exposed_name, self.description, self.label_names, registry=None)
+        self._series = Series(self.bound, kept)
 
     @property
     def exposed_name(self) -> str:
@@ -100,7 +143,9 @@ class Counter(Metric):
 
     def add(self, amount: int = 1, **labels: str) -> None:
         """Count `amount` more."""
-        self._instrument.add(amount, self.bound(labels))
+        kept, bounded = self._series(labels)
+        kept.inc(amount)
+        self._instrument.add(amount, bounded)
 
 
 @dataclass(kw_only=True)
@@ -110,10 +155,14 @@ class Gauge(Metric):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._instrument = _meter.create_gauge(self.name, self.unit, self.description)
+        kept = prometheus.Gauge(self.exposed_name, self.description, self.label_names, registry=None)
+        self._series = Series(self.bound, kept)
 
     def set(self, value: float, **labels: str) -> None:
         """Say how it stands now."""
-        self._instrument.set(value, self.bound(labels))
+        kept, bounded = self._series(labels)
+        kept.set(value)
+        self._instrument.set(value, bounded)
 
 
 @dataclass(kw_only=True)
@@ -127,10 +176,16 @@ class Histogram(Metric):
         self._instrument = _meter.create_histogram(
             self.name, self.unit, self.description, explicit_bucket_boundaries_advisory=self.buckets
         )
+        kept = prometheus.Histogram(
+            self.exposed_name, self.description, self.label_names, registry=None, buckets=self.buckets
+        )
+        self._series = Series(self.bound, kept)
 
     def record(self, value: float, **labels: str) -> None:
         """Count one value."""
-        self._instrument.record(value, self.bound(labels))
+        kept, bounded = self._series(labels)
+        kept.observe(value)
+        self._instrument.record(value, bounded)
 
 
 _all: list[Metric] = []

@@ -2,35 +2,25 @@
 
 Used by every main.py (`configure`), by messaging (trace context in NATS headers) and by whoever logs
 (`get_logger`). Traces and metrics are exported by OTLP/HTTP when the standard `OTEL_EXPORTER_OTLP_*` variables ask
-for it; otherwise spans only carry identifiers, so that the log lines of one mint can still be joined across
-services. Metrics are kept for `chassis.exposition` too. Not done here: which metrics there are (`chassis.metrics`).
+for it; otherwise no span is made and nothing of OpenTelemetry's SDK is loaded: the caller's trace is only carried on
+(`chassis.trace_context`), so that the log lines of one mint can still be joined across services. Not done here: which
+metrics there are, and keeping them for Prometheus (`chassis.metrics`).
 """
 
 import os
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from secrets import randbelow
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry import metrics, trace
 from opentelemetry.context import Context
 from opentelemetry.metrics import Meter
-from opentelemetry.trace import (
-    Link,
-    NonRecordingSpan,
-    Span,
-    SpanContext,
-    SpanKind,
-    Status,
-    StatusCode,
-    get_current_span,
-    use_span,
-)
+from opentelemetry.trace import INVALID_SPAN, Link, Span, SpanKind, Status, StatusCode, get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import AttributeValue
 
-from chassis import exposition
+from chassis import exposition, trace_context
 from chassis.logs import configure_logs, get_logger
 from chassis.redaction import scrub
 from chassis.settings import LogFormat, LogLevel
@@ -53,8 +43,10 @@ __all__ = [
     "here",
     "inject",
     "meter",
+    "recording",
     "span",
     "together",
+    "unrecorded",
 ]
 
 _INSTRUMENTATION: Final = "mintstream"
@@ -63,12 +55,16 @@ _FLUSH_MILLIS: Final = 3000
 
 _propagator = TraceContextTextMapPropagator()
 _tracer = trace.get_tracer(_INSTRUMENTATION)  # finds the provider once there is one
+_CARRIED: Final = "mintstream.trace_context"
+"""Where a `Context` has the trace that is only carried on."""
+_CURRENT: Final = nullcontext(INVALID_SPAN)
+"""The span of whoever goes on with the current trace; it keeps nothing, so one serves all."""
 
 
 @dataclass(slots=True)
 class _State:
-    recording: bool = True
-    """Whether a span can be recorded; true as long as nobody has configured this process."""
+    recording: bool = False
+    """Whether spans go to an exporter."""
 
 
 _state = _State()
@@ -78,13 +74,14 @@ _state = _State()
 class Telemetry:
     """What `configure` set up, to be shut down when the service ends."""
 
-    tracer_provider: "TracerProvider"
-    meter_provider: "MeterProvider | None"
+    tracer_provider: "TracerProvider | None" = None
+    meter_provider: "MeterProvider | None" = None
 
     def shutdown(self) -> None:
         """Send what is still buffered, within seconds. Blocks: call it after the event loop has ended."""
-        self.tracer_provider.force_flush(_FLUSH_MILLIS)
-        self.tracer_provider.shutdown()
+        if self.tracer_provider is not None:
+            self.tracer_provider.force_flush(_FLUSH_MILLIS)
+            self.tracer_provider.shutdown()
         if self.meter_provider is not None:
             self.meter_provider.shutdown(timeout_millis=_FLUSH_MILLIS)
 
@@ -98,34 +95,40 @@ def configure(
     *,
     enable_metrics: bool = True,
 ) -> Telemetry:
-    """Set up logs to stderr, metrics, and, when `environ` names an OTLP endpoint, the export of traces and metrics.
+    """Set up logs to stderr, metrics for `/metrics`, and, when `environ` names an OTLP endpoint, the export of both.
 
-    Call it once in a process: OpenTelemetry keeps the first provider it is given, so that a second call changes the
-    logs only.
+    Call it once in a process: OpenTelemetry keeps the first provider it is given, so that a call after one that set up
+    an export changes the logs only.
     """
-    from opentelemetry.sdk.trace import TracerProvider
-
     configure_logs(service_name, version, level, format)
-    present = trace.get_tracer_provider()
-    if isinstance(present, TracerProvider):
-        return Telemetry(present, None)
-    resource = _resource(service_name, version, environ)
-    _state.recording = _exports("TRACES", environ)
-    tracer_provider = _tracer_provider(resource, export=_state.recording)
-    trace.set_tracer_provider(tracer_provider)
-    meter_provider = None
     if enable_metrics and not _disabled(environ):
-        meter_provider = _meter_provider(resource, export=_exports("METRICS", environ))
+        exposition.open_to_scrapes()
+    export_traces = _exports("TRACES", environ)
+    export_metrics = enable_metrics and _exports("METRICS", environ)
+    if _state.recording or not (export_traces or export_metrics):
+        return Telemetry()
+    resource = _resource(service_name, version, environ)
+    tracer_provider = meter_provider = None
+    if export_traces:
+        tracer_provider = _tracer_provider(resource)
+        trace.set_tracer_provider(tracer_provider)
+        _state.recording = True
+    if export_metrics:
+        meter_provider = _meter_provider(resource)
         metrics.set_meter_provider(meter_provider)
     return Telemetry(tracer_provider, meter_provider)
 
 
 def meter(name: str = _INSTRUMENTATION) -> Meter:
-    """The meter to make instruments with; they cost next to nothing when metrics are turned off."""
+    """The meter to make instruments with; they do nothing, at next to no cost, unless metrics are exported."""
     return metrics.get_meter(name)
 
 
-@contextmanager
+def recording() -> bool:
+    """Whether spans are recorded. Whoever asks can spare itself the attributes of a span that nobody sees."""
+    return _state.recording
+
+
 def span(
     name: str,
     *,
@@ -134,16 +137,33 @@ def span(
     attributes: Mapping[str, AttributeValue] | None = None,
     links: Sequence[Link] = (),
     expected: tuple[type[Exception], ...] = (),
-) -> Generator[Span, None, None]:
+) -> AbstractContextManager[Span]:
     """Run the body in a span, a child of `context` or else of the current span.
 
     An exception that leaves the body goes on; it is noted on the span with its scrubbed text, and unless it is one of
     `expected`, which are answers and no errors, it marks the span as failed.
     """
     if not _state.recording:
-        with _identified(context) as current:
-            yield current
-        return
+        return unrecorded(context)
+    return _recorded(name, context, kind, attributes, links, expected)
+
+
+def unrecorded(context: Context | None = None) -> AbstractContextManager[Span]:
+    """Give the body a trace for its log lines and messages, that of `context` or the current one, and nothing else."""
+    if context is None:
+        return _CURRENT if trace_context.current() is not None else trace_context.Carrying(trace_context.begin())
+    return trace_context.Carrying(_carried(context) or trace_context.begin())
+
+
+@contextmanager
+def _recorded(
+    name: str,
+    context: Context | None,
+    kind: SpanKind,
+    attributes: Mapping[str, AttributeValue] | None,
+    links: Sequence[Link],
+    expected: tuple[type[Exception], ...],
+) -> Generator[Span, None, None]:
     with _tracer.start_as_current_span(
         name,
         context=context,
@@ -163,24 +183,6 @@ def span(
             raise
 
 
-@contextmanager
-def _identified(context: Context | None) -> Generator[Span, None, None]:
-    """Give the body a trace id for its log lines and its messages, its caller's if there is one, and nothing else.
-
-    The SDK makes a span of its own for each that is not recorded, which costs a busy handler ten times as much.
-    """
-    current = get_current_span(context)
-    if current.get_span_context().is_valid:
-        if context is None:
-            yield current
-            return
-    else:
-        # Never 0, which is no identifier.
-        current = NonRecordingSpan(SpanContext(1 + randbelow(2**128 - 1), 1 + randbelow(2**64 - 1), is_remote=False))
-    with use_span(current, record_exception=False, set_status_on_exception=False):
-        yield current
-
-
 def fail(failed: Span, error_type: str, text: str | None = None) -> None:
     """Mark a span as failed, with the class of the error and a text without secrets."""
     failed.set_attribute("error.type", error_type)
@@ -198,6 +200,10 @@ def together(messages: Sequence[Mapping[str, str]]) -> tuple[Context, list[Link]
 
     It goes on with their trace when all are of one trace; else it begins one of its own, linked to each of theirs.
     """
+    if not _state.recording:
+        carried = [trace_context.read(headers) for headers in messages]
+        of_one = len({each and each.trace_id for each in carried}) == 1
+        return _carrying(carried[-1] if of_one else None), []
     links: dict[tuple[int, int], Link] = {}
     traces: set[int] = set()
     last = Context()
@@ -212,7 +218,10 @@ def together(messages: Sequence[Mapping[str, str]]) -> tuple[Context, list[Link]
 
 def inject(headers: dict[str, str]) -> None:
     """Write the current span into `headers` as W3C `traceparent` (and `tracestate`); nothing outside of a span."""
-    _propagator.inject(headers)
+    if _state.recording:
+        _propagator.inject(headers)
+    elif carried := trace_context.current():
+        carried.write(headers)
 
 
 def extract(headers: Mapping[str, str] | None) -> Context:
@@ -220,8 +229,19 @@ def extract(headers: Mapping[str, str] | None) -> Context:
 
     Header names are matched without regard to case, as HTTP and NATS gateways may change it.
     """
+    if not _state.recording:
+        return _carrying(trace_context.read(headers))
     lowered = {name.lower(): value for name, value in (headers or {}).items()}
     return _propagator.extract(lowered, context=Context())
+
+
+def _carrying(carried: trace_context.TraceContext | None) -> Context:
+    return Context() if carried is None else Context({_CARRIED: carried})
+
+
+def _carried(context: Context) -> trace_context.TraceContext | None:
+    found = context.get(_CARRIED)
+    return found if isinstance(found, trace_context.TraceContext) else None
 
 
 def _resource(service_name: str, version: str, environ: Mapping[str, str]) -> "Resource":
@@ -247,14 +267,9 @@ def _disabled(environ: Mapping[str, str]) -> bool:
     return environ.get("OTEL_SDK_DISABLED", "").lower() == "true"
 
 
-def _tracer_provider(resource: "Resource", *, export: bool) -> "TracerProvider":
-    """A provider that exports, or one that only hands out trace and span identifiers (never recording)."""
-    from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
-
-    if not export:
-        return TracerProvider(resource=resource, sampler=ALWAYS_OFF, shutdown_on_exit=False)
+def _tracer_provider(resource: "Resource") -> "TracerProvider":
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)  # sampler: OTEL_TRACES_SAMPLER
@@ -262,18 +277,10 @@ def _tracer_provider(resource: "Resource", *, export: bool) -> "TracerProvider":
     return provider
 
 
-def _meter_provider(resource: "Resource", *, export: bool) -> "MeterProvider":
-    """A provider whose metrics can be scraped, and are sent when `export` is set."""
-    from opentelemetry.exporter.prometheus import PrometheusMetricReader
+def _meter_provider(resource: "Resource") -> "MeterProvider":
+    from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
     from opentelemetry.sdk.metrics import MeterProvider
-    from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
+    from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 
-    # Without the scope as labels: there is one, and it would stand in every line.
-    readers: list[MetricReader] = [
-        PrometheusMetricReader(scope_info_enabled=False, registry=exposition.open_registry())
-    ]
-    if export:
-        from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
-
-        readers.append(PeriodicExportingMetricReader(OTLPMetricExporter()))
-    return MeterProvider(resource=resource, metric_readers=readers, shutdown_on_exit=False)
+    reader = PeriodicExportingMetricReader(OTLPMetricExporter())
+    return MeterProvider(resource=resource, metric_readers=[reader], shutdown_on_exit=False)

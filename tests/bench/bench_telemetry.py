@@ -45,10 +45,10 @@ def _watched(raw: RawMessage, identity: UUID) -> None:
 
 
 def _microseconds(work: Callable[[RawMessage, UUID], None], raw: RawMessage, identity: UUID, count: int) -> float:
-    began = time.perf_counter()
+    began = time.process_time()
     for _ in range(count):
         work(raw, identity)
-    return (time.perf_counter() - began) / count * 1e6
+    return (time.process_time() - began) / count * 1e6
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

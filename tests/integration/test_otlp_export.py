@@ -12,14 +12,20 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from tests.support.otlp import Sink, listening
 
 PROGRAM = """
-from chassis import telemetry
+from chassis import metrics, telemetry
 
 handle = telemetry.configure("minter", "1.2.3", "info", "json")
-counter = telemetry.meter().create_counter("mint.items")
 with telemetry.span("outer", attributes={"messaging.system": "nats"}, kind=telemetry.SpanKind.PRODUCER):
     headers = {}
     telemetry.inject(headers)
-    counter.add(3)
+    metrics.RPC_ERRORS.add(3, node="1 host", kind="refused")
+with telemetry.span("other"):
+    others = {}
+    telemetry.inject(others)
+for name, messages in {"alike": [headers, headers], "mixed": [headers, others, {}]}.items():
+    context, links = telemetry.together(messages)
+    with telemetry.span(name, context=context, links=links):
+        pass
 try:
     with telemetry.span("inner", context=telemetry.extract(headers)):
         raise ValueError("lost postgresql://u:hunter2@h/d")
@@ -48,20 +54,27 @@ def test_spans_and_metrics_are_exported(sink: tuple[str, Sink]) -> None:
     attributes = {pair.key: pair.value.string_value for pair in resources[0].resource.attributes}
     assert (attributes["service.name"], attributes["service.version"]) == ("minter", "1.2.3")
     spans = {span.name: span for each in resources for scope in each.scope_spans for span in scope.spans}
-    assert spans.keys() == {"outer", "inner"}
+    assert spans.keys() == {"outer", "inner", "other", "alike", "mixed"}
     assert spans["inner"].trace_id == spans["outer"].trace_id
     assert spans["inner"].parent_span_id == spans["outer"].span_id
     assert [pair.value.string_value for pair in spans["outer"].attributes] == ["nats"]
     assert spans["inner"].status.message == "ValueError: lost postgresql://u:[redacted]@h/d"
+    outer, other = spans["outer"], spans["other"]
+    assert (spans["alike"].trace_id, spans["alike"].parent_span_id) == (outer.trace_id, outer.span_id)
+    assert [link.span_id for link in spans["alike"].links] == [outer.span_id]
+    assert not spans["mixed"].parent_span_id, "work for several traces has one of its own"
+    assert [link.span_id for link in spans["mixed"].links] == [outer.span_id, other.span_id]
     metrics = [ExportMetricsServiceRequest.FromString(body) for body in received.bodies("/v1/metrics")]
-    names = [
-        metric.name
+    points = {
+        metric.name: metric.sum.data_points
         for request in metrics
         for each in request.resource_metrics
         for scope in each.scope_metrics
         for metric in scope.metrics
-    ]
-    assert "mint.items" in names
+    }
+    (point,) = points["mintstream.rpc.errors"]
+    assert point.as_int == 3
+    assert {pair.key: pair.value.string_value for pair in point.attributes} == {"node": "1 host", "kind": "refused"}
     assert not any(b"hunter2" in body for bodies in received.posts.values() for body in bodies)
 
 

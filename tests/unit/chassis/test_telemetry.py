@@ -2,14 +2,14 @@
 
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import Callable, Generator
 
 import pytest
 import structlog
-from opentelemetry import trace
-from opentelemetry.trace import get_current_span
 
-from chassis import telemetry
+from chassis import telemetry, trace_context
 from chassis.logs import configure_logs
 from chassis.redaction import REDACTED, Secret, is_secret_name, redact, scrub
 
@@ -133,11 +133,13 @@ def test_a_trace_goes_from_headers_into_lines_and_on(lines: Lines) -> None:
 @pytest.mark.parametrize("headers", [None, {}, {"traceparent": "nonsense"}, {"traceparent": "00-" + "0" * 32 + "-1-0"}])
 def test_headers_without_a_trace_start_a_new_one(lines: Lines, headers: dict[str, str] | None) -> None:
     with telemetry.span("outer"):
-        outer = get_current_span().get_span_context().trace_id
+        outer = trace_context.current()
         with telemetry.span("inner", context=telemetry.extract(headers)):
-            inner = get_current_span().get_span_context().trace_id
-    assert trace.INVALID_TRACE_ID not in (outer, inner)
-    assert inner != outer, "an empty context, not the current one"
+            inner = trace_context.current()
+        assert trace_context.current() == outer
+    assert outer
+    assert inner
+    assert inner.trace_id != outer.trace_id, "an empty context, not the current one"
 
 
 def test_nothing_is_injected_outside_of_a_span(lines: Lines) -> None:
@@ -149,7 +151,7 @@ def test_nothing_is_injected_outside_of_a_span(lines: Lines) -> None:
 def test_an_exception_goes_through_a_span(lines: Lines) -> None:
     with pytest.raises(KeyError), telemetry.span("work"):
         raise KeyError("x")
-    assert not get_current_span().get_span_context().is_valid
+    assert trace_context.current() is None
 
 
 @pytest.mark.parametrize(
@@ -189,16 +191,59 @@ def test_work_for_several_messages_goes_on_with_their_trace_or_begins_its_own() 
     one = {"traceparent": f"00-{'a' * 32}-{'1' * 16}-01"}
     same = {"traceparent": f"00-{'a' * 32}-{'2' * 16}-01"}
     other = {"traceparent": f"00-{'b' * 32}-{'3' * 16}-01"}
-    unsampled = {"traceparent": f"00-{'b' * 32}-{'3' * 16}-00"}
 
-    def seen(*headers: dict[str, str]) -> tuple[str | None, list[str]]:
+    def carried(*headers: dict[str, str]) -> str:
         context, links = telemetry.together(headers)
-        span_context = get_current_span(context).get_span_context()
-        trace_id = trace.format_trace_id(span_context.trace_id) if span_context.is_valid else None
-        return trace_id, [trace.format_span_id(link.context.span_id) for link in links]
+        assert links == [], "nobody records them"
+        with telemetry.span("work", context=context):
+            onward: dict[str, str] = {}
+            telemetry.inject(onward)
+        return onward["traceparent"]
 
-    assert seen(one, same, same) == ("a" * 32, ["1" * 16, "2" * 16])
-    assert seen(one, other) == (None, ["1" * 16, "3" * 16])
-    assert seen(one, {}) == (None, ["1" * 16])
-    assert seen(unsampled) == ("b" * 32, [])
-    assert seen() == (None, [])
+    assert carried(one, same) == same["traceparent"]
+    nothing: dict[str, str] = {}
+    of_its_own = carried(one, other), carried(one, nothing), carried(nothing), carried()
+    assert not {traceparent[3:35] for traceparent in of_its_own} & {"a" * 32, "b" * 32}
+
+
+@pytest.mark.parametrize(
+    ("given", "carried"),
+    [
+        ({"traceparent": f"00-{'a' * 32}-{'1' * 16}-01", "tracestate": "v=1,w=2"}, {"tracestate": "v=1,w=2"}),
+        ({"TraceParent": f"00-{'a' * 32}-{'1' * 16}-01", "TraceState": "v=1"}, {"tracestate": "v=1"}),
+        ({"traceparent": f"01-{'a' * 32}-{'1' * 16}-01-later"}, {}),
+        ({"traceparent": f"00-{'a' * 32}-{'1' * 16}-01", "tracestate": "not a list\r\nX: 1"}, {}),
+    ],
+)
+def test_what_others_write_is_carried_on_in_our_form(given: dict[str, str], carried: dict[str, str]) -> None:
+    onward: dict[str, str] = {}
+    with telemetry.span("work", context=telemetry.extract(given)):
+        telemetry.inject(onward)
+    assert onward == {"traceparent": f"00-{'a' * 32}-{'1' * 16}-01", **carried}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        f"00-{'0' * 32}-{'1' * 16}-01",
+        f"00-{'a' * 32}-{'0' * 16}-01",
+        f"ff-{'a' * 32}-{'1' * 16}-01",
+        f"00-{'a' * 32}-{'1' * 16}-01-more",
+        f"00-{'a' * 31}-{'1' * 16}-01",
+    ],
+)
+def test_what_is_no_trace_is_not_carried_on(given: str) -> None:
+    assert trace_context.read({"traceparent": given}) is None
+
+
+def test_nothing_of_the_sdk_is_loaded_while_nothing_is_exported() -> None:
+    program = """
+import sys
+from chassis import metrics, telemetry
+telemetry.configure("minter", "1", environ={})
+with telemetry.span("work"):
+    metrics.SIGNED.add()
+print([name for name in sys.modules if name.startswith("opentelemetry.sdk")])
+"""
+    told = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
+    assert told.strip() == "[]"
