@@ -174,8 +174,15 @@ CHECKS: tuple[Check, ...] = (
 
 
 def latest(evidence: Evidence) -> Mapping[Place, Confirmed]:
-    """Return the last confirmation of each transaction: after a fork an earlier one is nothing any more."""
-    return {(fact.chunk, fact.tx): fact for fact in _facts(evidence, Confirmed)}
+    """Return the last confirmation of each transaction that stands: after a fork an earlier one is nothing any more."""
+    standing: dict[Place, Confirmed] = {}
+    for logged in evidence.events:
+        fact = logged.fact
+        if isinstance(fact, Confirmed):
+            standing[fact.chunk, fact.tx] = fact
+        elif isinstance(fact, Failed) and fact.dropped is not None:
+            standing.pop((fact.chunk, fact.tx), None)
+    return standing
 
 
 def _why_not_minted(leaf: MintedLeaf, change: Minted | None, item: PinnedItem | None, tree: str) -> str | None:

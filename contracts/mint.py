@@ -307,6 +307,8 @@ class Failed(Fact, frozen=True, kw_only=True):
     chunk: Index
     tx: Index
     failure: ItemFailure
+    dropped: Signature | None = None
+    """The confirmation that this takes back: a fork dropped that transaction, and no attempt can land any more."""
 
 
 class Completed(Fact, frozen=True, kw_only=True):

@@ -74,7 +74,10 @@ class CancelOperation:
 
 @dataclass(frozen=True, slots=True)
 class FailItem:
-    """The item can never be minted by its operation. `sequence` is the message's own, in MINT."""
+    """The item can never be minted by its operation. `sequence` is the message's own, in MINT.
+
+    `dropped` is the signature of a confirmation that this takes back, because a fork dropped it for good.
+    """
 
     operation: UUID
     index: int
@@ -82,6 +85,7 @@ class FailItem:
     reason: str
     sequence: int
     at: datetime
+    dropped: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

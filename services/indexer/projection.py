@@ -169,7 +169,8 @@ def _failed(
     fact: mint.PinFailed | mint.Failed, failure: mint.ItemFailure, sequence: int, at: datetime
 ) -> list[FailItem]:
     reason = clean_text(failure.reason)
-    return [FailItem(fact.operation, index, failure.code, reason, sequence, at) for index in failure.items]
+    dropped = fact.dropped if isinstance(fact, mint.Failed) else None
+    return [FailItem(fact.operation, index, failure.code, reason, sequence, at, dropped) for index in failure.items]
 
 
 def _project_collection(fact: CollectionFact, at: datetime) -> list[RowChange]:

@@ -5,8 +5,8 @@ and the store writes the rows that they touched. So the meaning of the log is de
 cutting the log into other batches cannot change it.
 
 An item only ever moves up: pending, then failed, then success. The chain has the last word, so a confirmed leaf
-overrules a failure, and a later confirmation (after a fork) an earlier one. An operation's sums move only with its
-items, so a message that is said twice counts once.
+overrules a failure, and a later confirmation (after a fork) an earlier one; back goes only what a failure names as
+dropped by a fork for good. An operation's sums move only with its items, so a message that is said twice counts once.
 """
 
 from collections.abc import Sequence
@@ -174,6 +174,8 @@ class Rows:
 
     def _fail(self, change: FailItem) -> None:
         operation, item = self._operation(change), self._item(change)
+        if item.status == "success" and change.dropped is not None and item.signature == change.dropped:
+            self._take_back(operation, item)
         if item.status != "pending":
             return
         if change.code == FailureCode.CANCELLED:
@@ -184,6 +186,14 @@ class Rows:
         item.status, item.settled_at = "failed", change.at
         item.error_code, item.error_message = change.code, change.reason
         self._after_item(operation, change)
+
+    def _take_back(self, operation: Operation, item: Item) -> None:
+        operation.completed_nfts -= 1
+        item.status, item.settled_at = "pending", None
+        item.signature = item.asset_id = item.tree_address = None
+        item.leaf_index = item.nonce = item.slot = None
+        # The operation's end counted it in, so what was counted of its collection is no longer so.
+        self.to_count.add(operation.collection_id)
 
     def _after_item(self, operation: Operation, change: MintItem | FailItem) -> None:
         if operation.settled_sequence is None and operation.settled == operation.total_nfts:

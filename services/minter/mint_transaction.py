@@ -140,10 +140,22 @@ class MintTransaction:
         await self._tell(confirmed)
 
     async def fail(self, refusal: Refusal) -> None:
-        """Publish `mint.failed`; SequenceConflict when somebody signed or settled it meanwhile."""
+        """Publish `mint.failed`; SequenceConflict when somebody signed or settled it meanwhile.
+
+        What was confirmed before is taken back by it: who says this has proof that none of the attempts is on chain.
+        """
+        confirmed = await self._log.last(
+            Confirmed, operation=self._pinned.operation, chunk=self._pinned.chunk, tx=self.planned.tx
+        )
         failure = ItemFailure(items=self.planned.items, code=refusal.code, reason=refusal.reason, cure=refusal.cure)
         await self._tell(
-            Failed(operation=self._pinned.operation, chunk=self._pinned.chunk, tx=self.planned.tx, failure=failure)
+            Failed(
+                operation=self._pinned.operation,
+                chunk=self._pinned.chunk,
+                tx=self.planned.tx,
+                failure=failure,
+                dropped=confirmed.data.signature if confirmed else None,
+            )
         )
 
     async def _tell(self, fact: Fact) -> None:

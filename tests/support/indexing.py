@@ -182,9 +182,9 @@ def finalized(operation: UUID, chunk: int, tx: int, attempt: int = 1) -> Finaliz
     )
 
 
-def failed(operation: UUID, chunk: int, tx: int, items: Sequence[int]) -> Failed:
+def failed(operation: UUID, chunk: int, tx: int, items: Sequence[int], dropped: str | None = None) -> Failed:
     """The transaction's items can never be minted."""
-    return Failed(operation=operation, chunk=chunk, tx=tx, failure=failure(items))
+    return Failed(operation=operation, chunk=chunk, tx=tx, failure=failure(items), dropped=dropped)
 
 
 def completed(operation: UUID, total: int, minted: int, failed: int, cancelled: int = 0) -> Completed:

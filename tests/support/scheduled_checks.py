@@ -86,23 +86,12 @@ def _untold(world: World) -> Iterator[str]:
         yield f"accepted and without an end: {sorted(lost)[:3]}"
     if both := landed.keys() & failed.keys():
         yield f"landed and failed: {sorted(both)[:3]}"
-    items = {key: row for key, row in world.tables.items.items() if key not in retracted(world)}
+    items = world.tables.items
     shown = {key: row.asset_id for key, row in items.items() if row.status == "success"}
     if shown != {key: asset for key, (asset, _, _) in landed.items()}:
         yield "the rows do not show what the log says landed"
-    if {key for key, row in items.items() if row.status != "success"} != failed.keys() - retracted(world):
+    if {key for key, row in items.items() if row.status != "success"} != failed.keys():
         yield "the rows do not show what the log says failed"
-
-
-def retracted(world: World) -> set[Place]:
-    """Items that were confirmed, dropped by a fork, and then refused for good.
-
-    The rows go on showing them as landed, on purpose: a row that turns from landed to failed could be retried, and a
-    `failed` that comes late is told from a true one by nothing in the projection.
-    """
-    failed = {place for place, _ in failures(world)}
-    told = ((fact.operation, leaf.item) for fact in world.log.facts(Confirmed) for leaf in fact.leaves)
-    return failed.intersection(told)
 
 
 def _ends(world: World) -> Iterator[str]:

@@ -203,6 +203,17 @@ async def test_the_chain_overrules_a_failure_and_never_the_other_way() -> None:
         assert (item.status, item.error_code, item.error_message) == ("success", None, None)
 
 
+async def test_a_failure_takes_back_the_confirmation_that_a_fork_dropped_for_good_and_no_other() -> None:
+    story = [requested(OPERATION, 2), confirmed(OPERATION, 0, 0, [0, 1]), completed(OPERATION, 2, 2, 0)]
+    earlier = failed(OPERATION, 0, 0, [0, 1], dropped=signature(OPERATION, 0, 0, 7))
+    tables = await tables_of(*story, earlier)
+    assert tables.operations[OPERATION].completed_nfts == 2
+    tables = await tables_of(*story, failed(OPERATION, 0, 0, [0, 1], dropped=signature(OPERATION, 0, 0, 1)))
+    row, item = tables.operations[OPERATION], tables.items[OPERATION, 0]
+    assert (row.completed_nfts, row.failed_nfts, row.status) == (0, 2, "failed")
+    assert (item.status, item.signature, item.asset_id, item.slot) == ("failed", None, None, None)
+
+
 async def test_the_expected_end_follows_the_mean_rate() -> None:
     row = await operation_after(requested(OPERATION, 4), confirmed(OPERATION, 0, 0, [0]))
     assert row.estimated_completion == row.start_time + timedelta(seconds=4)

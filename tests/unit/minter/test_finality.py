@@ -11,11 +11,12 @@ from solders.keypair import Keypair
 
 from chassis.clock import SystemClock
 from chassis.log import Message, RetryLater
-from contracts.mint import Attempt, Confirmed, Finalized
+from contracts.mint import Attempt, Confirmed, Failed, Finalized
 from services.minter.lander import Lander, Settled, Transaction
 from services.minter.landing import ChainView, Commitment, SignatureState
 from services.minter.minting import Minting
 from services.minter.ports import Chain
+from services.minter.refusals import METADATA, Refusal
 from services.minter.watcher import SignatureWatcher
 from tests.support import samples
 from tests.support.memory_log import MemoryLog
@@ -48,9 +49,17 @@ class Landings:
 
     labels: list[str] = field(default_factory=list[str])
 
-    async def land(self, transaction: Transaction) -> None:
+    async def land(self, transaction: Transaction) -> Refusal:
         self.labels.append(transaction.label)
         raise Settled
+
+
+class Refusing(Landings):
+    """Finds that nothing of the transaction is, or can come, on chain any more."""
+
+    async def land(self, transaction: Transaction) -> Refusal:
+        await transaction.read()
+        return METADATA
 
 
 def shown(state: SignatureState | None, *, height: int | None = HEIGHT) -> ChainView:
@@ -63,9 +72,10 @@ async def watch(
     view: ChainView | None,
     clock: SystemClock | None = None,
     of: Message[Confirmed] | None = None,
+    landings: Landings | None = None,
 ) -> Landings:
     """Hand the log's confirmation, or one of them, to the handler."""
-    landings = Landings()
+    landings = landings or Landings()
     minting = Minting(
         log,
         cast("Chain", None),
@@ -116,6 +126,12 @@ async def test_what_a_fork_dropped_is_landed_again(log: MemoryLog) -> None:
     signed = samples.SIGNED
     assert landings.labels == [f"{signed.operation}.{signed.chunk}.{signed.tx}"]
     assert log.facts(Finalized) == []
+
+
+async def test_what_a_fork_dropped_and_the_chain_now_refuses_is_taken_back(log: MemoryLog) -> None:
+    await watch(log, shown(None), landings=Refusing())
+    (failed,) = log.facts(Failed)
+    assert (failed.dropped, failed.failure.items) == (samples.CONFIRMED.signature, samples.SIGNED.items)
 
 
 async def test_what_a_fork_moved_into_another_block_is_confirmed_anew(log: MemoryLog) -> None:
