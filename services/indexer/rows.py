@@ -42,6 +42,7 @@ from services.indexer.changes import (
     SyncCollection,
     TouchCollection,
 )
+from services.indexer.minute_rows import MinuteRows
 from services.indexer.tables import Collection, Item, Operation
 
 
@@ -63,6 +64,7 @@ class Rows:
     changed_collections: set[UUID] = field(default_factory=set[UUID])
     new_trees: dict[tuple[UUID, int], AddTree] = field(default_factory=dict[tuple[UUID, int], AddTree])
     """Trees that these changes tell of, by collection and number. A tree never changes."""
+    minutes: MinuteRows = field(default_factory=MinuteRows)
     observed: Observed = field(default_factory=Observed)
     """What became of leaves on chain."""
     newly_settled: set[UUID] = field(default_factory=set[UUID])
@@ -152,6 +154,7 @@ class Rows:
         )
         self.new_operations.add(change.operation)
         self.changed_operations.add(change.operation)
+        self.minutes.count_operation(change.at)
         for index, name in enumerate(change.names):
             self.add_item(Item(change.operation, index, name, created_at=change.at, updated_at=change.at))
             self.changed_items.add((change.operation, index))
@@ -165,11 +168,13 @@ class Rows:
             operation.failed_nfts -= item.status == "failed" and not cancelled
         if item.signature != change.signature:
             item.finalized_slot = None
+        self.minutes.count_item(item, -1)
         item.status, item.settled_at = "success", change.at
         item.signature, item.asset_id = change.signature, change.asset_id
         item.leaf_index, item.nonce = change.leaf_index, change.nonce
         item.tree_address, item.slot = change.tree_address, change.slot
         item.error_code = item.error_message = None
+        self.minutes.count_item(item, 1)
         self._after_item(operation, change)
 
     def _fail(self, change: FailItem) -> None:
@@ -185,6 +190,7 @@ class Rows:
             operation.first_error = operation.first_error or change.reason
         item.status, item.settled_at = "failed", change.at
         item.error_code, item.error_message = change.code, change.reason
+        self.minutes.count_item(item, 1)
         self._after_item(operation, change)
 
     def _take_back(self, operation: Operation, item: Item) -> None:

@@ -92,6 +92,7 @@ class _Sql(msgspec.Struct, frozen=True):
     update_items: str
     put_collections: str
     put_trees: str
+    count_minutes: str
     settled_operations: str
     created_collections: str
 
@@ -259,6 +260,8 @@ class PostgresStore:
                 5,
             )
             await connection.execute(self._sql.put_trees, *trees)
+        if minutes := rows.minutes.changes():
+            await connection.execute(self._sql.count_minutes, *_columns(minutes, lambda minute: minute, 4))
         await self._assets.write(connection, rows.observed)
 
 

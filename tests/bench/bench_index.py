@@ -41,7 +41,7 @@ from contracts.streams import COLLECTION
 from localnet.child import running
 from localnet.nats_server import NatsOptions, nats_spec
 from localnet.postgres import PostgresOptions, PostgresRole, dsn, postgres_spec
-from services.gateway.adapters.projection import PLANS
+from services.gateway.adapters.projection import PLANS, whole_minute
 from services.indexer.chain.asset_store import PostgresComparisons
 from services.indexer.chain.following import Landed, TreeFollower
 from services.indexer.projector import Projector
@@ -190,6 +190,14 @@ _FILL: Final = """
            a.asset_id, a.leaf_index, a.leaf_index, a.tree_address, a.slot, $2, $2,
            $2::timestamptz + n * interval '0.2 seconds'
     FROM generate_series(0, $1::bigint - 1) AS n JOIN assets AS a ON a.tree_address = $4 AND a.leaf_index = n;
+    INSERT INTO mint_minutes (minute, operations, minted, failed)
+    SELECT minute, sum(operations), sum(minted), 0
+    FROM (
+        SELECT date_trunc('minute', start_time) AS minute, 1 AS operations, 0 AS minted FROM mint_operations
+        UNION ALL
+        SELECT date_trunc('minute', settled_at), 0, 1 FROM mint_results
+    ) AS counted
+    GROUP BY minute;
 """
 
 
@@ -209,6 +217,7 @@ def cases(leaves: int, start: datetime) -> dict[str, tuple[str, list[object]]]:
     """Every query with the arguments of its costliest use: name to statement and arguments."""
     api = load_queries("services.gateway.adapters")
     middle = start + timedelta(seconds=leaves / 10)
+    day = start + timedelta(seconds=leaves / 5) - timedelta(hours=24) + timedelta(milliseconds=100)
     some = "00000000-0000-0000-0000-000000000000"
     first: list[object] = [None, None, None, None, None, None, 100]
     asked: list[tuple[str, str, list[object]]] = [
@@ -225,7 +234,7 @@ def cases(leaves: int, start: datetime) -> dict[str, tuple[str, list[object]]]:
         ("operations of a recipient nobody knows", "operations", [None, None, "nobody", *first[3:]]),
         ("operations of a caller", "operations", [None, None, None, "app:7", *first[4:]]),
         ("one operation with its results", "operation", [None]),
-        ("statistics of a day", "overview", [start + timedelta(seconds=leaves / 5) - timedelta(hours=24)]),
+        ("statistics of a day", "overview", [day, whole_minute(day)]),
     ]
     found = {name: (api[query].sql, given) for name, query, given in asked}
     found["assets of an owner"] = (OWNED, [str(OWNERS[7]), "", 100])

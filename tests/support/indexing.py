@@ -119,9 +119,11 @@ def pinned(operation: UUID, chunk: int, items: Sequence[int]) -> Pinned:
     )
 
 
-def pin_failed(operation: UUID, chunk: int, items: Sequence[int]) -> PinFailed:
+def pin_failed(
+    operation: UUID, chunk: int, items: Sequence[int], code: FailureCode = FailureCode.IMAGE_REFUSED
+) -> PinFailed:
     """The chunk's items could not be pinned."""
-    return PinFailed(operation=operation, chunk=chunk, failures=(failure(items, FailureCode.IMAGE_REFUSED),))
+    return PinFailed(operation=operation, chunk=chunk, failures=(failure(items, code),))
 
 
 def failure(items: Sequence[int], code: FailureCode = FailureCode.TREE_FULL) -> ItemFailure:

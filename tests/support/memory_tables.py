@@ -6,6 +6,7 @@ The same fold, the same watermark, the same refusal to move it twice; and rows t
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from uuid import UUID
 
 from chassis.log import RawMessage
@@ -13,6 +14,7 @@ from services.indexer.chain.assets import Asset, ObservedTree, carried_over
 from services.indexer.changes import AddTree
 from services.indexer.entries import Entry, fold
 from services.indexer.keys import Keys
+from services.indexer.minute_rows import Minute
 from services.indexer.ports import Committed, CreatedCollection, Fenced, Refused, SettledOperation
 from services.indexer.rows import Rows
 from services.indexer.tables import Collection, Item, Operation
@@ -24,6 +26,7 @@ class MemoryTables:
 
     operations: dict[UUID, Operation] = field(default_factory=dict[UUID, Operation])
     items: dict[tuple[UUID, int], Item] = field(default_factory=dict[tuple[UUID, int], Item])
+    minutes: dict[datetime, Minute] = field(default_factory=dict[datetime, Minute])
     collections: dict[UUID, Collection] = field(default_factory=dict[UUID, Collection])
     trees: dict[tuple[UUID, int], AddTree] = field(default_factory=dict[tuple[UUID, int], AddTree])
     assets: dict[str, Asset] = field(default_factory=dict[str, Asset])
@@ -50,6 +53,8 @@ class MemoryTables:
             raise Refused("value out of int32 range")
         self.operations |= {key: rows.operations[key] for key in rows.changed_operations}
         self.items |= {(key, index): rows.items[key][index] for key, index in rows.changed_items}
+        for at, *changes in rows.minutes.changes():
+            self._add_to_minute(at, Minute(*changes))
         self.collections |= {key: rows.collections[key] for key in rows.changed_collections}
         self.trees = rows.new_trees | self.trees
         self.observed_trees |= rows.observed.trees
@@ -65,6 +70,13 @@ class MemoryTables:
             frozenset(rows.to_sync),
             {operation.id: operation.start_time for operation in rows.operations.values()},
         )
+
+    def _add_to_minute(self, at: datetime, change: Minute) -> None:
+        """A minute of which nothing counts any more leaves."""
+        known = self.minutes.pop(at, Minute())
+        counts = (known.operations + change.operations, known.minted + change.minted, known.failed + change.failed)
+        if any(counts):
+            self.minutes[at] = Minute(*counts)
 
     def _load(self, keys: Keys) -> Rows:
         """Copies of exactly the rows that the keys name: what is not asked for is not there."""

@@ -15,6 +15,7 @@ TABLES: Final = {
     "assets": "asset_id",
     "mint_operations": "id",
     "mint_results": "operation_id, item_index",
+    "mint_minutes": "minute",
     "event_log": "stream, sequence",
     "parked_messages": "stream, sequence",
     "watermarks": "stream",
@@ -53,6 +54,10 @@ def expected(tables: MemoryTables) -> Dump:
             for row in operations
         ],
         "mint_results": [_columns(row) | {"id": row.id} for row in items],
+        "mint_minutes": [
+            {"minute": at, "operations": each.operations, "minted": each.minted, "failed": each.failed}
+            for at, each in sorted(tables.minutes.items())
+        ],
         "watermarks": [{"stream": name, "sequence": at} for name, at in sorted(tables.watermarks.items())],
     }
 
@@ -63,7 +68,7 @@ def comparable(rows: Dump) -> Dump:
         row | {name: msgspec.json.decode(row[name]) for name in ("metadata", "results")}
         for row in rows["mint_operations"]
     ]
-    names = ("nft_collections", "collection_trees", "mint_operations", "mint_results", "watermarks")
+    names = ("nft_collections", "collection_trees", "mint_operations", "mint_results", "mint_minutes", "watermarks")
     kept = {name: rows[name] for name in names}
     return kept | {"mint_operations": operations}
 

@@ -6,7 +6,7 @@ the database is away.
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import asyncpg
@@ -52,6 +52,11 @@ class _Sql(msgspec.Struct, frozen=True):
     history: str
     failed_items: str
     overview: str
+
+
+def whole_minute(since: datetime) -> datetime:
+    """Return the beginning of the first minute that lies whole beyond `since`; `mint_minutes` has nothing smaller."""
+    return since.replace(second=0, microsecond=0) + timedelta(minutes=1)
 
 
 class PostgresProjection:
@@ -140,7 +145,7 @@ class PostgresProjection:
     async def overview(self, since: datetime) -> Overview:
         """See `ports.Projection.overview`."""
         async with self._connection() as connection:
-            row = await connection.fetchrow(self._sql.overview, since, timeout=STATEMENT_SECONDS)
+            row = await connection.fetchrow(self._sql.overview, since, whole_minute(since), timeout=STATEMENT_SECONDS)
         assert row is not None, "a SELECT without FROM has one row"
         return Overview(**dict(row))
 

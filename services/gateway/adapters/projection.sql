@@ -113,19 +113,34 @@ WHERE operation_id = $1 AND status = 'failed' AND error_code <> 'cancelled'
 ORDER BY item_index;
 
 -- name: overview
--- Totals; $1 is where the recent part begins.
+-- Totals; the recent part begins at $1: rows up to the next whole minute, $2, and the counts of every minute from there on.
 SELECT
-    (SELECT count(*) FROM nft_collections WHERE stage = 'created') AS collections,
-    (SELECT coalesce(sum(minted), 0)::bigint FROM nft_collections WHERE stage = 'created') AS minted,
-    (SELECT coalesce(sum(capacity), 0)::bigint FROM nft_collections WHERE stage = 'created') AS capacity,
+    c.collections,
+    c.minted,
+    c.capacity,
     (SELECT count(*) FROM mint_operations WHERE status IN ('pending', 'processing')) AS active_operations,
-    recent.minted AS recent_minted,
-    recent.failed AS recent_failed,
-    (SELECT count(*) FROM mint_operations WHERE start_time >= $1) AS recent_operations
+    edge.minted + whole.minted AS recent_minted,
+    edge.failed + whole.failed AS recent_failed,
+    (SELECT count(*) FROM mint_operations WHERE start_time >= $1 AND start_time < $2) + whole.operations
+        AS recent_operations
 FROM (
+    SELECT
+        count(*) AS collections,
+        coalesce(sum(minted), 0)::bigint AS minted,
+        coalesce(sum(capacity), 0)::bigint AS capacity
+    FROM nft_collections
+    WHERE stage = 'created'
+) AS c, (
     SELECT
         count(*) FILTER (WHERE status = 'success') AS minted,
         count(*) FILTER (WHERE status = 'failed' AND error_code <> 'cancelled') AS failed
     FROM mint_results
-    WHERE settled_at >= $1
-) AS recent;
+    WHERE settled_at >= $1 AND settled_at < $2
+) AS edge, (
+    SELECT
+        coalesce(sum(operations), 0) AS operations,
+        coalesce(sum(minted), 0) AS minted,
+        coalesce(sum(failed), 0) AS failed
+    FROM mint_minutes
+    WHERE minute >= $2
+) AS whole;

@@ -99,6 +99,19 @@ INSERT INTO collection_trees (collection_id, number, tree_address, capacity, add
 SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[], $4::bigint[], $5::timestamptz[])
 ON CONFLICT (collection_id, number) DO NOTHING;
 
+-- name: count_minutes
+-- Adds to the counts of minutes; a minute of which nothing counts any more leaves.
+MERGE INTO mint_minutes AS m
+USING unnest($1::timestamptz[], $2::int[], $3::int[], $4::int[]) AS change (minute, operations, minted, failed)
+ON m.minute = change.minute
+WHEN MATCHED AND m.operations = -change.operations AND m.minted = -change.minted AND m.failed = -change.failed
+    THEN DELETE
+WHEN MATCHED THEN UPDATE SET
+    operations = m.operations + change.operations, minted = m.minted + change.minted, failed = m.failed + change.failed
+WHEN NOT MATCHED THEN
+    INSERT (minute, operations, minted, failed)
+    VALUES (change.minute, change.operations, change.minted, change.failed);
+
 -- name: settled_operations
 -- Operations that are settled and not ended, in the order in which they were settled, after sequence $1 of MINT, each
 -- with the message that settled it.

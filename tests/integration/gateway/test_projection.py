@@ -1,16 +1,21 @@
 """The gateway's queries on the indexer's tables, as the role that may only read."""
 
+from collections import Counter
+from datetime import datetime, timedelta
+
 import asyncpg
 import pytest
 
 from chassis import postgres
 from chassis.database import Pool
+from contracts.mint import FailureCode
 from services.gateway.adapters.projection import PostgresProjection
 from services.gateway.ports import CollectionQuery, OperationQuery, ProjectionUnavailable, Result
 from services.indexer.entries import plan
 from services.indexer.store import PostgresStore
 from tests.integration.gateway.conftest import NO_DATABASE
 from tests.support.indexing import (
+    START,
     History,
     address,
     collection_created,
@@ -20,6 +25,7 @@ from tests.support.indexing import (
     confirmed,
     counted,
     failed,
+    pin_failed,
     requested,
     signature,
     signed,
@@ -126,6 +132,35 @@ async def test_collections_are_listed_when_they_are_on_chain(store: PostgresStor
     assert full is not None
     assert (full.minted, full.capacity, full.has_valid_tree, full.supports_das) == (8, 8, True, True)
     assert await projection.collection(uid("nobody")) is None
+
+
+async def test_the_recent_totals_begin_at_the_very_second(store: PostgresStore, reader: Pool) -> None:
+    projection, history = PostgresProjection(reader), History()
+    said: list[tuple[datetime, str]] = []
+    for number in range(50):  # three minutes of it
+        operation = uid("recent", number)
+        ended = (
+            failed(operation, 0, 0, [0])
+            if number % 5 == 0
+            else pin_failed(operation, 0, [0], FailureCode.CANCELLED)
+            if number % 5 == 1
+            else confirmed(operation, 0, 0, [0])
+        )
+        for fact, counts_as in (
+            (requested(operation), "operations"),
+            (signed(operation, 0, 0, [0]), ""),
+            (ended, ("failed", "", "minted", "minted", "minted")[number % 5]),
+        ):
+            history.say(fact)
+            said.append((START + timedelta(seconds=len(history.messages)), counts_as))
+    await project(store, "MINT", history)
+    for seconds in (-5, 0, 1, 59, 60, 61, 119, 120.5, 149, 150, 200):
+        since = START + timedelta(seconds=seconds)
+        wanted = Counter(counts_as for at, counts_as in said if at >= since)
+        found = await projection.overview(since)
+        told = (found.recent_operations, found.recent_minted, found.recent_failed)
+        assert told == (wanted["operations"], wanted["minted"], wanted["failed"]), since
+    assert found.active_operations == 50
 
 
 async def test_the_gateways_role_cannot_write(reader: Pool) -> None:

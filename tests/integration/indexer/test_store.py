@@ -158,6 +158,16 @@ async def test_messages_that_cannot_be_applied_are_parked_and_the_rest_goes_on(
     assert await pool.fetchval("SELECT count(*) FROM event_log") == 7
 
 
+async def test_the_minutes_of_rows_from_before_them_are_counted(store: PostgresStore, pool: Pool) -> None:
+    await project_all(log_with(1), store)
+    counted = (await dump(pool))["mint_minutes"]
+    assert counted
+    migration = (MIGRATIONS / "0011_mint_minutes.sql").read_text()
+    await pool.execute("TRUNCATE mint_minutes")
+    await pool.execute(migration[migration.index("INSERT INTO mint_minutes") : migration.index("DO $$")])
+    assert (await dump(pool))["mint_minutes"] == counted
+
+
 async def test_a_text_with_a_nul_is_kept_without_it(store: PostgresStore, pool: Pool) -> None:
     log = MemoryLog()
     await log.publish(collection_created(uid("collection"), name="C\x00ts", description="\x00"), cause=None)

@@ -1,12 +1,16 @@
 """However the log is cut into batches, and however often it is begun anew, the tables come out the same."""
 
+from collections import Counter, defaultdict
+from datetime import datetime
 from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chassis.log import RawMessage
+from contracts.mint import FailureCode
 from services.indexer.entries import park, plan
+from services.indexer.minute_rows import Minute
 from services.indexer.ports import Refused
 from tests.support.indexing import collection_history, mint_history
 from tests.support.memory_tables import MemoryTables
@@ -56,3 +60,17 @@ async def test_the_sums_are_those_of_the_items(seed: int) -> None:
         assert statuses.count("failed") == row.failed_nfts
         assert (row.settled_sequence is not None) == ("pending" not in statuses)
         assert (row.end_time is not None) == (row.status in {"completed", "failed", "cancelled"})
+
+
+@given(seed=st.integers(0, 10_000), cuts=CUTS)
+async def test_the_counts_of_minutes_are_those_of_the_rows(seed: int, cuts: list[int]) -> None:
+    tables = await replay("MINT", mint_history(seed).messages, cuts)
+    counted: defaultdict[datetime, Counter[str]] = defaultdict(Counter)
+    for row in tables.operations.values():
+        counted[row.start_time.replace(second=0)]["operations"] += 1
+    for item in tables.items.values():
+        if item.settled_at is not None and item.error_code != FailureCode.CANCELLED:
+            counted[item.settled_at.replace(second=0)][item.status] += 1
+    assert tables.minutes == {
+        at: Minute(counts["operations"], counts["success"], counts["failed"]) for at, counts in counted.items()
+    }
