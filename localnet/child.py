@@ -23,6 +23,8 @@ Addresses = Mapping[str, str]
 Ready = Callable[[int], Addresses | None]
 """Given the process id: the addresses it serves, or None as long as it is not ready. Called often, in a thread."""
 Started = Callable[[Addresses], Awaitable[None]]
+Ailment = Callable[[Addresses], str | None]
+"""Given its addresses: what ails a running child that only a new start can cure, or None. Called in a thread."""
 
 _POLL_SECONDS: Final = 0.02
 _MAX_LOG_BYTES: Final = 32 * 1024 * 1024
@@ -44,6 +46,8 @@ class ChildSpec:
     """Run before every start; raises StackError when starting makes no sense."""
     started: Started | None = None
     """Run after every start, when the child is ready."""
+    ailment: Ailment | None = None
+    """Asked now and then while it runs; None: nothing but its own end makes it start again."""
     pre_exec: PreExec | None = None
     """Run between fork and exec; must tie the child to its parent. Default: `die_with_parent(stop_signal)`."""
     stop_signal: signal.Signals = signal.SIGTERM

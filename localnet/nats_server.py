@@ -9,7 +9,9 @@ import asyncio
 import functools
 import importlib.metadata
 import json
+import os
 import signal
+import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +24,8 @@ from localnet.errors import StackError
 from localnet.linux import port_holder, port_is_free, runs, terminate
 
 _HEALTH_SECONDS: Final = 0.5
+_ROOM_BYTES: Final = 1024**2
+"""Free on the disk before a server that could not write is started again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,7 @@ def nats_spec(options: NatsOptions) -> ChildSpec:
         environ=minimal_environ(),
         prepare=prepare,
         started=options.started,
+        ailment=lambda addresses: _ailment(addresses, directory / "jetstream"),
         stop_signal=signal.SIGTERM,
     )
 
@@ -173,6 +178,25 @@ def _ready(ports_file: Path) -> Addresses | None:
             return addresses if response.status == 200 else None
     except OSError:  # retry: recovering, or not listening yet
         return None
+
+
+def _ailment(addresses: Addresses, store: Path) -> str | None:
+    """What ails the server, if a new start can cure it: a stream that could not be written takes nothing any more.
+
+    Seen with nats-server 2.15: after ENOSPC every publish to the stream goes unanswered, also when there is room again,
+    and /healthz says `write error` (with js-enabled-only or js-server-only it says ok).
+    """
+    try:
+        with urllib.request.urlopen(f"{addresses['monitor']}/healthz", timeout=_HEALTH_SECONDS):  # noqa: S310  (our own http URL)
+            return None
+    except urllib.error.HTTPError as error:
+        told = error.read().decode(errors="replace")
+    except OSError:  # retry: busy, frozen or ending, which a new start does not cure
+        return None
+    room = os.statvfs(store)
+    if "write error" not in told or room.f_bavail * room.f_frsize < _ROOM_BYTES:
+        return None
+    return f"its store could not be written, and can now ({told.strip()[:500]})"
 
 
 def nats_orphan(data_dir: Path) -> int | None:

@@ -18,6 +18,8 @@ from localnet.errors import StackError
 Report = Callable[[str], None]
 """Takes a sentence for the person who watches."""
 
+_LOOK_SECONDS: Final = 2.0
+"""Between two looks at whether something ails a child."""
 # A process goes on living after these.
 _HARMLESS: Final = frozenset({signal.SIGSTOP, signal.SIGCONT, signal.SIGWINCH, signal.SIGURG, signal.SIGCHLD})
 
@@ -149,7 +151,7 @@ class Supervisor:
         name = child.spec.name
         deaths: deque[float] = deque()
         while True:
-            status = await child.wait()
+            status = await self._ended(child)
             self._ready[name].clear()
             now = self._clock.monotonic()
             deaths.append(now)
@@ -161,6 +163,22 @@ class Supervisor:
             self._report(f"{name} ended ({describe_status(status)}); starting it again")
             await self._clock.sleep(self._policy.pause(len(deaths)))
             await self._restart(child)
+
+    async def _ended(self, child: Child) -> int:
+        """Return the child's exit status once it has ended: by itself, or because only a new start helps it."""
+        ended = asyncio.ensure_future(child.wait())
+        try:
+            while child.spec.ailment is not None:
+                await asyncio.wait({ended}, timeout=_LOOK_SECONDS)
+                if ended.done():
+                    break
+                if (ailment := await asyncio.to_thread(child.spec.ailment, child.addresses)) is not None:
+                    self._report(f"{child.spec.name} needs a new start: {ailment}")
+                    self._ready[child.spec.name].clear()
+                    await child.stop()
+            return await ended
+        finally:
+            ended.cancel()
 
     async def _restart(self, child: Child) -> None:
         name = child.spec.name

@@ -2,6 +2,7 @@
 # pyright: reportUnknownMemberType=false
 """localnet's NATS and Postgres as child processes: start, restart, isolation, and what earlier runs leave behind."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -23,6 +24,8 @@ from localnet.lock import DirectoryLock
 from localnet.nats_server import NatsOptions, NatsUser, nats_spec
 from localnet.postgres import PostgresOptions, PostgresRole, dsn, postgres_spec, superuser_dsn
 from localnet.postgres_cluster import cache_directory
+from localnet.supervisor import Supervisor
+from tests.support import small_disk
 from tests.support.nats import ACCOUNTS, NatsAccounts, NatsFactory
 from tests.support.postgres import OWNER, Database, PostgresServer
 
@@ -59,6 +62,36 @@ async def test_nats_keeps_its_streams_over_a_restart_and_a_kill(tmp_path: Path) 
     assert child.exit_status == 0, "it ended by itself after SIGTERM"
     async with running(nats_spec(options)) as child:
         assert await publish(child.addresses["nats"]) == 3
+
+
+async def test_a_log_whose_disk_was_full_takes_messages_again_once_there_is_room(tmp_path: Path) -> None:
+    if not small_disk.allowed():
+        pytest.skip("no disk can be mounted here")
+    spec = nats_spec(NatsOptions(data_dir=tmp_path, port=free_port()))
+    said: list[str] = []
+    with small_disk.small_disk(tmp_path / "jetstream") as disk:
+        supervisor = Supervisor([[spec]], said.append)
+        await supervisor.start()
+        client = await nats.connect(supervisor.addresses("nats")["nats"], max_reconnect_attempts=-1)
+        try:
+            stream = client.jetstream(timeout=0.5)
+            await stream.add_stream(name="S", subjects=["s"])
+            await stream.publish("s", b"kept")
+            disk.fill()
+            with pytest.raises(TimeoutError):
+                await asyncio.gather(*(stream.publish("s", b"x" * 100_000) for _ in range(100)))
+            held = (await stream.stream_info("S")).state.last_seq
+            assert supervisor.restarts("nats") == 0, "without room a new start does not help"
+            disk.make_room()
+            async with asyncio.timeout(60):
+                while supervisor.restarts("nats") == 0:  # noqa: ASYNC110  (the supervisor has no event for it)
+                    await asyncio.sleep(0.05)
+            assert (await stream.publish("s", b"after", timeout=60)).seq == held + 1
+            assert (await stream.get_msg("S", 1)).data == b"kept"
+            assert "no space left on device" in said[0]
+        finally:
+            await client.close()
+            await supervisor.stop()
 
 
 async def test_nats_users_need_their_password_and_see_their_account_only(tmp_path: Path) -> None:

@@ -5,11 +5,12 @@ import os
 import signal
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from localnet.child import ChildSpec, ports_file_ready
+from localnet.child import Addresses, ChildSpec, ports_file_ready
 from localnet.errors import StackError
 from localnet.linux import alive
 from localnet.supervisor import RestartPolicy, Supervisor
@@ -119,6 +120,23 @@ async def test_a_harmless_signal_does_not_make_it_unready(world: World) -> None:
     supervisor.kill("a", signal.SIGCONT)
     await supervisor.stop()
     assert world.journal() == ["start a", "stop a"]
+
+
+async def test_a_child_that_only_a_new_start_cures_gets_one(world: World) -> None:
+    told = iter([None, "it is ill"])
+
+    def ailment(addresses: Addresses) -> str | None:
+        assert addresses["url"] == "http://a"
+        return next(told, None)
+
+    spec = replace(world.spec("a"), ailment=ailment)
+    supervisor = world.supervisor([spec])
+    await supervisor.start()
+    async with asyncio.timeout(60):
+        while supervisor.restarts("a") == 0:  # noqa: ASYNC110  (the supervisor has no event for it)
+            await asyncio.sleep(0.05)
+    assert world.said[0] == "a needs a new start: it is ill"
+    assert world.journal() == ["start a", "stop a", "start a"]
 
 
 async def test_a_crash_loop_is_given_up_with_the_end_of_the_log(world: World) -> None:
