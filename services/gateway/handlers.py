@@ -150,15 +150,7 @@ class Minting:
             return earlier
         await self._asking.open_collections.require(request.collection)
         await self._asking.keep(files, images)
-        stored = await self._asking.say(request, f"GET /api/mint/status/{request.operation}")
-        _log.info(
-            "mint requested",
-            operation=str(stored.operation),
-            collection=str(stored.collection),
-            items=stored.total,
-            images=len(images),
-        )
-        return stored
+        return await self._asking.say(request, f"GET /api/mint/status/{request.operation}")
 
 
 class Statuses:

@@ -8,12 +8,14 @@ from fastapi.middleware.cors import CORSMiddleware
 
 from chassis.clock import Clock
 from chassis.health import Health
+from contracts.access import Scope
 from services.gateway.api import documentation, failures, pages
 from services.gateway.api.admission import Admission
 from services.gateway.api.audit import audit_router
 from services.gateway.api.auth import API_KEY_HEADER, Access
 from services.gateway.api.collections import collections_router
 from services.gateway.api.console import ConsoleView, console_router
+from services.gateway.api.direct import Direct
 from services.gateway.api.events import events_router
 from services.gateway.api.health import health_router
 from services.gateway.api.login import login_router
@@ -88,7 +90,8 @@ def create_app(parts: Parts) -> FastAPI:
     failures.install(app)
     documentation.describe(app)
     access = parts.access
-    app.include_router(mint_router(parts.minting, parts.statuses, parts.results, parts.wallets, access, parts.clock))
+    mint, direct = mint_router(parts.minting, parts.statuses, parts.results, parts.wallets, access, parts.clock)
+    app.include_router(mint)
     app.include_router(operations_router(parts.operations, access))
     app.include_router(events_router(parts.following, parts.statuses, access))
     app.include_router(collections_router(parts.collections, parts.curating, parts.importing, access))
@@ -102,6 +105,7 @@ def create_app(parts: Parts) -> FastAPI:
     app.include_router(health_router(parts.probes, parts.everything))
     app.include_router(metrics_router(access))
     pages.install(app)
+    app.add_middleware(Direct, admit=lambda request: access.admit(request, Scope.MINT, "mint"), endpoints=direct)
     app.add_middleware(BodyPatience)
     app.add_middleware(RequestScope, trusted_proxies=parts.trusted_proxies)
     app.add_middleware(Admission, most=parts.max_in_flight)

@@ -12,7 +12,7 @@ import ipaddress
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
-from fastapi import Request, Security, WebSocket
+from fastapi import Request, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 from starlette.requests import HTTPConnection
 
@@ -87,15 +87,16 @@ class Access:
 
         return permitted
 
-    async def permit_socket(self, socket: WebSocket, scope: Scope, counts: LimitClass) -> Caller:
-        """Return the caller of a WebSocket that is not accepted yet. Raises as `permit` does."""
-        kind, _, token = socket.headers.get("authorization", "").partition(" ")
-        bearer = token if kind.lower() == "bearer" else None
-        return await self._admit(socket, socket.headers.get(API_KEY_HEADER), bearer, scope, counts)
+    async def admit(self, connection: HTTPConnection, scope: Scope, counts: LimitClass) -> Caller:
+        """Return the caller of a request or of a WebSocket that is not accepted yet, as `permit` does elsewhere."""
+        key = connection.headers.get(API_KEY_HEADER) or None
+        kind, _, token = connection.headers.get("authorization", "").partition(" ")
+        bearer = (token.strip() or None) if kind.lower() == "bearer" else None
+        return await self._admit(connection, key, bearer, scope, counts)
 
     async def count_stranger(self, request: Request) -> None:
         """Count a request of somebody who is not known yet, by the address. Raises RateLimited."""
-        await self._limiter.count("login", _site(request), answer_headers(request))
+        await self._limiter.count("login", _site(request), answer_headers(request.scope))
 
     async def _admit(
         self, connection: HTTPConnection, key: str | None, token: str | None, scope: Scope | None, counts: LimitClass
@@ -105,7 +106,7 @@ class Access:
         caller = self._authenticator.caller(key, token)
         if scope is not None:
             caller.require(scope)
-        await self._limiter.count(counts, caller.name, answer_headers(connection))
+        await self._limiter.count(counts, caller.name, answer_headers(connection.scope))
         return caller
 
 

@@ -71,7 +71,7 @@ def events_router(following: Following, statuses: Statuses, access: Access) -> A
     ) -> None:
         """Follow an operation over a WebSocket; each message is one event as JSON."""
         try:
-            caller = await access.permit_socket(socket, Scope.READ, "status")
+            caller = await access.admit(socket, Scope.READ, "status")
             operation = operation_id(transactionId)
             await statuses.operation(operation, caller)
         except ApiError as error:  # stop: before it is accepted, a refusal is an HTTP answer of 403

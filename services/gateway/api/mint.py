@@ -1,18 +1,23 @@
 """`/api/mint`: ask for NFTs, and see how they are doing (source document, sections 2 and 9)."""
 
+from collections.abc import Mapping
 from typing import Annotated
-from uuid import UUID
 
-from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi import APIRouter, Depends, Header, Request
+from pydantic import BaseModel
+from starlette.responses import Response
 
 from chassis.clock import Clock
 from contracts.access import Scope
+from contracts.mint import Requested
 from services.gateway.api.admission import let_go
 from services.gateway.api.auth import Access
 from services.gateway.api.body import received
+from services.gateway.api.direct import PREFER_HEADER, Endpoint
 from services.gateway.api.documentation import body_of, errors
 from services.gateway.api.identifiers import operation_id
 from services.gateway.api.responses import MintBatchView, MintSingleView, StatusView, Success
+from services.gateway.api.scope import line_fields
 from services.gateway.callers import Caller
 from services.gateway.handlers import Minting, Statuses
 from services.gateway.identity import IDEMPOTENCY_HEADER
@@ -26,7 +31,8 @@ IdempotencyKey = Annotated[str | None, Header(alias=IDEMPOTENCY_HEADER, include_
 Prefer = Annotated[
     str | None,
     Header(
-        alias="Prefer", description="`wait=N`: the answer waits up to N seconds, at most 60, for the result (RFC 7240)."
+        alias=PREFER_HEADER,
+        description="`wait=N`: the answer waits up to N seconds, at most 60, for the result (RFC 7240).",
     ),
 ]
 
@@ -36,8 +42,8 @@ _BATCH_JSON = ("nfts",)
 
 def mint_router(
     minting: Minting, statuses: Statuses, results: Results, wallets: Wallets, access: Access, clock: Clock
-) -> APIRouter:
-    """Return the routes of the noun."""
+) -> tuple[APIRouter, Mapping[str, Endpoint]]:
+    """Return the routes of the noun, and those of them that are answered directly, by path."""
     router = APIRouter(prefix="/api/mint", tags=["mint"])
     minter = Depends(access.permit(Scope.MINT, "mint"))
 
@@ -45,39 +51,35 @@ def mint_router(
         "/single",
         responses=errors(400, 401, 404, 409, 413, 415, 503),
         openapi_extra=body_of(MintSingleBody, file_field="image", many=False, json_fields=_SINGLE_JSON),
-        response_model_exclude_none=True,
+        response_model=Success[MintSingleView],
     )
-    async def mint_single(  # pyright: ignore[reportUnusedFunction]
-        request: Request,
-        response: Response,
-        caller: Annotated[Caller, minter],
-        key: IdempotencyKey = None,
-        prefer: Prefer = None,
-    ) -> Success[MintSingleView]:
+    async def mint_single(
+        request: Request, caller: Annotated[Caller, minter], key: IdempotencyKey = None, prefer: Prefer = None
+    ) -> Response:
         """Mint one NFT, in one or more copies."""
         async with received(request, file_field="image", json_fields=_SINGLE_JSON) as body:
             requested = await minting.single(body.fields, body.files, caller.name, key)
-        ended = await waited(results, requested.operation, prefer, request, response)
-        return Success(data=MintSingleView.of(requested, ended), message=_message("Mint", ended))
+        note(request, requested)
+        ended, headers = await waited(results, requested, prefer, request)
+        view = Success(data=MintSingleView.of(requested, ended), message=_message("Mint", ended))
+        return answered(view, headers)
 
     @router.post(
         "/batch",
         responses=errors(400, 401, 404, 409, 413, 415, 503),
         openapi_extra=body_of(MintBatchBody, file_field="images", many=True, json_fields=_BATCH_JSON),
-        response_model_exclude_none=True,
+        response_model=Success[MintBatchView],
     )
-    async def mint_batch(  # pyright: ignore[reportUnusedFunction]
-        request: Request,
-        response: Response,
-        caller: Annotated[Caller, minter],
-        key: IdempotencyKey = None,
-        prefer: Prefer = None,
-    ) -> Success[MintBatchView]:
+    async def mint_batch(
+        request: Request, caller: Annotated[Caller, minter], key: IdempotencyKey = None, prefer: Prefer = None
+    ) -> Response:
         """Mint up to 1000 NFTs. Files go, in order, to the NFTs that bring no image URI."""
         async with received(request, file_field="images", json_fields=_BATCH_JSON) as body:
             requested = await minting.batch(body.fields, body.files, caller.name, key)
-        ended = await waited(results, requested.operation, prefer, request, response)
-        return Success(data=MintBatchView.of(requested, ended), message=_message("Batch mint", ended))
+        note(request, requested)
+        ended, headers = await waited(results, requested, prefer, request)
+        view = Success(data=MintBatchView.of(requested, ended), message=_message("Batch mint", ended))
+        return answered(view, headers)
 
     @router.get(
         "/status/{transactionId}",
@@ -93,19 +95,34 @@ def mint_router(
         message = await wallets.hint() if found.status in ("pending", "processing") else None
         return Success(data=StatusView.of(found, clock.now()), message=message)
 
-    return router
+    return router, {"/api/mint/single": mint_single, "/api/mint/batch": mint_batch}
+
+
+def note(request: Request, requested: Requested) -> None:
+    """Have the request's log line say what is on the log for it."""
+    line_fields(request.scope).update(
+        operation=str(requested.operation), collection=str(requested.collection), items=requested.total
+    )
 
 
 async def waited(
-    results: Results, operation: UUID, prefer: str | None, request: Request, response: Response
-) -> Operation | None:
-    """Return the operation once it has ended, when the caller prefers to wait and it does so in that time."""
+    results: Results, requested: Requested, prefer: str | None, request: Request
+) -> tuple[Operation | None, dict[str, str]]:
+    """Return the operation once it has ended, when the caller prefers to wait and it does so in that time.
+
+    Beside it are the headers that say that the preference was heeded.
+    """
     seconds = preferred_wait(prefer)
     if not seconds:
-        return None
+        return None, {}
     let_go(request)
-    response.headers["Preference-Applied"] = f"wait={seconds}"
-    return await results.within(operation, seconds)
+    return await results.within(requested.operation, seconds), {"Preference-Applied": f"wait={seconds}"}
+
+
+def answered(view: BaseModel, headers: dict[str, str]) -> Response:
+    """Return the answer that a view is; fields that do not apply are left out."""
+    content = view.model_dump_json(by_alias=True, exclude_none=True)
+    return Response(content, media_type="application/json", headers=headers)
 
 
 def _message(what: str, ended: Operation | None) -> str:

@@ -10,8 +10,8 @@ from http import HTTPStatus
 
 import structlog
 import uuid_utils.compat as uuid_utils
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import ClientDisconnect, HTTPConnection
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chassis import metrics, telemetry
@@ -33,6 +33,10 @@ SECURITY_HEADERS = {
     "Cache-Control": "no-store",
 }
 
+_TRACE_HEADERS = (b"traceparent", b"tracestate")
+_RAW_REQUEST_ID = REQUEST_ID_HEADER.lower().encode()
+_RAW_SECURITY = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
+
 _log = get_logger(__name__)
 
 
@@ -49,42 +53,30 @@ class RequestScope:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        if client := scope.get("client"):
+        if (client := scope.get("client")) and self._trusted_proxies:
             scope["client"] = (client_host(client[0], headers.getlist(FORWARDED), self._trusted_proxies), client[1])
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         request_id = _request_id(headers.get(REQUEST_ID_HEADER))
         scope.setdefault("state", {})["request_id"] = request_id
-        exchange = _Exchange(send, request_id, answer_headers(HTTPConnection(scope)))
-        attributes = {
-            "http.request.method": scope["method"],
-            "url.path": scope["path"],
-            "url.scheme": scope["scheme"],
-        }
+        exchange = _Exchange(send, request_id, answer_headers(scope))
         with (
             structlog.contextvars.bound_contextvars(request_id=request_id),
             telemetry.span(
                 scope["method"],
-                context=telemetry.extract(dict(headers.items())),
+                context=telemetry.extract(_trace_headers(scope)),
                 kind=SpanKind.SERVER,
-                attributes=attributes,
+                attributes={
+                    "http.request.method": scope["method"],
+                    "url.path": scope["path"],
+                    "url.scheme": scope["scheme"],
+                },
             ) as span,
         ):
             started = time.perf_counter()
             await self._answer(scope, receive, exchange)
-            route = getattr(scope.get("route"), "path", None)
-            if route:
-                span.update_name(f"{scope['method']} {route}")
-                span.set_attribute("http.route", route)
-            span.set_attribute("http.response.status_code", exchange.status)
-            if exchange.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-                telemetry.fail(span, str(exchange.status))
-            seconds = time.perf_counter() - started
-            metrics.HTTP_DURATION.record(
-                seconds, method=scope["method"], route=route or "", status=str(exchange.status)
-            )
-            _log_exchange(scope, headers, exchange.status, seconds)
+            _tell(scope, headers, exchange.status, time.perf_counter() - started, span)
 
     async def _answer(self, scope: Scope, receive: Receive, exchange: "_Exchange") -> None:
         try:
@@ -110,17 +102,33 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            headers = MutableHeaders(scope=message)
-            headers[REQUEST_ID_HEADER] = self.request_id
-            headers.update(self._extra)
-            for name, value in SECURITY_HEADERS.items():
-                headers.setdefault(name, value)
+            given: list[tuple[bytes, bytes]] = message.setdefault("headers", [])
+            ours = [(_RAW_REQUEST_ID, self.request_id.encode())]
+            ours += [(name.lower().encode(), value.encode("latin-1")) for name, value in self._extra.items()]
+            named = {name for name, _ in ours}
+            kept = [pair for pair in given if pair[0] not in named]
+            named.update(name for name, _ in kept)
+            message["headers"] = kept + ours + [pair for pair in _RAW_SECURITY if pair[0] not in named]
         await self._send(message)
 
 
-def answer_headers(connection: HTTPConnection) -> dict[str, str]:
+def answer_headers(scope: Scope) -> dict[str, str]:
     """Return the headers that the answer will have beside its own, refused or not; for adding to them."""
-    return connection.scope.setdefault("state", {}).setdefault("answer_headers", {})
+    return scope.setdefault("state", {}).setdefault("answer_headers", {})
+
+
+def line_fields(scope: Scope) -> dict[str, object]:
+    """Return the fields that the request's log line will have beside its own; for adding to them."""
+    return scope.setdefault("state", {}).setdefault("line_fields", {})
+
+
+def name_route(scope: Scope, route: str) -> None:
+    """Say which route the request is answered by, where the framework has not found it."""
+    scope.setdefault("state", {})["route"] = route
+
+
+def _trace_headers(scope: Scope) -> dict[str, str]:
+    return {name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name in _TRACE_HEADERS}
 
 
 def _request_id(given: str | None) -> str:
@@ -128,15 +136,27 @@ def _request_id(given: str | None) -> str:
     return given if given and _REQUEST_ID.fullmatch(given) else str(uuid_utils.uuid7())
 
 
-def _log_exchange(scope: Scope, headers: Headers, status: int, seconds: float) -> None:
+def _tell(scope: Scope, headers: Headers, status: int, seconds: float, span: telemetry.Span) -> None:
+    """Say how the request went: in its span, in the metrics, and in one line of the log."""
+    method, state = scope["method"], scope["state"]
+    route: str = state.get("route") or getattr(scope.get("route"), "path", None) or ""
+    if span.is_recording():
+        if route:
+            span.update_name(f"{method} {route}")
+            span.set_attribute("http.route", route)
+        span.set_attribute("http.response.status_code", status)
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            telemetry.fail(span, str(status))
+    metrics.HTTP_DURATION.record(seconds, method=method, route=route, status=str(status))
     write = _log.debug if scope["path"].startswith(_QUIET_PREFIX) else _log.info
     client = scope.get("client")
     write(
         "http request",
-        method=scope["method"],
+        method=method,
         path=scope["path"],
         status=status,
         duration_ms=round(seconds * 1000, 1),
         user_agent=headers.get("user-agent"),
         ip=client[0] if client else None,
+        **state.get("line_fields", {}),
     )
