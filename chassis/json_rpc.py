@@ -5,7 +5,8 @@ Not done here: retries and the choice of a node, which are the callers'.
 """
 
 import itertools
-from typing import Final, TypeVar
+from collections.abc import Mapping
+from typing import Final, Protocol, TypeVar
 
 import httpx
 import msgspec
@@ -15,7 +16,10 @@ from chassis.chain import ChainUnavailable
 
 METHOD_NOT_FOUND: Final = -32601
 """JSON-RPC 2.0: the method does not exist."""
+TOO_MANY_REQUESTS: Final = 429
+"""HTTP status; its body may or may not be JSON-RPC, and says no more than the status."""
 _MAX_ERROR: Final = 200
+_HEADERS: Final[Mapping[str, str]] = {"Content-Type": "application/json"}
 _NULL: Final = msgspec.Raw(b"null")
 
 T = TypeVar("T")
@@ -29,8 +33,52 @@ class RpcError(msgspec.Struct, frozen=True):
 
 
 class _Envelope(msgspec.Struct, frozen=True):
-    result: msgspec.Raw = _NULL
+    result: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     error: RpcError | None = None
+
+
+class HttpResponse(Protocol):
+    """An answer, read whole."""
+
+    @property
+    def status_code(self) -> int:
+        """The HTTP status."""
+        ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """By name, in any case."""
+        ...
+
+    @property
+    def content(self) -> bytes:
+        """The body."""
+        ...
+
+
+class Http(Protocol):
+    """What carries the calls and brings the timeouts: an `httpx.AsyncClient`, or `chassis.light_http` for many calls.
+
+    Raises httpx.HTTPError or TransportFailed when there is no answer.
+    """
+
+    async def post(self, url: str, *, content: bytes, headers: Mapping[str, str]) -> HttpResponse:
+        """Return the answer to a POST of `content`, whatever its status."""
+        ...
+
+
+class TransportFailed(Exception):
+    """No answer came. The text is a word for the kind of trouble, without the URL."""
+
+
+class HttpRefused(ChainUnavailable):
+    """The endpoint answered with an HTTP status that says no, before any JSON-RPC."""
+
+    def __init__(self, method: str, status: int, retry_after: str | None) -> None:
+        super().__init__(f"{method}: HTTP status {status}")
+        self.status = status
+        self.retry_after = retry_after
+        """The header Retry-After as it was sent."""
 
 
 class RpcRefused(Exception):
@@ -42,19 +90,27 @@ class RpcRefused(Exception):
 
 
 class JsonRpc:
-    """One endpoint over an HTTP client, which brings the timeouts.
+    """One endpoint over an HTTP client.
 
     `node` ("rpc", "das") is its name in the metrics; without one nothing is counted.
     """
 
-    def __init__(self, http: httpx.AsyncClient, url: str, node: str | None) -> None:
+    def __init__(self, http: Http, url: str, node: str | None) -> None:
         self._http = http
         self._url = url
         self._node = node
         self._ids = itertools.count(1)
 
     async def call(self, method: str, params: object, result: type[T]) -> T:
-        """Return the call's result as `result`; raises RpcRefused and ChainUnavailable."""
+        """Return the call's result as `result`; raises RpcRefused and ChainUnavailable, HttpRefused among them."""
+        found = await self.find(method, params, result)
+        if found is None:
+            self._count("unavailable")
+            raise ChainUnavailable(f"{method}: no result")
+        return found
+
+    async def find(self, method: str, params: object, result: type[T]) -> T | None:
+        """Like `call` for a method that answers null where there is nothing, which is None here."""
         try:
             return await self._asked(method, params, result)
         except RpcRefused:  # stop: counted on its way to the caller
@@ -68,26 +124,44 @@ class JsonRpc:
         if self._node is not None:
             metrics.RPC_ERRORS.add(node=self._node, kind=kind)
 
-    async def _asked(self, method: str, params: object, result: type[T]) -> T:
+    async def _asked(self, method: str, params: object, result: type[T]) -> T | None:
         request = {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": params}
         try:
-            response = await self._http.post(
-                self._url, content=msgspec.json.encode(request), headers={"Content-Type": "application/json"}
-            )
-        except httpx.HTTPError as error:  # retry, by the caller; the error's own text may hold the URL
-            raise ChainUnavailable(f"{method}: {type(error).__name__}") from None
-        where = f"{method}: HTTP status {response.status_code}"
-        envelope = _decoded(where, response.content, _Envelope)
+            response = await self._http.post(self._url, content=msgspec.json.encode(request), headers=_HEADERS)
+        except (httpx.HTTPError, TransportFailed) as error:
+            # Retry, by the caller. The text of httpx's errors may hold the URL.
+            told = str(error) if isinstance(error, TransportFailed) else type(error).__name__
+            raise ChainUnavailable(f"{method}: {told}") from None
+        answered = 200 <= response.status_code < 300
+        envelope = _envelope(method, response, answered=answered)
         if envelope.error is not None:
             raise RpcRefused(method, envelope.error)
-        if not response.is_success or envelope.result == _NULL:
-            raise ChainUnavailable(f"{where} and no result")
-        return _decoded(where, envelope.result, result)
+        if not answered:
+            raise _refused(method, response)
+        if isinstance(envelope.result, msgspec.UnsetType):
+            raise ChainUnavailable(f"{method}: no result")
+        return None if envelope.result == _NULL else _decoded(method, envelope.result, result)
 
 
-def _decoded(where: str, content: bytes | msgspec.Raw, shape: type[T]) -> T:
+def _envelope(method: str, response: HttpResponse, *, answered: bool) -> _Envelope:
+    """Return the JSON-RPC answer, which some nodes send with another HTTP status than 200 too."""
+    if response.status_code == TOO_MANY_REQUESTS:
+        raise _refused(method, response)
+    try:
+        return _decoded(method, response.content, _Envelope)
+    except ChainUnavailable:  # stop: of a proxy's error page only the status tells anything
+        if answered:
+            raise
+        raise _refused(method, response) from None
+
+
+def _refused(method: str, response: HttpResponse) -> HttpRefused:
+    return HttpRefused(method, response.status_code, response.headers.get("retry-after"))
+
+
+def _decoded(method: str, content: bytes | msgspec.Raw, shape: type[T]) -> T:
     try:
         return msgspec.json.decode(content, type=shape)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        # Retry, by the caller: a proxy's error page, for instance. Its text stays out of our logs.
-        raise ChainUnavailable(f"{where} and not the expected answer: {error}") from None
+        # Retry, by the caller: a proxy's page, for instance. Its text stays out of our logs.
+        raise ChainUnavailable(f"{method}: not the expected answer: {error}") from None

@@ -145,7 +145,7 @@ class FoundingTransaction:
             fee_payer=str(self._wallet),
             earlier=earlier,
         )
-        await self._log.publish(signed, cause=self._cause, expected_sequence=self._sequence)
+        self._sequence = await self._log.publish(signed, cause=self._cause, expected_sequence=self._sequence)
 
 
 class TreeMaker:

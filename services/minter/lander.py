@@ -50,7 +50,7 @@ class Transaction(Work, Protocol):
         ...
 
     async def intend(self, attempt: Attempt, wire_base64: str, earlier: tuple[Attempt, ...]) -> None:
-        """Put the attempt on the log if nobody has spoken since `read`; raises SequenceConflict."""
+        """Put the attempt on the log if nobody has spoken since the last `read` or `intend`; else SequenceConflict."""
         ...
 
 
@@ -127,10 +127,10 @@ class Lander:
                     continue
             match step:
                 case Sign(number=number):
-                    refusal = await self._sign(transaction, number, attempts)
-                    if refusal is not None:
-                        return refusal
-                    record, sent_at = await transaction.read(), None
+                    signed = await self._sign(transaction, number, attempts)
+                    if isinstance(signed, Refusal):
+                        return signed
+                    record, sent_at = signed or await transaction.read(), None
                     fresh = True
                 case Send():
                     assert record is not None
@@ -166,8 +166,13 @@ class Lander:
             await transaction.intend(attempt, base64.b64encode(wire).decode(), earlier)
         return await transaction.read()
 
-    async def _sign(self, transaction: Transaction, number: int, earlier: tuple[Attempt, ...]) -> Refusal | None:
-        """Plan and intend one attempt. A refused intention is no error: the caller reads who was first."""
+    async def _sign(
+        self, transaction: Transaction, number: int, earlier: tuple[Attempt, ...]
+    ) -> SignedRecord | Refusal | None:
+        """Plan and intend one attempt; return what the log holds then, None when the intention was refused.
+
+        That is no error: somebody else was first, and the caller reads who.
+        """
         draft = await self._drafter.draft(transaction, first=number == 1)
         if isinstance(draft, Refusal):
             return draft
@@ -186,7 +191,9 @@ class Lander:
         except SequenceConflict:
             # Another worker holds this attempt. Our bytes were sent nowhere and are forgotten here.
             _logger.info("following another worker's attempt", transaction=transaction.label, number=number)
-        return None
+            return None
+        # Acknowledged under its fence, so this is what a read would tell.
+        return SignedRecord((*earlier, attempt), bytes(draft.transaction))
 
     async def rehearse(self, work: Work) -> Refusal | None:
         """See `Drafter.rehearse`."""

@@ -8,6 +8,7 @@ import httpx
 from chassis import lifecycle
 from chassis.lifecycle import Lifecycle
 from chassis.messaging import Connection, Log
+from chassis.pulse import Pulse
 from chassis.settings import load_or_exit
 from chassis.version import VERSION
 from contracts.fact import Producer
@@ -94,6 +95,7 @@ async def serve(life: Lifecycle, settings: MinterSettings, keys: Sequence[Key], 
     life.health.add("gate", gate.check)
     life.health.add("wallet", lambda: wallet_report(funds), advisory=True)
     life.spawn("nodes", chain.run(), background=True)
+    life.spawn("pulse", Pulse(log, life.health, life.clock, NAME, chain.nodes).run(), background=True)
     life.spawn("watcher", watcher.run(), background=True)
     if settings.ws_url is not None:
         feed = SignatureFeed(settings.ws_url, life.clock, watcher.news)

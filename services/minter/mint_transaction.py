@@ -47,8 +47,13 @@ class MintTransaction:
         wallet: Pubkey,
         *,
         reopen: bool = False,
+        unspoken: bool = False,
     ) -> None:
-        """`table` is what the plan names; InvalidEvent when the plan does not fit the chunk."""
+        """`table` is what the plan names; InvalidEvent when the plan does not fit the chunk.
+
+        `unspoken` is a transaction that was planned a moment ago: the first look at the log would find nothing and is
+        left out. If somebody has spoken of it all the same, the fence refuses what we say, and the log is read.
+        """
         self._log = log
         self._cause = cause
         self.collection = collection
@@ -59,6 +64,7 @@ class MintTransaction:
         self.shape = shape_of(planned)
         self._wallet = wallet
         self._reopen = reopen
+        self._unspoken = unspoken
         self._sequence = 0
 
     @property
@@ -76,6 +82,9 @@ class MintTransaction:
 
         With `reopen`, a confirmation does not settle it: the chain has forgotten what was confirmed.
         """
+        if self._unspoken:
+            self._unspoken = False
+            return None
         newest = await self._log.last_matching(MINT, self.fence)
         if newest is None:
             return None

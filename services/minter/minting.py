@@ -84,7 +84,10 @@ class Minting:
         if collection is None or not plan.transactions:
             await end_unsigned(self._log, message.event, pinned, NEVER_CREATED)
             return
-        transactions = [await self._transaction(message.event, collection, pinned, each) for each in plan.transactions]
+        transactions = [
+            await self._transaction(message.event, collection, pinned, each, unspoken=rooms is not None)
+            for each in plan.transactions
+        ]
         work: list[Awaitable[object]] = [self._land(transaction) for transaction in transactions]
         if self._growth is not None and rooms is not None and self._growth.due(rooms):
             work.append(self._growth.grow(message.event, collection, rooms))
@@ -197,9 +200,20 @@ class Minting:
         planned: PlannedTransaction,
         *,
         reopen: bool = False,
+        unspoken: bool = False,
     ) -> MintTransaction:
         table = await self._table(collection, planned)
-        return MintTransaction(self._log, cause, collection, pinned, planned, table, self._wallet, reopen=reopen)
+        return MintTransaction(
+            self._log,
+            cause,
+            collection,
+            pinned,
+            planned,
+            table,
+            self._wallet,
+            reopen=reopen,
+            unspoken=unspoken,
+        )
 
     async def _table(self, collection: CollectionCreated, planned: PlannedTransaction) -> LookupTable | None:
         if planned.lookup_table is None:

@@ -268,7 +268,8 @@ async def minter_node(data: bytes) -> None:
     session = httpx2.AsyncClient(transport=httpx2.MockTransport(answer))
     client = _client()
     client._provider.session = session  # pyright: ignore[reportPrivateUsage]  (solana-py takes no transport)
-    rpc = SolanaRpc(client)
+    light = http_client(data)
+    rpc = SolanaRpc(client, JsonRpc(light, URL, None))
     message = Message([], WALLET.pubkey())
     unsigned = VersionedTransaction.populate(message, [Signature.default()])
     taken = 0
@@ -289,6 +290,7 @@ async def minter_node(data: bytes) -> None:
     ):
         taken += await _asked(ask)
     await session.aclose()
+    await light.aclose()
     async with http_client(data) as http:
         das = Das(http, URL)
         taken += await _asked(lambda: das.described(str(COLLECTION)))

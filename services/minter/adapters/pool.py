@@ -13,12 +13,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Self, TypeVar
 
-import msgspec
 from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 
 from chassis.clock import Clock
 from chassis.logs import get_logger
+from contracts.health import NodeReported
 from services.minter.adapters.node import Guard, Node
 from services.minter.adapters.solana_rpc import Answer, SolanaRpc
 from services.minter.pooling import Floor, lag, merge, newest_slot, order
@@ -70,17 +70,6 @@ class PoolOptions:
     """Slots behind the newest node from which on a node is asked last."""
     genesis: str | None = None
     """Genesis hash of the cluster; None: several nodes must agree with the first that tells its own."""
-
-
-class NodeReport(msgspec.Struct, frozen=True, rename="camel"):
-    """What health says of one node."""
-
-    slot: int | None
-    lag_slots: int | None
-    """Behind the newest slot that any node told."""
-    circuit: str
-    rests_for_seconds: float
-    excluded: str | None
 
 
 class RpcPool:
@@ -195,17 +184,19 @@ class RpcPool:
         """Return the lamports of an account at `confirmed`; raises ChainUnavailable."""
         return (await self._ask(lambda node: node.call(lambda rpc: rpc.balance(address)), self._is_recent)).value
 
-    async def check(self) -> dict[str, NodeReport]:
-        """Return what is known of each node, when one of them answers; raises ChainUnavailable. For readiness.
-
-        Nodes are named by position and host: their URLs may hold keys.
-        """
+    async def check(self) -> dict[str, NodeReported]:
+        """Return what is known of each node, when one of them answers; raises ChainUnavailable. For readiness."""
         await self.finalized_head()
         await asyncio.gather(*(self._measure(node) for node in self._nodes))
+        return {node.name: node for node in self.nodes()}
+
+    def nodes(self) -> list[NodeReported]:
+        """Return what was last known of each node, named by position and host: their URLs may hold keys."""
         facts = [node.facts() for node in self._nodes]
         newest = newest_slot(facts)
-        return {
-            node.name: NodeReport(
+        return [
+            NodeReported(
+                name=node.name,
                 slot=node.slot,
                 lag_slots=lag(fact, newest),
                 circuit=node.circuit,
@@ -213,7 +204,7 @@ class RpcPool:
                 excluded=node.excluded,
             )
             for node, fact in zip(self._nodes, facts, strict=True)
-        }
+        ]
 
     def _is_recent(self, answer: Answer[Any]) -> bool:
         return self._confirmed.admits(answer.slot, self._clock.monotonic())

@@ -1,9 +1,13 @@
-"""One Solana node over JSON-RPC, with solana-py's client. Used by `node`, which guards it, and through it by the pool.
+"""One Solana node over JSON-RPC. Used by `node`, which guards it, and through it by the pool.
 
+solana-py's client asks all but the three calls that every transaction needs (`sendTransaction`,
+`getSignatureStatuses`, `getTransaction`): building and reading those takes it ten times as long as they need, so
+`chassis.json_rpc` asks them over a light HTTP client, and with two calls a transaction that is most of a busy minter.
 Whatever goes wrong becomes ChainUnavailable or one of its kinds here, with the method's name and never the endpoint,
 whose path may hold an API key. Not done here: trying again, other nodes, remembering answers.
 """
 
+import base64
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -12,21 +16,22 @@ from datetime import UTC, datetime
 from typing import Any, Final, Generic, Protocol, Self, TypeVar, cast
 
 import httpx2
+import msgspec
 from solana.exceptions import SolanaRpcException
 from solana.rpc.async_api import AsyncClient
 from solana.rpc.commitment import Confirmed, Finalized, Processed
 from solana.rpc.core import RPCException
-from solana.rpc.models import TxOpts
 from solders.errors import SerdeJSONError
 from solders.pubkey import Pubkey
 from solders.rpc import errors as rpc_errors
 from solders.rpc.responses import GetLatestBlockhashResp, GetMultipleAccountsResp
-from solders.signature import Signature
 from solders.transaction import VersionedTransaction
 from solders.transaction_status import TransactionDetails
 
 from bubblegum.errors import DecodeError
 from bubblegum.transaction import from_rpc
+from chassis.json_rpc import METHOD_NOT_FOUND, TOO_MANY_REQUESTS, HttpRefused, JsonRpc, RpcRefused
+from chassis.light_http import LightHttp
 from chassis.retry_after import retry_after
 from services.minter.landing import Commitment, SignatureState
 from services.minter.ports import (
@@ -42,7 +47,6 @@ from services.minter.refusals import TransactionError
 MAX_CONNECTIONS: Final = 64
 MAX_RETRY_AFTER: Final = 120.0
 """Most seconds for which a node's Retry-After is believed."""
-_TOO_MANY_REQUESTS: Final = 429
 _COMMITMENTS: Final[Mapping[str, Commitment]] = {
     "processed": Commitment.PROCESSED,
     "confirmed": Commitment.CONFIRMED,
@@ -55,6 +59,8 @@ _ABOUT_THE_REQUEST: Final = (
     rpc_errors.SendTransactionPreflightFailureMessage,
     rpc_errors.TransactionPrecompileVerificationFailureMessage,
 )
+_CODES_ABOUT_THE_REQUEST: Final = frozenset({-32600, METHOD_NOT_FOUND, -32602, -32002, -32006})
+"""The same by number: invalid request and params (JSON-RPC 2.0), failed preflight and precompile (Agave's RPC)."""
 
 _PANIC: Final = "PanicException"
 """The class that PyO3 makes of a panic; it can be imported from nowhere."""
@@ -86,22 +92,50 @@ class _Response(Protocol):
     def to_json(self) -> str: ...
 
 
+class _Context(msgspec.Struct, frozen=True):
+    slot: int
+
+
+class _Status(msgspec.Struct, frozen=True, rename="camel"):
+    """What getSignatureStatuses tells of a signature that it finds."""
+
+    slot: int
+    confirmations: int | None = None
+    err: str | dict[str, Any] | None = None
+    confirmation_status: str | None = None
+
+    def state(self) -> SignatureState:
+        level = _COMMITMENTS.get(self.confirmation_status or "")
+        if level is None:
+            # Old nodes leave it out; `confirmations` null means rooted there.
+            level = Commitment.FINALIZED if self.confirmations is None else Commitment.PROCESSED
+        return SignatureState(self.slot, level, self.err)
+
+
+class _Statuses(msgspec.Struct, frozen=True):
+    context: _Context
+    value: list[_Status | None]
+
+
 R = TypeVar("R", bound=_Response)
 
 
 class SolanaRpc:
     """One JSON-RPC node. Every method raises ChainUnavailable, RateLimited or NodeRefused."""
 
-    def __init__(self, client: AsyncClient) -> None:
+    def __init__(self, client: AsyncClient, light: JsonRpc) -> None:
+        """Take two ways to the same node; `light` is for the calls of every transaction."""
         self._client = client
+        self._light = light
 
     @classmethod
     @asynccontextmanager
     async def connect(cls, url: str, seconds: float) -> AsyncGenerator[Self]:
-        """Open a client for the node at `url`, closed on leaving; each call has `seconds`. Nothing is asked yet."""
+        """Open clients for the node at `url`, closed on leaving; each call has `seconds`. Nothing is asked yet."""
         client = AsyncClient(url, timeout=seconds, max_connections=MAX_CONNECTIONS, http2=False)
         try:
-            yield cls(client)
+            async with LightHttp.connect(url, seconds, MAX_CONNECTIONS) as http:
+                yield cls(client, JsonRpc(http, url, None))
         finally:
             await client.close()
 
@@ -132,8 +166,9 @@ class SolanaRpc:
 
     async def send(self, wire: bytes) -> None:
         """See `Chain.send`. The node's own retries are off: the lander sends again by its own rules."""
-        options = TxOpts(skip_preflight=True, skip_confirmation=True, max_retries=0)
-        await _answer("sendTransaction", self._client.send_raw_transaction(wire, options), lambda _: None)
+        options = {"encoding": "base64", "skipPreflight": True, "maxRetries": 0}
+        if await self._ask("sendTransaction", [base64.b64encode(wire).decode(), options], str) is None:
+            raise ChainUnavailable("sendTransaction: no result")
 
     async def finalized_head(self) -> FinalizedHead:
         """The newest finalized block: getEpochInfo tells slot and block height in one answer."""
@@ -161,30 +196,23 @@ class SolanaRpc:
         self, signatures: Sequence[str], *, search_history: bool
     ) -> Answer[Mapping[str, SignatureState]]:
         """The signatures, at most 256, that the node finds among recent ones or in its whole history."""
-        wanted = [Signature.from_string(signature) for signature in signatures]
-        call = self._client.get_signature_statuses(wanted, search_transaction_history=search_history)
-        result = await _answer("getSignatureStatuses", call, _result)
-        values = cast("list[Mapping[str, Any] | None]", result["value"])
-        if len(values) != len(signatures):
-            raise ChainUnavailable(f"getSignatureStatuses told of {len(values)} signatures, not {len(signatures)}")
-        pairs = zip(signatures, values, strict=True)
-        found = {signature: _state(value) for signature, value in pairs if value is not None}
-        return Answer(int(result["context"]["slot"]), found)
+        options = {"searchTransactionHistory": search_history}
+        told = await self._ask("getSignatureStatuses", [list(signatures), options], _Statuses)
+        if told is None or len(told.value) != len(signatures):
+            count = 0 if told is None else len(told.value)
+            raise ChainUnavailable(f"getSignatureStatuses told of {count} signatures, not {len(signatures)}")
+        pairs = zip(signatures, told.value, strict=True)
+        return Answer(told.context.slot, {signature: status.state() for signature, status in pairs if status})
 
     async def transaction(self, signature: str) -> ConfirmedTransaction | None:
         """See `Chain.transaction`."""
-        call = self._client.get_transaction(
-            Signature.from_string(signature),
-            encoding="base64",
-            commitment=Confirmed,
-            max_supported_transaction_version=0,
-        )
-        result = await _answer("getTransaction", call, _result)
-        if not result:
+        options = {"encoding": "base64", "commitment": "confirmed", "maxSupportedTransactionVersion": 0}
+        told = await self._ask("getTransaction", [signature, options], dict[str, Any])
+        if told is None:
             return None
         try:
-            return ConfirmedTransaction(from_rpc(result), int(result["meta"]["fee"]))
-        except (DecodeError, KeyError, TypeError) as error:
+            return ConfirmedTransaction(from_rpc(told), int(told["meta"]["fee"]))
+        except (DecodeError, KeyError, TypeError, ValueError) as error:
             # Another node, or this one later, may tell it whole: the transaction itself is on chain.
             raise ChainUnavailable(f"getTransaction told of {signature} incompletely: {error}") from error
 
@@ -220,6 +248,17 @@ class SolanaRpc:
         call = self._client.get_balance(address, Confirmed)
         return await _answer("getBalance", call, lambda answer: Answer(answer.context.slot, answer.value))
 
+    async def _ask(self, method: str, params: Sequence[object], result: type[T]) -> T | None:
+        """Ask the light way; None is the answer null."""
+        try:
+            return await self._light.find(method, params, result)
+        except RpcRefused as error:
+            # The node's own refusal: its number says whether the node or the request is at fault. The caller decides.
+            kind = NodeRefused if error.code in _CODES_ABOUT_THE_REQUEST else ChainUnavailable
+            raise kind(str(error)) from None
+        except HttpRefused as error:
+            raise _http_refusal(method, error.status, error.retry_after) from None
+
 
 async def _answer(method: str, call: Awaitable[R], read: Callable[[R], T]) -> T:
     """Return what `read` makes of the answer: it alone touches solders' objects, so that this is where they fail."""
@@ -235,11 +274,7 @@ async def _answer(method: str, call: Awaitable[R], read: Callable[[R], T]) -> T:
         if not isinstance(cause, httpx2.HTTPStatusError):
             raise ChainUnavailable(f"{method}: {type(cause or error).__name__}") from None
         response = cause.response
-        text = f"{method}: HTTP status {response.status_code}"
-        if response.status_code == _TOO_MANY_REQUESTS:
-            after = retry_after(response.headers.get("retry-after"), datetime.now(UTC), MAX_RETRY_AFTER)
-            raise RateLimited(text, after) from None
-        raise ChainUnavailable(text) from None
+        raise _http_refusal(method, response.status_code, response.headers.get("retry-after")) from None
     except SerdeJSONError:
         # No JSON-RPC at all, a proxy's page for instance: nothing is known.
         raise ChainUnavailable(f"{method}: no JSON-RPC answer") from None
@@ -254,14 +289,14 @@ async def _answer(method: str, call: Awaitable[R], read: Callable[[R], T]) -> T:
         raise ChainUnavailable(f"{method}: not the expected answer") from None
 
 
+def _http_refusal(method: str, status: int, after: str | None) -> ChainUnavailable:
+    """Return what an HTTP status that says no means; `after` is its header Retry-After."""
+    text = f"{method}: HTTP status {status}"
+    if status == TOO_MANY_REQUESTS:
+        return RateLimited(text, retry_after(after, datetime.now(UTC), MAX_RETRY_AFTER))
+    return ChainUnavailable(text)
+
+
 def _result(response: _Response) -> Any:
     """Return the answer as the JSON-RPC specification words it; solders' own classes rename much of it."""
     return json.loads(response.to_json())["result"]
-
-
-def _state(value: Mapping[str, Any]) -> SignatureState:
-    level = _COMMITMENTS.get(str(value.get("confirmationStatus")))
-    if level is None:
-        # Old nodes leave it out; `confirmations` null means rooted there.
-        level = Commitment.FINALIZED if value.get("confirmations") is None else Commitment.PROCESSED
-    return SignatureState(int(value["slot"]), level, cast("TransactionError | None", value["err"]))

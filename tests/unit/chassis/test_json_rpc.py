@@ -1,0 +1,74 @@
+"""JSON-RPC over HTTP: what an endpoint's answers mean, and that none of its URL is told."""
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from chassis.chain import ChainUnavailable
+from chassis.json_rpc import HttpRefused, JsonRpc, RpcRefused
+
+URL = "https://node.example/?api-key=very-secret"
+
+
+def endpoint(answer: object = None, status: int = 200, **headers: str) -> JsonRpc:
+    """An endpoint that gives one answer: an object as JSON, or bytes as they are."""
+    content = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+
+    def handle(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(status, content=content, headers={k.replace("_", "-"): v for k, v in headers.items()})
+
+    return JsonRpc(httpx.AsyncClient(transport=httpx.MockTransport(handle)), URL, None)
+
+
+def result(value: object) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": 1, "result": value}
+
+
+async def test_a_result_is_returned_as_what_was_asked_for() -> None:
+    assert await endpoint(result([1, 2])).call("getNumbers", [], list[int]) == [1, 2]
+
+
+async def test_null_is_a_result_for_those_who_look_for_something_only() -> None:
+    assert await endpoint(result(None)).find("getTransaction", [], dict[str, Any]) is None
+    with pytest.raises(ChainUnavailable, match="getTransaction: no result"):
+        await endpoint(result(None)).call("getTransaction", [], dict[str, Any])
+
+
+@pytest.mark.parametrize("answer", [{"jsonrpc": "2.0", "id": 1}, result("text"), b"<html>", b'{"result": "\xff"}', []])
+async def test_anything_else_is_no_answer(answer: object) -> None:
+    with pytest.raises(ChainUnavailable):
+        await endpoint(answer).find("getNumbers", [], list[int])
+
+
+@pytest.mark.parametrize("status", [200, 400, 500])
+async def test_an_error_of_the_endpoint_is_a_refusal_whatever_the_http_status(status: int) -> None:
+    answer = {"jsonrpc": "2.0", "id": 1, "error": {"code": -32602, "message": "Invalid params"}}
+    with pytest.raises(RpcRefused, match="Invalid params") as refused:
+        await endpoint(answer, status).call("getNumbers", [], list[int])
+    assert refused.value.code == -32602
+
+
+@pytest.mark.parametrize("body", [b"slow down", b'{"error": {"code": 429, "message": "slow down"}}'])
+async def test_429_tells_how_long_to_wait_whatever_its_body_says(body: bytes) -> None:
+    with pytest.raises(HttpRefused) as refused:
+        await endpoint(body, 429, retry_after="7").call("getNumbers", [], list[int])
+    assert (refused.value.status, refused.value.retry_after) == (429, "7")
+
+
+@pytest.mark.parametrize("body", [b"<html>Bad gateway</html>", json.dumps(result([1])).encode()])
+async def test_another_status_that_says_no_is_told_and_its_body_is_not_believed(body: bytes) -> None:
+    with pytest.raises(HttpRefused, match="getNumbers: HTTP status 502") as refused:
+        await endpoint(body, 502).call("getNumbers", [], list[int])
+    assert refused.value.retry_after is None
+
+
+async def test_trouble_on_the_way_is_told_without_the_address() -> None:
+    def handle(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError(f"cannot reach {request.url}")
+
+    rpc = JsonRpc(httpx.AsyncClient(transport=httpx.MockTransport(handle)), URL, None)
+    with pytest.raises(ChainUnavailable) as unavailable:
+        await rpc.call("getNumbers", [], list[int])
+    assert str(unavailable.value) == "getNumbers: ConnectError"
