@@ -4,15 +4,17 @@ Used through `chassis.telemetry`. Every line carries the service, its version an
 lines of libraries that use the standard `logging` come out the same way. Not done here: shipping logs anywhere.
 """
 
+import contextlib
 import logging
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping, Sequence
+from functools import partial
 from typing import Any, Final, cast
 
 import msgspec
 import structlog
 from opentelemetry import trace
-from structlog.typing import EventDict, Processor, WrappedLogger
+from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
 from chassis import trace_context
 from chassis.redaction import redact, redact_mapping
@@ -22,10 +24,12 @@ from chassis.settings import LogFormat, LogLevel
 # at level debug: a secret must not depend on a log level.
 _QUIET: Final = ("httpx", "httpx2", "httpcore", "httpcore2", "uvicorn.access", "opentelemetry", "asyncio", "solana")
 
+Renderer = Callable[[WrappedLogger, str, EventDict], str]
 
-def get_logger(name: str) -> structlog.stdlib.BoundLogger:
-    """A logger; `log.info("mint requested", operation=...)`: a fixed sentence, then fields."""
-    return cast("structlog.stdlib.BoundLogger", structlog.get_logger(name))
+
+def get_logger(name: str) -> FilteringBoundLogger:
+    """A logger; `log.info("wallet signed in", wallet=...)`: a fixed sentence, then fields."""
+    return cast("FilteringBoundLogger", structlog.get_logger(name))
 
 
 def configure_logs(service_name: str, version: str, level: LogLevel, log_format: LogFormat) -> None:
@@ -39,28 +43,25 @@ def configure_logs(service_name: str, version: str, level: LogLevel, log_format:
         _ServiceFields(service_name, version, console=console),
         _add_trace,
     ]
+    render: Renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if console else _render_json
+    rendered: list[Processor] = [
+        # Tracebacks as text, before redaction: frames' local variables are never rendered.
+        structlog.processors.format_exc_info,
+        _redact,
+        render,
+    ]
+    # Our own lines do not go through `logging`, which would look for their place in the code and take a lock for each.
     structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            *shared,
-            structlog.stdlib.PositionalArgumentsFormatter(),
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
+        processors=[*shared, _whole],
+        logger_factory=partial(_Lines, rendered),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=False,  # a module-level logger must see a later configure
     )
     handler = _StderrHandler()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                # Tracebacks as text, before redaction: frames' local variables are never rendered.
-                structlog.processors.format_exc_info,
-                _redact,
-                structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if console else _render_json,
-            ],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendered],
         )
     )
     root = logging.getLogger()
@@ -79,10 +80,40 @@ class _StderrHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record as one line."""
         try:
-            sys.stderr.write(self.format(record) + "\n")
-            sys.stderr.flush()
+            _write(self.format(record))
         except Exception:  # stop: logging must not break the work; `logging` itself says what happened
             self.handleError(record)
+
+
+class _Lines:
+    """What structlog hands its events to, whatever their level: each is one line of stderr."""
+
+    def __init__(self, rendered: Sequence[Processor], name: str) -> None:
+        self.name = name
+        self._rendered = rendered
+
+    def msg(self, event: EventDict) -> None:
+        """Write one event as one line."""
+        try:
+            line: Any = event
+            for processor in self._rendered:
+                line = processor(self, "msg", line)
+            _write(line)
+        except Exception as error:  # stop: logging must not break the work; what happened is told without the values
+            with contextlib.suppress(OSError, ValueError):
+                _write(f'{{"level":"error","event":"log line not written","reason":"{type(error).__name__}"}}')
+
+    debug = info = warning = error = critical = msg
+
+
+def _whole(_logger: WrappedLogger, _method: str, event: EventDict) -> tuple[tuple[EventDict], dict[str, Any]]:
+    """The event as the one argument of `_Lines.msg`."""
+    return (event,), {}
+
+
+def _write(line: str) -> None:
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
 
 
 class _ServiceFields:

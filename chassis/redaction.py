@@ -7,6 +7,7 @@ reading or storing secrets.
 import hmac
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final, NoReturn, cast
 
 REDACTED: Final = "[redacted]"
@@ -73,6 +74,7 @@ def scrub(text: str) -> str:
     return text
 
 
+@lru_cache(maxsize=4096)
 def is_secret_name(name: str) -> bool:
     """Whether a key of this name is taken to hold a secret (`password`, `api_key`, `nats_token`, ...)."""
     return _SECRET_KEY.search(name.replace("-", "_")) is not None

@@ -1,5 +1,6 @@
 """chassis.telemetry, chassis.logs and chassis.redaction: what a log line says and what it must not."""
 
+import io
 import json
 import logging
 import subprocess
@@ -102,6 +103,25 @@ def test_what_json_cannot_say_is_printed_as_python_would(lines: Lines) -> None:
     (line,) = lines()
     assert line["thing"] == "<class 'object'>"
     assert line["text"] == "Юникод"
+
+
+def test_a_value_that_cannot_be_printed_breaks_nothing_but_its_line(lines: Lines) -> None:
+    class Odd:
+        def __repr__(self) -> str:
+            raise ValueError("hunter2")
+
+    telemetry.get_logger("x").info("odd", thing=Odd())
+    telemetry.get_logger("x").info("fine")
+    first, second = lines()
+    assert (first["event"], first["reason"]) == ("log line not written", "ValueError")
+    assert second["event"] == "fine"
+
+
+def test_what_nobody_can_read_any_more_breaks_nothing(lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = io.StringIO()
+    closed.close()
+    monkeypatch.setattr(sys, "stderr", closed)
+    telemetry.get_logger("x").info("nobody reads this")
 
 
 def test_console_lines_are_no_json(stderr: Written) -> None:
