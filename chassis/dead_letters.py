@@ -1,30 +1,46 @@
 """Dead letters: which there are, and what a person does about one: replay its message, or drop it.
 
-Used by the operator's command line. Nothing is deleted: what was decided is a fact on the same stream, said once of
-each letter. A replay says the original message again on its own subject, under the condition that nothing was said
-there since, so that it cannot undo what came later and cannot happen twice. Every consumer of the subject is given it
-once more, which handlers bear as they bear any redelivery: its event id is the one that it had.
+Used by the operator's command line; by the gateway, which reads and drops; and by the indexer, which replays for it.
+Nothing is deleted: what was decided is a fact on the same stream, said once of each letter. A replay says the original
+message again on its own subject, under the condition that nothing was said there since, so that it cannot undo what
+came later and cannot happen twice. Every consumer of the subject is given it once more, which handlers bear as they
+bear any redelivery: its event id is the one that it had.
 """
 
 import base64
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol, cast
 
-from chassis.log import Message, RawMessage, SequenceConflict
+from chassis.log import EventLog, LogLookup, Message, RawMessage, SequenceConflict
 from chassis.messaging import Log
 from contracts import registry
 from contracts.dead import DeadLetter, DeadLetterSettled
+from contracts.fact import Event, Fact
 from contracts.streams import DEAD, STREAMS
+
+
+class LetterLog(EventLog, Protocol):
+    """The log as far as letters are read and dropped."""
+
+    @property
+    def lookup(self) -> LogLookup:
+        """What it holds of some subjects."""
+        ...
 
 
 class NoSuchLetter(Exception):
     """There is no dead letter of this number; the text says so."""
 
 
-class NotReplayable(Exception):
-    """The letter's message is not said again; the text says why, and what to do."""
+class AlreadySettled(Exception):
+    """It was decided about the letter before; the text says how."""
+
+
+class Superseded(Exception):
+    """The log has gone on without the letter's message, which is not said again; the text says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,61 +62,70 @@ class Letter:
         return RawMessage(fact.subject_name, fact.stream_sequence, self.buried_at, payload, fact.headers)
 
 
-async def letters(log: Log, *, settled: bool = False) -> AsyncIterator[Letter]:
-    """Yield the letters of which nothing was decided, with `settled` all, the oldest first; raises LogUnavailable."""
+async def letters(log: LetterLog, *, settled: bool = False, after: int = 0) -> AsyncGenerator[Letter]:
+    """Yield the letters of which nothing was decided, with `settled` all, the oldest first; raises LogUnavailable.
+
+    Beyond the letter `after`.
+    """
     decided = {
         fact.letter: fact
-        async for raw in log.lookup.history(DEAD, [DeadLetterSettled.pattern()])
+        async for raw in log.lookup.history(DEAD, [DeadLetterSettled.pattern()], after=after)
         if isinstance(fact := registry.decode(raw.subject, raw.payload).data, DeadLetterSettled)
     }
-    async for raw in log.lookup.history(DEAD, [DeadLetter.pattern()]):
-        if settled or raw.sequence not in decided:
-            event = registry.decode(raw.subject, raw.payload)
-            yield Letter(raw.sequence, event.time, event.data, decided.get(raw.sequence))
+    history = log.lookup.history(DEAD, [DeadLetter.pattern()], after=after)
+    async with aclosing(cast("AsyncGenerator[RawMessage]", history)) as messages:
+        async for raw in messages:
+            if settled or raw.sequence not in decided:
+                event = registry.decode(raw.subject, raw.payload)
+                yield Letter(raw.sequence, event.time, event.data, decided.get(raw.sequence))
 
 
-async def letter(log: Log, number: int) -> Letter:
+async def letter(log: LetterLog, number: int) -> Letter:
     """Return one letter; raises NoSuchLetter and LogUnavailable."""
     found: Message[Any] | None = await log.lookup.at(DEAD, number) if number > 0 else None
     if found is None or not isinstance(found.data, DeadLetter):
-        raise NoSuchLetter(f"there is no dead letter {number}; `mintstream dead list` shows them")
+        raise NoSuchLetter(f"there is no dead letter {number}")
     decided = await log.last(DeadLetterSettled, letter=number)
     return Letter(number, found.event.time, found.data, decided.data if decided else None)
 
 
-async def replay(log: Log, number: int) -> DeadLetterSettled:
-    """Say the letter's message again and settle it; raises NoSuchLetter, NotReplayable and LogUnavailable.
+async def replay(log: Log, number: int, *, caller: str = "", cause: Event[Fact] | None = None) -> DeadLetterSettled:
+    """Say the letter's message again and settle it for `caller`.
 
-    Dying in between leaves the message said and the letter open; the next try finds it said, and settles.
+    Raises NoSuchLetter, AlreadySettled, Superseded and LogUnavailable. Dying in between leaves the message said and the
+    letter open; the next try finds it said, and settles.
     """
-    found = await letter(log, number)
-    if found.settled is not None:
-        raise NotReplayable(f"dead letter {number} was {found.settled.outcome} already")
+    found = await _open(log, number)
     stream = next(each for each in STREAMS if each.name == found.fact.stream)
     try:
         said_at = await log.repair().repeat(stream, found.message)
     except SequenceConflict:
-        since = [
-            raw async for raw in log.lookup.history(stream, [found.fact.subject_name], after=found.message.sequence)
-        ]
-        if not since or since[-1].payload != found.message.payload:
-            raise NotReplayable(
+        newest = await log.lookup.newest(stream, found.message.subject)
+        if newest is None or newest.sequence <= found.message.sequence or newest.payload != found.message.payload:
+            raise Superseded(
                 f"something else was said on {found.message.subject} since: what the log says now counts. "
-                f"Look at it, and drop the letter if it is answered: mintstream dead drop {number}"
+                "Look at it, and drop the letter if it is answered"
             ) from None
-        said_at = since[-1].sequence
-    return await _settle(log, DeadLetterSettled(letter=number, outcome="replayed", said_at=said_at))
+        said_at = newest.sequence
+    return await _settle(
+        log, DeadLetterSettled(letter=number, outcome="replayed", said_at=said_at, caller=caller), cause
+    )
 
 
-async def drop(log: Log, number: int) -> DeadLetterSettled:
-    """Settle the letter without its message; raises NoSuchLetter, NotReplayable and LogUnavailable."""
+async def drop(log: LetterLog, number: int, *, caller: str = "") -> DeadLetterSettled:
+    """Settle the letter without its message, for `caller`; raises NoSuchLetter, AlreadySettled and LogUnavailable."""
+    await _open(log, number)
+    return await _settle(log, DeadLetterSettled(letter=number, outcome="dropped", caller=caller), None)
+
+
+async def _open(log: LetterLog, number: int) -> Letter:
     found = await letter(log, number)
     if found.settled is not None:
-        raise NotReplayable(f"dead letter {number} was {found.settled.outcome} already")
-    return await _settle(log, DeadLetterSettled(letter=number, outcome="dropped"))
+        raise AlreadySettled(f"dead letter {number} was {found.settled.outcome} already")
+    return found
 
 
-async def _settle(log: Log, fact: DeadLetterSettled) -> DeadLetterSettled:
-    if not await log.publish_once(fact, cause=None):
-        raise NotReplayable(f"somebody else has just decided about dead letter {fact.letter}")
+async def _settle(log: LetterLog, fact: DeadLetterSettled, cause: Event[Fact] | None) -> DeadLetterSettled:
+    if not await log.publish_once(fact, cause=cause):
+        raise AlreadySettled(f"somebody else has just decided about dead letter {fact.letter}")
     return fact

@@ -90,6 +90,19 @@ class RawMessage:
     headers: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class ConsumerStanding:
+    """How far a durable consumer is, in messages."""
+
+    name: str
+    pending: int
+    """Were never delivered to it."""
+    in_hand: int
+    """Were delivered and are not settled: a worker has them, or they wait to be delivered again."""
+    redelivered: int
+    """Of those, delivered more than once."""
+
+
 Handler = Callable[[Message[Any]], Awaitable[None]]
 """Handles one message. Returning acknowledges it; raise RetryLater or InvalidEvent to say otherwise."""
 
@@ -159,6 +172,18 @@ class LogLookup(Protocol):
 
         Beyond sequence `after`; or, when that is 0, stored at `since` or later. `patterns` overlap nowhere.
         """
+        ...
+
+
+class ConsumerWatch(Protocol):
+    """What a reader needs who tells how far others are."""
+
+    async def consumers(self, stream: Stream) -> Sequence[ConsumerStanding]:
+        """Return how far each durable consumer of `stream` is; raises LogUnavailable."""
+        ...
+
+    async def last_sequence(self, stream: Stream) -> int:
+        """Return the stream's last sequence; 0 when it is empty. Raises LogUnavailable."""
         ...
 
 

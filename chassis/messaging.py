@@ -26,7 +26,7 @@ from chassis import telemetry
 from chassis.clock import Clock, SystemClock
 from chassis.connectivity import Connectivity
 from chassis.delivery import BurialCap, backoff
-from chassis.log import MAX_BATCH, Handler, LogUnavailable, Message, RawMessage, SequenceConflict
+from chassis.log import MAX_BATCH, ConsumerStanding, Handler, LogUnavailable, Message, RawMessage, SequenceConflict
 from chassis.logs import get_logger
 from chassis.messaging_declare import Declaring, consumer_config
 from chassis.messaging_lookup import StreamLookup
@@ -345,6 +345,10 @@ class Log:
         except (TimeoutError, nats.errors.Error) as error:
             raise LogUnavailable(f"cannot read the state of {stream.name}: {type(error).__name__}") from error
         return max(state.first_seq, 1)
+
+    async def consumers(self, stream: Stream) -> list[ConsumerStanding]:
+        """Return how far each durable consumer of `stream` is; raises LogUnavailable."""
+        return await self.lookup.consumers(stream)
 
     async def read(self, stream: Stream, after: int) -> AsyncIterator[RawMessage]:
         """Yield every message of `stream` beyond sequence `after`, in order, until closed."""

@@ -8,17 +8,20 @@ Used through `Log.lookup`. Not done here: the newest message of a subject (`Log.
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import nats.errors
 import nats.js.errors
 from nats.aio.client import Client
 from nats.js import JetStreamContext, api
 
-from chassis.log import LogUnavailable, Message, RawMessage
+from chassis.log import ConsumerStanding, LogUnavailable, Message, RawMessage
 from chassis.messaging_pull import READ_BATCH, READER_INACTIVE, Pull, PullLost, raw_message
 from contracts import registry
 from contracts.streams import Stream
+
+CONSUMERS_AT_ONCE: Final = 256
+"""How many consumers one answer of nats-server names at most."""
 
 
 class StreamLookup:
@@ -51,6 +54,40 @@ class StreamLookup:
             stored_at=found.time or datetime.now(UTC),
             headers=cast("dict[str, str]", found.headers or {}),
         )
+
+    async def newest(self, stream: Stream, subject: str) -> RawMessage | None:
+        """Return the newest message on `subject` as bytes, also one that nobody can decode; raises LogUnavailable."""
+        try:
+            found = await self._jetstream.get_last_msg(stream.name, subject)
+        except nats.js.errors.NotFoundError:
+            return None
+        except (TimeoutError, nats.errors.Error) as error:
+            raise LogUnavailable(f"cannot read {subject}: {type(error).__name__}") from error
+        headers = cast("dict[str, str]", found.headers or {})
+        return RawMessage(subject, found.seq or 0, found.time or datetime.now(UTC), found.data or b"", headers)
+
+    async def consumers(self, stream: Stream) -> list[ConsumerStanding]:
+        """See `ConsumerWatch.consumers`."""
+        found: list[ConsumerStanding] = []
+        offset = 0
+        while True:
+            try:
+                page = await self._jetstream.consumers_info(stream.name, offset)
+            except (TimeoutError, nats.errors.Error) as error:
+                raise LogUnavailable(f"cannot list the consumers of {stream.name}: {type(error).__name__}") from error
+            found += [
+                ConsumerStanding(
+                    name=each.name,
+                    pending=each.num_pending or 0,
+                    in_hand=each.num_ack_pending or 0,
+                    redelivered=each.num_redelivered or 0,
+                )
+                for each in page
+                if each.config.durable_name  # the others vanish with whoever reads
+            ]
+            offset += len(page)
+            if len(page) < CONSUMERS_AT_ONCE:
+                return found
 
     async def history(
         self, stream: Stream, patterns: Sequence[str], since: datetime | None = None, after: int = 0

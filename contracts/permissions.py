@@ -12,14 +12,19 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from contracts import registry
+from contracts.dead import DeadLetterReplayRequested
+from contracts.fact import Fact
+from contracts.guard import Challenged
 from contracts.streams import (
     ACCESS,
     BUCKETS,
     COLLECTION,
     CONSUMERS,
     CONTENT,
+    DEAD,
     DELIVERY,
     GUARD,
+    HEALTH,
     LOGIN,
     MINT,
     STREAMS,
@@ -29,6 +34,8 @@ from contracts.streams import (
     Consumer,
     Stream,
 )
+from contracts.upload import UploadRequested
+from contracts.webhook import DeliveryQueued, ReplayRequested
 
 API = "$JS.API"
 
@@ -46,6 +53,10 @@ class Role(msgspec.Struct, frozen=True, kw_only=True):
     """Streams on which it makes and removes durable consumers while it runs; nobody else has any there."""
     mends: tuple[Stream, ...] = ()
     """Streams on which it may say again what anybody said, and whose consumers it may make anew."""
+    repeats: tuple[type[Fact], ...] = ()
+    """Facts of others that it may say again, when a consumer gave up on one and a person wants it tried once more."""
+    watches: tuple[Stream, ...] = ()
+    """Streams of which it reads how far each consumer is."""
     puts: tuple[Bucket, ...] = ()
     """Object stores into which it puts."""
     takes: tuple[Bucket, ...] = ()
@@ -70,8 +81,9 @@ class Permissions(msgspec.Struct, frozen=True, kw_only=True):
 ROLES: tuple[Role, ...] = (
     Role(
         name="gateway",
-        looks_up=(MINT, COLLECTION, CONTENT, ACCESS, LOGIN, WEBHOOK, DELIVERY),
-        follows=(MINT, COLLECTION, ACCESS, WEBHOOK, DELIVERY),
+        looks_up=(MINT, COLLECTION, CONTENT, ACCESS, LOGIN, WEBHOOK, DELIVERY, DEAD),
+        follows=(MINT, COLLECTION, ACCESS, WEBHOOK, DELIVERY, DEAD, HEALTH),
+        watches=(MINT, COLLECTION, CONTENT, GUARD, WEBHOOK, DELIVERY, DEAD),
         puts=(UPLOADS,),
     ),
     Role(
@@ -88,11 +100,13 @@ ROLES: tuple[Role, ...] = (
         queues=(DELIVERY,),
     ),
     # The indexer restores what the log has lost, so it may say whatever stands on a stream that it keeps a copy of.
+    # That makes it the one to replay dead letters too: of the other streams it may repeat what durable consumers take.
     Role(
         name="indexer",
-        looks_up=(MINT, COLLECTION, GUARD),
+        looks_up=(MINT, COLLECTION, CONTENT, GUARD, WEBHOOK, DELIVERY, DEAD),
         follows=(MINT, COLLECTION),
         mends=(MINT, COLLECTION),
+        repeats=(UploadRequested, Challenged, ReplayRequested, DeliveryQueued, DeadLetterReplayRequested),
     ),
 )
 """Every service. The operator's own user is not here: it may do everything in the account."""
@@ -123,6 +137,10 @@ def _publish(role: Role) -> Iterator[str]:
     for fact, services in registry.PUBLISHERS.items():
         if role.name in services:
             yield fact.pattern()
+    for fact in role.repeats:
+        yield fact.pattern()
+    for stream in role.watches:
+        yield f"{API}.CONSUMER.LIST.{stream.name}"
     for stream in role.looks_up:
         yield f"{API}.STREAM.MSG.GET.{stream.name}"
     for consumer in consumers_of(role):

@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from contracts import access, collection, content, dead, guard, mint, observation, upload, wallet, webhook
+from contracts import access, collection, content, dead, guard, health, mint, observation, upload, wallet, webhook
 from contracts.fact import Event, Fact
-from contracts.streams import ACCESS, COLLECTION, CONTENT, DEAD, DELIVERY, GUARD, LOGIN, MINT, WEBHOOK, Stream
+from contracts.streams import ACCESS, COLLECTION, CONTENT, DEAD, DELIVERY, GUARD, HEALTH, LOGIN, MINT, WEBHOOK, Stream
 
 PUBLISHERS: Mapping[type[Fact], tuple[str, ...]] = {
     mint.Requested: ("gateway",),
@@ -58,7 +58,10 @@ PUBLISHERS: Mapping[type[Fact], tuple[str, ...]] = {
     webhook.DeliveryQueued: ("notifier", "gateway"),
     webhook.DeliveryAttempted: ("notifier",),
     dead.DeadLetter: ("indexer", "ipfs", "minter", "notifier"),
-    dead.DeadLetterSettled: ("mintstream",),
+    dead.DeadLetterReplayRequested: ("gateway",),
+    dead.DeadLetterReplayRefused: ("indexer",),
+    dead.DeadLetterSettled: ("gateway", "indexer", "mintstream"),
+    health.ServiceReported: ("gateway", "indexer", "ipfs", "minter", "notifier"),
 }
 """Every fact, and the services that may say it; `mintstream` is the operator's command line."""
 
@@ -71,6 +74,7 @@ _STREAM_BY_NOUN: dict[str, Stream] = {
     "content": CONTENT,
     "dead": DEAD,
     "guard": GUARD,
+    "health": HEALTH,
     "access": ACCESS,
     "login": LOGIN,
     "webhook": WEBHOOK,

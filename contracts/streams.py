@@ -12,6 +12,7 @@ from contracts.collection import (
     CollectionPinned,
     CollectionRequested,
 )
+from contracts.dead import DeadLetterReplayRequested
 from contracts.guard import Challenged
 from contracts.mint import Cancelled, Completed, Confirmed, Failed, Finalized, PinFailed, Pinned, Requested
 from contracts.observation import CollectionDrift
@@ -119,7 +120,15 @@ DELIVERY = Stream(
     subjects=("delivery.>",),
     description="Every event on its way to a webhook, and how each attempt ended.",
 )
-STREAMS: tuple[Stream, ...] = (MINT, COLLECTION, CONTENT, DEAD, GUARD, ACCESS, LOGIN, WEBHOOK, DELIVERY)
+HEALTH = Stream(
+    name="HEALTH",
+    subjects=("health.>",),
+    description="How every running process is, by its own word, for two minutes.",
+    # No shorter than the duplicate window: nats-server refuses that.
+    max_age=DUPLICATE_WINDOW,
+    max_bytes=64 * 1024**2,
+)
+STREAMS: tuple[Stream, ...] = (MINT, COLLECTION, CONTENT, DEAD, GUARD, ACCESS, LOGIN, WEBHOOK, DELIVERY, HEALTH)
 
 UPLOADS = Bucket(
     name="UPLOADS",
@@ -191,6 +200,13 @@ INDEXER_GUARD = Consumer(
     description="indexer compares the log with its second copy for every minter that was cut off.",
     max_ack_pending=64,
 )
+INDEXER_DEAD = Consumer(
+    name="indexer-dead",
+    stream="DEAD",
+    filters=(DeadLetterReplayRequested.pattern(),),
+    description="indexer says the messages of dead letters again that callers want replayed.",
+    max_ack_pending=16,
+)
 # One message at a time: what is queued for webhooks keeps the order of the log.
 NOTIFIER_MINT = Consumer(
     name="notifier-mint",
@@ -223,6 +239,7 @@ CONSUMERS: tuple[Consumer, ...] = (
     MINTER_COLLECTION,
     MINTER_IMPORT,
     INDEXER_GUARD,
+    INDEXER_DEAD,
     NOTIFIER_MINT,
     NOTIFIER_COLLECTION,
     NOTIFIER_REPLAY,

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, TypeVar
 import typer
 
 from chassis import dead_letters
-from chassis.dead_letters import Letter, NoSuchLetter, NotReplayable
+from chassis.dead_letters import AlreadySettled, Letter, NoSuchLetter, Superseded
 from chassis.messaging import Log
 from mintstream.places import log_alone
 from mintstream.reach import DATA, AsJson, DataDir, Exit, carry_out, end, print_json, print_table, tell
@@ -82,9 +82,9 @@ def _run(data: Any, work: Callable[[Log], Awaitable[T]]) -> T:
     try:
         return carry_out(done())
     except NoSuchLetter as error:
-        end(Exit.MISSING, str(error))
-    except NotReplayable as error:
-        end(Exit.FAILED, str(error))
+        end(Exit.MISSING, f"{error}; `mintstream dead list` shows them")
+    except (AlreadySettled, Superseded) as error:
+        end(Exit.FAILED, f"{error}; `mintstream dead --help` tells what can be done")
 
 
 def _row(letter: Letter) -> dict[str, Any]:

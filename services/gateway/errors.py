@@ -119,6 +119,36 @@ class WebhookNotFound(ApiError):
         super().__init__("Webhook not found")
 
 
+class DeadLetterNotFound(ApiError):
+    """No dead letter has this number."""
+
+    status = 404
+    code = "dead_letter_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("Dead letter not found", [Problem("letter", "no dead letter has this number")])
+
+
+class DeadLetterDecided(ApiError):
+    """The letter was replayed or dropped already."""
+
+    status = 409
+    code = "dead_letter_decided"
+
+    def __init__(self) -> None:
+        super().__init__("It was decided about this dead letter already")
+
+
+class DeadLetterSuperseded(ApiError):
+    """The log has gone on without the letter's message: saying it again would undo what came later."""
+
+    status = 409
+    code = "dead_letter_superseded"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("The log has gone on without this message", [Problem("letter", reason)])
+
+
 class TooManyWebhooks(ApiError):
     """The caller, or everybody together, has as many webhooks as there may be."""
 
@@ -299,6 +329,15 @@ class ChainSilent(Unavailable):
     """The chain could not be read in time. A count that was asked for is still made."""
 
     code = "chain_unavailable"
+
+
+class ReplayPending(Unavailable):
+    """No indexer has replayed the dead letter yet; one will, because it is asked for on the log."""
+
+    code = "replay_pending"
+
+    def __init__(self) -> None:
+        super().__init__("No indexer has replayed the dead letter yet; it is asked for, look at the letter later")
 
 
 class TooManyFollowers(Unavailable):

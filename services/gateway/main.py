@@ -11,6 +11,7 @@ from chassis.health import Health
 from chassis.images import ImageRefused, inspect_image
 from chassis.lifecycle import Lifecycle
 from chassis.messaging import Connection, Log
+from chassis.pulse import Pulse
 from chassis.settings import load_or_exit
 from chassis.version import VERSION
 from contracts.fact import Producer
@@ -21,6 +22,7 @@ from services.gateway.adapters.wallet import RpcWallet
 from services.gateway.api.app import Parts, create_app
 from services.gateway.auditing import Auditing
 from services.gateway.curating import Curating
+from services.gateway.dead_letters import DeadLetters
 from services.gateway.entrance import entrance
 from services.gateway.following import Following
 from services.gateway.handlers import Asking, Collections, Minting, Statuses
@@ -31,6 +33,7 @@ from services.gateway.ports import NotAnImage, Wallet
 from services.gateway.results import Results
 from services.gateway.settings import GatewaySettings
 from services.gateway.stats import Stats
+from services.gateway.system import System
 from services.gateway.uploading import Uploading
 from services.gateway.wallets import Wallets
 from services.gateway.webhooks import Webhooks
@@ -91,6 +94,8 @@ async def serve(life: Lifecycle, settings: GatewaySettings) -> None:
             wallets=wallets,
             stats=Stats(projection, node, life.clock, ttl=settings.cache_ttl),
             auditing=Auditing(await _witness(life, settings, log, projection)),
+            dead_letters=DeadLetters(log, life.clock),
+            system=System(log, projection, life.clock),
             uploading=Uploading(
                 log,
                 images,
@@ -112,6 +117,7 @@ async def serve(life: Lifecycle, settings: GatewaySettings) -> None:
             max_in_flight=settings.max_in_flight,
         )
     )
+    life.spawn("pulse", Pulse(log, everything, life.clock, NAME).run(), background=True)
     life.spawn("following", following.run(life.draining))
     life.spawn("http", server.serve(app, listener, life.draining, settings.shutdown_grace_seconds))
     life.announce("api", server.address_of(listener))

@@ -3,7 +3,7 @@
 Implemented by `adapters/` and `api/form.py`; the tests have twins in memory.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Literal, Protocol
 from uuid import UUID
@@ -213,6 +213,10 @@ class Projection(Protocol):
 
     async def failed_items(self, operation: UUID) -> Sequence[FailedItem]:
         """Return the operation's items that failed for another reason than being cancelled, in order."""
+        ...
+
+    async def watermarks(self) -> Mapping[str, int]:
+        """Return the last sequence of each projected stream that the tables show."""
         ...
 
     async def overview(self, since: datetime) -> Overview:

@@ -17,15 +17,17 @@ from chassis.lifecycle import Lifecycle
 from chassis.messaging import Connection, Log
 from chassis.migrations import MigrationError
 from chassis.postgres import DatabaseUnavailable
+from chassis.pulse import Pulse
 from chassis.settings import load_or_exit
 from chassis.version import VERSION
 from contracts.fact import Producer
-from contracts.streams import INDEXER_GUARD
+from contracts.streams import INDEXER_DEAD, INDEXER_GUARD
 from services.indexer import observing
 from services.indexer.adapters.object_store import ObjectStore
 from services.indexer.adapters.solana_rpc import SolanaRpc
 from services.indexer.archiving import Archive, Archiver
 from services.indexer.archiving_task import Archiving
+from services.indexer.dead_letters import DeadLetters
 from services.indexer.guard import Guard
 from services.indexer.guarded import GuardedLog, GuardedTables
 from services.indexer.history import History
@@ -37,6 +39,7 @@ from services.indexer.vault import PostgresVault
 
 NAME = "indexer"
 GUARD_CONCURRENCY = 4
+DEAD_CONCURRENCY = 1
 
 
 async def serve(life: Lifecycle, settings: IndexerSettings) -> None:
@@ -69,12 +72,16 @@ async def serve(life: Lifecycle, settings: IndexerSettings) -> None:
     life.health.add("nats", log.ping)
     life.health.add("postgres", lambda: postgres.check(pool))
     life.spawn("projection", leadership.run(lead))
+    dead = DeadLetters(log)
+    life.spawn("dead letters", log.consume(INDEXER_DEAD, dead.on_replay_requested, concurrency=DEAD_CONCURRENCY))
+    life.spawn("pulse", Pulse(log, life.health, life.clock, NAME).run(), background=True)
     if archive is not None:
         age = timedelta(hours=settings.archive_after_hours)
         task = Archiving(Archiver(log, archive), pool, life.clock, settings.archive_interval_seconds, age)
         life.spawn("archive", task.run(), background=True)
     await life.draining.wait()
     leadership.stop()
+    log.drain()
 
 
 def migrate_only() -> int:

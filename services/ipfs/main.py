@@ -5,6 +5,7 @@ import sys
 from chassis import lifecycle
 from chassis.lifecycle import Lifecycle
 from chassis.messaging import Connection, Log
+from chassis.pulse import Pulse
 from chassis.settings import load_or_exit
 from chassis.version import VERSION
 from contracts.fact import Producer
@@ -64,6 +65,7 @@ async def serve(life: Lifecycle, settings: IpfsSettings) -> None:
     if settings.audit_hours:
         audit = Audit(log, log, providers, gateway, life.clock, period=settings.audit_hours * 3600)
         life.spawn("audit", audit.run(), background=True)
+    life.spawn("pulse", Pulse(log, life.health, life.clock, NAME).run(), background=True)
     await life.draining.wait()
     log.drain()
 

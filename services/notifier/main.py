@@ -6,6 +6,7 @@ from chassis import lifecycle
 from chassis.lifecycle import Lifecycle
 from chassis.messaging import Connection, Log
 from chassis.outside import Destinations
+from chassis.pulse import Pulse
 from chassis.settings import load_or_exit
 from chassis.version import VERSION
 from contracts.fact import Producer
@@ -47,6 +48,7 @@ async def serve(life: Lifecycle, settings: NotifierSettings) -> None:
     life.spawn("collections", log.consume(NOTIFIER_COLLECTION, queueing.on_fact, concurrency=1))
     life.spawn("replays", log.consume(NOTIFIER_REPLAY, queueing.on_replay, concurrency=REPLAYS))
     life.spawn("deliveries", couriers.run(life.draining))
+    life.spawn("pulse", Pulse(log, life.health, life.clock, NAME).run(), background=True)
     await life.draining.wait()
     log.drain()
 

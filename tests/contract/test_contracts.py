@@ -10,6 +10,7 @@ import pytest
 
 from contracts import generate, registry
 from contracts.fact import Fact
+from contracts.permissions import ROLES
 from contracts.streams import CONSUMERS, STREAMS
 from tests.support.memory_log import matches
 from tests.support.samples import SAMPLES, event
@@ -89,6 +90,13 @@ def test_every_consumer_filters_facts_of_its_stream() -> None:
     patterns = {fact.pattern(): registry.stream_of(fact).name for fact in registry.FACTS}
     for consumer in CONSUMERS:
         assert {patterns[each] for each in consumer.filters} == {consumer.stream}
+
+
+def test_whatever_a_consumer_gives_up_on_can_be_said_again_by_the_indexer() -> None:
+    (indexer,) = (role for role in ROLES if role.name == "indexer")
+    mended = {stream.name for stream in indexer.mends}
+    repeated = {fact.pattern() for fact in indexer.repeats}
+    assert {each for consumer in CONSUMERS if consumer.stream not in mended for each in consumer.filters} <= repeated
 
 
 @pytest.mark.node

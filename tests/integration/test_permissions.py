@@ -18,22 +18,42 @@ import nats
 import pytest
 from nats.aio.client import Client
 
-from chassis.log import Message
+from chassis.clock import SystemClock
+from chassis.log import InvalidEvent, Message
 from chassis.messaging import Connection, Log
 from contracts import registry
+from contracts.access import Scope
 from contracts.fact import Producer
 from contracts.mint import Confirmed, Requested
 from contracts.permissions import ROLES, Role, consumers_of
-from contracts.streams import CONSUMERS, MINT, MINTER_MINT, STREAMS, UPLOADS, Consumer
+from contracts.streams import (
+    CONSUMERS,
+    CONTENT,
+    INDEXER_DEAD,
+    IPFS_MINT,
+    IPFS_UPLOAD,
+    MINT,
+    MINTER_MINT,
+    STREAMS,
+    UPLOADS,
+    Consumer,
+)
+from contracts.upload import UploadRequested
 from deploy.generate import ROOT
 from deploy.nats_accounts import CONTROLLER, OPERATOR, SYSTEM, variable
 from localnet.child import ChildSpec, running
 from localnet.nats_server import NatsOptions, nats_spec
+from services.gateway.callers import Caller
+from services.gateway.dead_letters import DeadLetters
+from services.indexer.dead_letters import DeadLetters as Replaying
+from tests.support.ending import end
 from tests.support.samples import CONFIRMED, PINNED, REQUESTED, SAMPLES, event
 
 BY_NAME = {role.name: role for role in ROLES}
 PASSWORD = "for-tests"
 DATA = b"an image"
+UPLOAD_REQUESTED = next(each for each in SAMPLES if isinstance(each, UploadRequested))
+ADMIN = Caller(name="app:operator", scopes=frozenset({Scope.ADMIN}))
 DIGEST = hashlib.sha256(DATA).hexdigest()
 
 
@@ -114,7 +134,7 @@ async def test_every_fact_may_be_said_by_its_publishers_and_by_nobody_else(serve
         async with server.raw(role.name) as raw:
             for fact in SAMPLES:
                 may = role.name in registry.PUBLISHERS[type(fact)]
-                may |= registry.stream_of(type(fact)).name in mended
+                may |= registry.stream_of(type(fact)).name in mended or type(fact) in role.repeats
                 refused = await raw.refused(fact.subject(), registry.encode(event(fact)))
                 assert refused is not may, f"{role.name} and {fact.subject()}"
 
@@ -170,6 +190,43 @@ async def test_the_notifier_makes_and_removes_the_queues_of_its_webhooks_and_no_
         await notifier.remove(queue)
     async with server.raw("ipfs") as raw:
         assert await raw.refused("$JS.API.CONSUMER.DURABLE.CREATE.DELIVERY.hook")
+
+
+async def test_a_dead_letter_is_replayed_for_the_gateway_by_the_indexer(server: Server) -> None:
+    """Of a stream that the indexer mends, and of one of which it may repeat requests alone."""
+    async with (
+        Log.session(server.connection("gateway")) as gateway,
+        Log.session(server.connection("indexer")) as indexer,
+    ):
+        for stream, consumer, said in ((MINT, IPFS_MINT, REQUESTED), (CONTENT, IPFS_UPLOAD, UPLOAD_REQUESTED)):
+            await gateway.publish(said, cause=None)
+            await bury(server, consumer)
+            letters = DeadLetters(gateway, SystemClock())
+            (letter,) = (await letters.page(settled=False, after=0, limit=10)).letters
+            replaying = Replaying(indexer)
+            working = asyncio.create_task(indexer.consume(INDEXER_DEAD, replaying.on_replay_requested, concurrency=1))
+            try:
+                settled = await letters.replay(letter.number, ADMIN)
+            finally:
+                await end([working])
+            assert (settled.outcome, settled.caller) == ("replayed", ADMIN.name)
+            assert settled.said_at == await gateway.last_sequence(stream) > letter.fact.stream_sequence
+            assert [each.pending for each in await gateway.consumers(stream) if each.name == consumer.name] == [1]
+            await bury(server, consumer)
+            (again,) = (await letters.page(settled=False, after=0, limit=10)).letters
+            assert (await letters.drop(again.number, ADMIN)).outcome == "dropped"
+
+
+async def bury(server: Server, consumer: Consumer) -> None:
+    """Have the ipfs service give up on the next message of a consumer of its own."""
+    async with Log.session(server.connection("ipfs")) as own:
+
+        async def give_up(message: Message[Any]) -> None:
+            own.drain()
+            raise InvalidEvent("not yet")
+
+        async with asyncio.timeout(60):
+            await own.consume(consumer, give_up, concurrency=1)
 
 
 async def test_the_services_do_with_the_log_what_they_have_to(server: Server) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import io
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -27,6 +27,7 @@ from services.gateway.api.app import Parts, create_app
 from services.gateway.api.auth import Access, Authenticator
 from services.gateway.auditing import Auditing, Witness
 from services.gateway.curating import Curating
+from services.gateway.dead_letters import DeadLetters
 from services.gateway.following import Following
 from services.gateway.handlers import Asking, Collections, Minting, Statuses
 from services.gateway.images import Images
@@ -51,6 +52,7 @@ from services.gateway.ports import (
 from services.gateway.results import Results
 from services.gateway.signing_in import Grants, SignIn
 from services.gateway.stats import Stats
+from services.gateway.system import System
 from services.gateway.tokens import Tokens
 from services.gateway.uploading import Uploading
 from services.gateway.wallets import Wallets
@@ -91,6 +93,7 @@ class MemoryProjection:
         self.rows: dict[UUID, Collection] = {}
         self.position: int | None = None
         """MINT sequence up to which the log is copied; None for all of it."""
+        self.read_to: dict[str, int] = {}
         self.down = False
         self._log = log
 
@@ -125,6 +128,10 @@ class MemoryProjection:
         await self.check()
         self.since = since
         return self.totals
+
+    async def watermarks(self) -> Mapping[str, int]:
+        await self.check()
+        return self.read_to
 
     async def operation(self, operation: UUID) -> Operation | None:
         await self.check()
@@ -197,6 +204,8 @@ class Gateway:
                 importing=Importing(self.log, self.projection),
                 wallets=wallets,
                 auditing=Auditing(self.witness),
+                dead_letters=DeadLetters(self.log, self.clock),
+                system=System(self.log, self.projection, self.clock),
                 stats=Stats(self.projection, self.wallet, self.clock, ttl=300),
                 uploading=Uploading(self.log, images, self.clock, V1),
                 access=Access(

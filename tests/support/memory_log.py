@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, TypeVar
 import uuid_utils.compat as uuid_utils
 
 from chassis.delivery import Ack, Again, Bury, judge
-from chassis.log import Handler, Message, RawMessage, SequenceConflict
+from chassis.log import ConsumerStanding, Handler, Message, RawMessage, SequenceConflict
 from chassis.subjects import matches
 from contracts import registry
 from contracts.dead import DeadLetter
@@ -31,6 +31,7 @@ class MemoryLog:
         self._now = now or (lambda: datetime.now(UTC))
         self.streams: defaultdict[str, list[RawMessage]] = defaultdict(list)
         self.first: defaultdict[str, int] = defaultdict(lambda: 1)
+        self.standings: defaultdict[str, list[ConsumerStanding]] = defaultdict(list)
         self.fail_publishes: list[Exception] = []
         self.acknowledged: defaultdict[str, int] = defaultdict(int)
         self._producer = Producer(name=producer, version="test")
@@ -100,6 +101,10 @@ class MemoryLog:
     async def last_sequence(self, stream: Stream) -> int:
         """See `chassis.log.LogReader.last_sequence`."""
         return len(self.streams[stream.name])
+
+    async def consumers(self, stream: Stream) -> Sequence[ConsumerStanding]:
+        """See `chassis.log.ConsumerWatch.consumers`; a test puts them in."""
+        return self.standings[stream.name]
 
     async def first_sequence(self, stream: Stream) -> int:
         """See `services.indexer.history.WholeLog.first_sequence`."""

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from uuid import UUID
 
-from contracts import access, collection, content, dead, guard, mint, observation, upload, wallet, webhook
+from contracts import access, collection, content, dead, guard, health, mint, observation, upload, wallet, webhook
 from contracts.fact import Event, F, Fact, Producer
 
 OPERATION = UUID("0199d1a0-0000-7000-8000-000000000001")
@@ -295,7 +295,30 @@ SAMPLES: tuple[Fact, ...] = (
         payload="{}",
         headers={"Nats-Msg-Id": "1"},
     ),
-    dead.DeadLetterSettled(letter=7, outcome="replayed", said_at=12),
+    dead.DeadLetterReplayRequested(letter=7, caller="app:shop"),
+    dead.DeadLetterReplayRefused(letter=7, request=8, reason="Something else was said since."),
+    dead.DeadLetterSettled(letter=7, outcome="replayed", said_at=12, caller="app:shop"),
+    health.ServiceReported(
+        service="minter",
+        instance=EVENT_ID,
+        host="minter-0",
+        ready=False,
+        checks=(
+            health.CheckReported(name="nats", ok=True, latency_ms=0.8),
+            health.CheckReported(name="solana", ok=False, latency_ms=3000.0, error="no answer in 3 s"),
+        ),
+        nodes=(
+            health.NodeReported(name="1 rpc.example.com", slot=312, lag_slots=0, circuit="closed"),
+            health.NodeReported(
+                name="2 node.example.org:8899",
+                slot=None,
+                lag_slots=None,
+                circuit="opened",
+                rests_for_seconds=4.5,
+                excluded="of another cluster",
+            ),
+        ),
+    ),
 )
 
 

@@ -4,7 +4,7 @@ Used through `ports.Projection`. SQL is in `projection.sql`. Not done here: writ
 the database is away.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -51,6 +51,7 @@ class _Sql(msgspec.Struct, frozen=True):
     operations: str
     history: str
     failed_items: str
+    watermarks: str
     overview: str
 
 
@@ -141,6 +142,12 @@ class PostgresProjection:
         async with self._connection() as connection:
             rows = await connection.fetch(self._sql.failed_items, operation, timeout=STATEMENT_SECONDS)
         return [FailedItem(**dict(row)) for row in rows]
+
+    async def watermarks(self) -> Mapping[str, int]:
+        """See `ports.Projection.watermarks`."""
+        async with self._connection() as connection:
+            rows = await connection.fetch(self._sql.watermarks, timeout=STATEMENT_SECONDS)
+        return {row["stream"]: row["sequence"] for row in rows}
 
     async def overview(self, since: datetime) -> Overview:
         """See `ports.Projection.overview`."""

@@ -112,6 +112,10 @@ FROM mint_results
 WHERE operation_id = $1 AND status = 'failed' AND error_code <> 'cancelled'
 ORDER BY item_index;
 
+-- name: watermarks
+-- How far the tables are in each projected stream.
+SELECT stream, sequence FROM watermarks;
+
 -- name: overview
 -- Totals; the recent part begins at $1: rows up to the next whole minute, $2, and the counts of every minute from there on.
 SELECT

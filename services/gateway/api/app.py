@@ -15,6 +15,7 @@ from services.gateway.api.audit import audit_router
 from services.gateway.api.auth import API_KEY_HEADER, Access
 from services.gateway.api.collections import collections_router
 from services.gateway.api.console import ConsoleView, console_router
+from services.gateway.api.dead_letters import dead_letters_router
 from services.gateway.api.direct import Direct
 from services.gateway.api.events import events_router
 from services.gateway.api.health import health_router
@@ -25,10 +26,12 @@ from services.gateway.api.operations import operations_router
 from services.gateway.api.patience import BodyPatience
 from services.gateway.api.scope import REQUEST_ID_HEADER, RequestScope
 from services.gateway.api.stats import stats_router
+from services.gateway.api.system import system_router
 from services.gateway.api.upload import upload_router
 from services.gateway.api.webhooks import webhooks_router
 from services.gateway.auditing import Auditing
 from services.gateway.curating import Curating
+from services.gateway.dead_letters import DeadLetters
 from services.gateway.following import Following
 from services.gateway.handlers import Collections, Minting, Statuses
 from services.gateway.identity import IDEMPOTENCY_HEADER
@@ -38,6 +41,7 @@ from services.gateway.results import Results
 from services.gateway.settings import DEFAULT_EXPLORER, DEFAULT_GATEWAY
 from services.gateway.signing_in import SignIn
 from services.gateway.stats import Stats
+from services.gateway.system import System
 from services.gateway.uploading import Uploading
 from services.gateway.wallets import Wallets
 from services.gateway.webhooks import Webhooks
@@ -57,6 +61,8 @@ class Parts:
     importing: Importing
     stats: Stats
     auditing: Auditing
+    dead_letters: DeadLetters
+    system: System
     wallets: Wallets
     uploading: Uploading
     access: Access
@@ -97,6 +103,8 @@ def create_app(parts: Parts) -> FastAPI:
     app.include_router(collections_router(parts.collections, parts.curating, parts.importing, access))
     app.include_router(stats_router(parts.stats, access))
     app.include_router(audit_router(parts.auditing, access))
+    app.include_router(dead_letters_router(parts.dead_letters, access))
+    app.include_router(system_router(parts.system, access))
     app.include_router(upload_router(parts.uploading, parts.gateway_url, access))
     if parts.webhooks is not None:
         app.include_router(webhooks_router(parts.webhooks, access))

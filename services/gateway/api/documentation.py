@@ -50,6 +50,7 @@ _EXAMPLES: Final[Json] = msgspec.json.decode(Path(__file__).with_name("examples.
 _PARAMETERS: Final = {
     "transactionId": "The operation's id, as the answer to the mint told it.",
     "id": "The id of the collection or webhook.",
+    "letter": "The number of the dead letter.",
     "status": "Only those with this status.",
     "state": "Only those that ended like this.",
     "collectionId": "Only those of this collection.",

@@ -1,9 +1,10 @@
-"""Ids in paths: what is no UUID names nothing, which is answered like any other unknown id."""
+"""Ids in paths: what is no id names nothing, which is answered like any other unknown id."""
 
+from typing import cast
 from uuid import UUID
 
-from services.gateway.errors import CollectionNotFound, OperationNotFound, WebhookNotFound
-from services.gateway.texts import uuid_of_text
+from services.gateway.errors import CollectionNotFound, DeadLetterNotFound, OperationNotFound, WebhookNotFound
+from services.gateway.texts import uuid_of_text, whole_number
 
 
 def operation_id(text: str) -> UUID:
@@ -28,3 +29,11 @@ def webhook_id(text: str) -> UUID:
         return uuid_of_text(text)
     except ValueError:  # stop: what is no UUID is no webhook either
         raise WebhookNotFound from None
+
+
+def letter_number(text: str) -> int:
+    """Return the number of a dead letter. Raises DeadLetterNotFound."""
+    try:
+        return int(cast("int", whole_number(text)))
+    except ValueError:  # stop: what is no number is no letter either
+        raise DeadLetterNotFound from None

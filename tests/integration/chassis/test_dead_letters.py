@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from chassis.dead_letters import NoSuchLetter, NotReplayable, drop, letter, letters, replay
+from chassis.dead_letters import AlreadySettled, NoSuchLetter, Superseded, drop, letter, letters, replay
 from chassis.log import InvalidEvent, Message
 from chassis.messaging import Connection, Log
 from contracts.dead import DeadLetterSettled
@@ -58,7 +58,7 @@ async def test_a_replay_gives_the_consumer_the_same_message_once_more(log: Log, 
     [kept] = [each async for each in letters(log, settled=True)]
     assert kept.settled == settled
     for decide in (replay, drop):
-        with pytest.raises(NotReplayable, match="replayed already"):
+        with pytest.raises(AlreadySettled, match="replayed already"):
             await decide(log, 1)
 
 
@@ -74,7 +74,7 @@ async def test_what_was_said_since_is_not_undone(log: Log, nats_url: str) -> Non
     await log.publish(REQUESTED, cause=None)
     await handled(nats_url, mended=False)
     later = await log.publish(REQUESTED, cause=None)
-    with pytest.raises(NotReplayable, match="something else was said"):
+    with pytest.raises(Superseded, match="something else was said"):
         await replay(log, 1)
     assert await log.last_sequence(MINT) == later
     assert await drop(log, 1) == DeadLetterSettled(letter=1, outcome="dropped")

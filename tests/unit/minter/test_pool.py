@@ -5,9 +5,10 @@ import asyncio
 import pytest
 
 from chassis.clock import ManualClock
+from contracts.health import NodeReported
 from contracts.mint import Attempt
 from services.minter.adapters.node import FAILURES, FIRST_PAUSE, host
-from services.minter.adapters.pool import BLOCKHASH_REFRESH, PROBE_INTERVAL, NodeReport
+from services.minter.adapters.pool import BLOCKHASH_REFRESH, PROBE_INTERVAL
 from services.minter.adapters.solana_rpc import NodeRefused, RateLimited
 from services.minter.landing import ChainView, Commitment, SignatureState, is_dead
 from services.minter.ports import ChainUnavailable, FinalizedHead, Look
@@ -166,7 +167,7 @@ async def test_a_node_that_fails_again_and_again_is_left_alone_and_tried_later(m
         assert _states(await pool.check()) == ["closed", "closed"]
 
 
-def _states(report: dict[str, NodeReport]) -> list[str]:
+def _states(report: dict[str, NodeReported]) -> list[str]:
     return [node.circuit for node in report.values()]
 
 
