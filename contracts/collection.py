@@ -202,6 +202,16 @@ class CollectionFailed(Fact, frozen=True, kw_only=True):
     cure: str = ""
 
 
+class CountedTree(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What the chain itself says of one tree."""
+
+    tree_address: Address
+    minted: Count | None
+    """TreeConfig.num_minted; None: its account cannot be read."""
+    valid: bool
+    """Whether NFTs can be minted into it: both of its accounts are there, readable, and agree."""
+
+
 class CollectionCounted(Fact, frozen=True, kw_only=True):
     """What the chain itself says of the collection at one slot.
 
@@ -218,6 +228,8 @@ class CollectionCounted(Fact, frozen=True, kw_only=True):
     has_valid_tree: bool
     supports_das: bool
     slot: Slot
+    trees: Annotated[tuple[CountedTree, ...], msgspec.Meta(max_length=MAX_TREES)] = ()
+    """Each tree alone, the first one first; none in counts of before this was told."""
 
 
 class CollectionUpdated(Fact, frozen=True, kw_only=True):

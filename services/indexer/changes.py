@@ -10,7 +10,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from contracts.observation import ObservedLeaf
+from contracts.collection import CountedTree, TreeShape
+from contracts.observation import CollectionDrift, ObservedLeaf
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +170,7 @@ class CreateCollection:
     tree_address: str
     collection_address: str
     creator_address: str
-    capacity: int
+    tree: TreeShape
     seller_fee_basis_points: int
     is_public: bool
     allow_minting: bool
@@ -180,12 +181,12 @@ class CreateCollection:
 
 @dataclass(frozen=True, slots=True)
 class AddTree:
-    """The collection has another tree on chain, its number `number` from 1; `capacity` in leaves."""
+    """The collection has another tree on chain, its number `number` from 1."""
 
     collection: UUID
     number: int
     tree_address: str
-    capacity: int
+    tree: TreeShape
     at: datetime
 
 
@@ -209,6 +210,7 @@ class CountCollection:
     has_valid_tree: bool
     supports_das: bool
     slot: int
+    trees: tuple[CountedTree, ...]
     at: datetime
 
 
@@ -241,6 +243,19 @@ class ObserveLeaves:
     root: str
 
 
+@dataclass(frozen=True, slots=True)
+class RecordDrift:
+    """A comparison of a collection's counts came out differently. `sequence` is the message's own, in COLLECTION.
+
+    `differences` are those of the fact, in JSON that the database can hold.
+    """
+
+    drift: CollectionDrift
+    differences: str
+    sequence: int
+    at: datetime
+
+
 ItemChange = PinItem | MintItem | FailItem
 OperationChange = OpenOperation | StartOperation | CancelOperation | FinalizeItems | CloseOperation | ItemChange
 CollectionChange = (
@@ -255,4 +270,4 @@ CollectionChange = (
     | FlagCollection
     | SyncCollection
 )
-RowChange = OperationChange | CollectionChange | ObserveLeaves
+RowChange = OperationChange | CollectionChange | ObserveLeaves | RecordDrift

@@ -11,10 +11,12 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 from uuid import UUID
 
+import msgspec
+
 from chassis.clock import Clock
 from chassis.log import EventLog, Message, SequenceConflict
 from chassis.telemetry import get_logger
-from contracts.collection import CollectionCounted, CollectionCreated, CollectionSyncRequested
+from contracts.collection import CollectionCounted, CollectionCreated, CollectionSyncRequested, CountedTree
 from contracts.fact import Event, Fact
 from contracts.registry import UndecodableMessage
 from services.indexer.ports import (
@@ -81,9 +83,9 @@ class Counter:
             after = found[-1].id
             accounts = await self._chain.accounts(_addresses(found))
             for collection in found:
-                await self._publish(collection, _count(collection, accounts), accounts.slot)
+                await self._publish(collection, _counts(collection, accounts), accounts.slot)
 
-    async def _publish(self, collection: CreatedCollection, count: TreeCount, slot: int) -> None:
+    async def _publish(self, collection: CreatedCollection, counts: Sequence[TreeCount], slot: int) -> None:
         try:
             last = await self._log.last(CollectionCounted, collection=collection.id)
             cause = await self._log.last(CollectionCreated, collection=collection.id)
@@ -95,7 +97,7 @@ class Counter:
             if asked is None:
                 return  # the node that answered is behind what is already known
             raise ChainUnavailable(f"the node is at slot {slot}, behind the last count of {collection.id}")
-        known = last.data if last else None
+        known, count = last.data if last else None, sum_counts(counts)
         fact = CollectionCounted(
             collection=collection.id,
             minted=count.minted if count.minted is not None else (known.minted if known else 0),
@@ -103,6 +105,10 @@ class Counter:
             has_valid_tree=count.valid,
             supports_das=await self._supports_das(collection, known),
             slot=slot,
+            trees=tuple(
+                CountedTree(tree_address=address, minted=tree.minted, valid=tree.valid)
+                for address, tree in zip(collection.trees, counts, strict=True)
+            ),
         )
         if known is None or asked is not None or not _same(fact, known):
             reason = asked or cause
@@ -158,8 +164,8 @@ def _addresses(collections: Sequence[CreatedCollection]) -> list[str]:
     return addresses
 
 
-def _count(collection: CreatedCollection, accounts: Accounts) -> TreeCount:
-    return sum_counts([_count_tree(collection.standard, tree, accounts) for tree in collection.trees])
+def _counts(collection: CreatedCollection, accounts: Accounts) -> Sequence[TreeCount]:
+    return [_count_tree(collection.standard, tree, accounts) for tree in collection.trees]
 
 
 def _count_tree(standard: str, tree: str, accounts: Accounts) -> TreeCount:
@@ -172,9 +178,4 @@ def _count_tree(standard: str, tree: str, accounts: Accounts) -> TreeCount:
 
 def _same(one: CollectionCounted, other: CollectionCounted) -> bool:
     """Whether two counts differ in nothing but the slot."""
-    return (one.minted, one.capacity, one.has_valid_tree, one.supports_das) == (
-        other.minted,
-        other.capacity,
-        other.has_valid_tree,
-        other.supports_das,
-    )
+    return msgspec.structs.replace(one, slot=other.slot) == other

@@ -4,7 +4,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from services.indexer.changes import CollectionChange, FinalizeItems, ItemChange, ObserveLeaves, RowChange
+from services.indexer.changes import (
+    AddTree,
+    CollectionChange,
+    CountCollection,
+    CreateCollection,
+    FinalizeItems,
+    ItemChange,
+    ObserveLeaves,
+    RecordDrift,
+    RowChange,
+)
 
 
 @dataclass(slots=True)
@@ -15,6 +25,8 @@ class Keys:
     items: set[tuple[UUID, int]] = field(default_factory=set[tuple[UUID, int]])
     signatures: set[tuple[UUID, str]] = field(default_factory=set[tuple[UUID, str]])
     collections: set[UUID] = field(default_factory=set[UUID])
+    trees_of: set[UUID] = field(default_factory=set[UUID])
+    """Collections whose trees are read or written."""
     observed_trees: set[str] = field(default_factory=set[str])
 
     @classmethod
@@ -27,7 +39,11 @@ class Keys:
                 continue
             if isinstance(change, CollectionChange):
                 keys.collections.add(change.collection)
+                if isinstance(change, CreateCollection | AddTree | CountCollection):
+                    keys.trees_of.add(change.collection)
                 continue
+            if isinstance(change, RecordDrift):
+                continue  # a row of its own, which nothing changes
             keys.operations.add(change.operation)
             if isinstance(change, ItemChange):
                 keys.items.add((change.operation, change.index))

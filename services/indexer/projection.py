@@ -31,6 +31,7 @@ from services.indexer.changes import (
     OpenOperation,
     PinCollection,
     PinItem,
+    RecordDrift,
     RowChange,
     StartOperation,
     SyncCollection,
@@ -91,7 +92,8 @@ def project(event: Event[Any], sequence: int) -> Sequence[RowChange]:
     if isinstance(fact, observation.CollectionObserved):
         return [ObserveLeaves(fact.collection, fact.tree, fact.after, fact.leaves, fact.root)]
     if isinstance(fact, observation.CollectionDrift):
-        return []  # the comparison's result is asked of the log; the tables are what it compares
+        differences = msgspec.json.encode(_storable(fact.differences)).decode()
+        return [RecordDrift(fact, differences, sequence, at)]
     if isinstance(fact, wallet.Paused | wallet.Resumed):
         return []  # how wallets stand is asked of the log; no table tells it
     raise Unprojectable(f"events of type {event.type} are not projected")
@@ -133,7 +135,7 @@ def _opened(fact: mint.Requested, at: datetime) -> OpenOperation:
         caller=clean_text(fact.caller),
         operation_type=fact.operation_type,
         batch_size=fact.batch_size,
-        metadata={"nfts": _descriptions(fact.nfts)},
+        metadata={"nfts": _storable(fact.nfts)},
         names=tuple(clean_text(fact.nfts[item.nft].name)[:MAX_NAME] for item in fact.items()),
         at=at,
     )
@@ -182,7 +184,7 @@ def _project_collection(fact: CollectionFact, at: datetime) -> list[RowChange]:
         case collection.CollectionSigned() | collection.CollectionTableCreated():
             return [TouchCollection(fact.collection, at)]
         case collection.CollectionTreeAdded():
-            return [AddTree(fact.collection, fact.number, fact.tree_address, fact.tree.capacity, at)]
+            return [AddTree(fact.collection, fact.number, fact.tree_address, fact.tree, at)]
         case collection.CollectionCreated():
             return [_collection_created(fact, at), *_imported_trees(fact, at)]
         case collection.CollectionImportRequested():
@@ -198,6 +200,7 @@ def _project_collection(fact: CollectionFact, at: datetime) -> list[RowChange]:
                     has_valid_tree=fact.has_valid_tree,
                     supports_das=fact.supports_das,
                     slot=fact.slot,
+                    trees=fact.trees,
                     at=at,
                 )
             ]
@@ -239,7 +242,7 @@ def _collection_created(fact: collection.CollectionCreated, at: datetime) -> Cre
         tree_address=fact.tree_address,
         collection_address=fact.collection_address,
         creator_address=fact.creator_address,
-        capacity=fact.tree.capacity,
+        tree=fact.tree,
         seller_fee_basis_points=fact.seller_fee_basis_points,
         is_public=fact.is_public,
         allow_minting=fact.allow_minting,
@@ -251,7 +254,7 @@ def _collection_created(fact: collection.CollectionCreated, at: datetime) -> Cre
 
 def _imported_trees(fact: collection.CollectionCreated, at: datetime) -> list[AddTree]:
     return [
-        AddTree(fact.collection, number, place.tree_address, place.tree.capacity, at)
+        AddTree(fact.collection, number, place.tree_address, place.tree, at)
         for number, place in enumerate(fact.more_trees, 1)
     ]
 
@@ -271,8 +274,9 @@ def _clean_optional(text: str | None) -> str | None:
     return None if text is None else clean_text(text)
 
 
-def _descriptions(nfts: Sequence[mint.Nft]) -> object:
-    written = msgspec.json.encode(nfts)
+def _storable(values: Sequence[msgspec.Struct]) -> object:
+    """Return the values as JSON that Postgres can hold."""
+    written = msgspec.json.encode(values)
     described = msgspec.json.decode(written)
     # In JSON a NUL is always written in this way: hardly any request has one, and walking through each costs more than
     # all the rest of its projection.

@@ -37,6 +37,7 @@ from services.indexer.changes import (
     OperationChange,
     PinCollection,
     PinItem,
+    RecordDrift,
     RowChange,
     StartOperation,
     SyncCollection,
@@ -44,6 +45,7 @@ from services.indexer.changes import (
 )
 from services.indexer.minute_rows import MinuteRows
 from services.indexer.tables import Collection, Item, Operation
+from services.indexer.tree_rows import TreeRows
 
 
 class UnknownRow(Exception):
@@ -62,8 +64,9 @@ class Rows:
     changed_operations: set[UUID] = field(default_factory=set[UUID])
     changed_items: set[tuple[UUID, int]] = field(default_factory=set[tuple[UUID, int]])
     changed_collections: set[UUID] = field(default_factory=set[UUID])
-    new_trees: dict[tuple[UUID, int], AddTree] = field(default_factory=dict[tuple[UUID, int], AddTree])
-    """Trees that these changes tell of, by collection and number. A tree never changes."""
+    trees: TreeRows = field(default_factory=TreeRows)
+    drifts: list[RecordDrift] = field(default_factory=list[RecordDrift])
+    """What these changes tell of comparisons, each a row of its own."""
     minutes: MinuteRows = field(default_factory=MinuteRows)
     observed: Observed = field(default_factory=Observed)
     """What became of leaves on chain."""
@@ -85,13 +88,15 @@ class Rows:
         for change in changes:
             if isinstance(change, ObserveLeaves):
                 self.observed.apply(change)
+            elif isinstance(change, RecordDrift):
+                self.drifts.append(change)
             elif isinstance(change, CollectionChange):
                 self._apply_to_collection(change)
             else:
                 self._apply_to_operation(change)
 
     def _check(self, change: RowChange) -> None:
-        if isinstance(change, OpenOperation | OpenCollection | CreateCollection):
+        if isinstance(change, OpenOperation | OpenCollection | CreateCollection | RecordDrift):
             return
         if isinstance(change, ObserveLeaves):
             try:
@@ -195,6 +200,7 @@ class Rows:
 
     def _take_back(self, operation: Operation, item: Item) -> None:
         operation.completed_nfts -= 1
+        self.minutes.count_item(item, -1)
         item.status, item.settled_at = "pending", None
         item.signature = item.asset_id = item.tree_address = None
         item.leaf_index = item.nonce = item.slot = None
@@ -240,6 +246,7 @@ class Rows:
             return
         if isinstance(change, CreateCollection):
             self.collections[change.collection] = _created(change, self.collections.get(change.collection))
+            self.trees.add(change.collection, 0, change.tree_address, change.tree, change.at)
             self.to_count.add(change.collection)
             return
         row = self.collections[change.collection]
@@ -250,7 +257,7 @@ class Rows:
                 row.uri, row.image_url = change.uri, change.image_url or row.image_url
             case AddTree():
                 # The chain's count takes it in; until then the row's capacity is the earlier one.
-                self.new_trees.setdefault((change.collection, change.number), change)
+                self.trees.add(change.collection, change.number, change.tree_address, change.tree, change.at)
                 self.to_count.add(change.collection)
             case FailCollection():
                 if row.stage != "created":
@@ -259,6 +266,7 @@ class Rows:
                 row.minted, row.capacity = change.minted, change.capacity
                 row.has_valid_tree, row.supports_das = change.has_valid_tree, change.supports_das
                 row.counted_slot = change.slot
+                self.trees.count(change.collection, change.trees)
             case FlagCollection():
                 row.is_public, row.allow_minting = change.is_public, change.allow_minting
             case SyncCollection():
@@ -341,7 +349,7 @@ def _created(change: CreateCollection, before: Collection | None) -> Collection:
         description=change.description,
         image_url=change.image_url or (before.image_url if before else None),
         external_url=change.external_url,
-        capacity=change.capacity,
+        capacity=change.tree.capacity,
         seller_fee_basis_points=change.seller_fee_basis_points,
         is_public=change.is_public,
         allow_minting=change.allow_minting,

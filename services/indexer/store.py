@@ -17,6 +17,7 @@ import msgspec
 from chassis.database import Connection, Pool
 from chassis.queries import load_queries
 from services.indexer.chain.asset_store import AssetTables
+from services.indexer.changes import RecordDrift
 from services.indexer.entries import Entry, fold
 from services.indexer.keys import Keys
 from services.indexer.ports import (
@@ -28,7 +29,7 @@ from services.indexer.ports import (
     StoreUnavailable,
 )
 from services.indexer.rows import Rows
-from services.indexer.tables import Collection, Item, Operation
+from services.indexer.tables import Collection, Item, Operation, Tree
 
 SQL: Final = Path(__file__).parent / "sql"
 MIGRATIONS: Final = SQL / "migrations"
@@ -59,6 +60,10 @@ _COLLECTION: Final = (
     "seller_fee_basis_points", "is_public", "allow_minting", "created_at", "updated_at", "stage", "status", "uri",
     "tree_address", "collection_address", "creator_address", "minted", "has_valid_tree", "supports_das",
     "counted_slot", "imported", "minted_before", "error_code", "error_message",
+)  # fmt: skip
+_TREE: Final = (
+    "collection_id", "number", "tree_address", "max_depth", "max_buffer_size", "canopy_depth", "capacity", "added_at",
+    "minted", "valid",
 )  # fmt: skip
 
 # The message is at fault: its values do not fit the columns or break an invariant.
@@ -91,7 +96,9 @@ class _Sql(msgspec.Struct, frozen=True):
     update_operations: str
     update_items: str
     put_collections: str
+    load_trees: str
     put_trees: str
+    add_drifts: str
     count_minutes: str
     settled_operations: str
     created_collections: str
@@ -229,6 +236,9 @@ class PostgresStore:
         if keys.collections:
             for row in await connection.fetch(self._sql.load_collections, list(keys.collections)):
                 rows.collections[row["id"]] = Collection(**row)
+        if keys.trees_of:
+            for row in await connection.fetch(self._sql.load_trees, list(keys.trees_of)):
+                rows.trees.load(Tree(**row))
         if keys.observed_trees:
             rows.observed.trees = await self._assets.load_trees(connection, keys.observed_trees)
         return rows
@@ -249,17 +259,13 @@ class PostgresStore:
             (self._sql.update_operations, _OPERATION_UPDATE, known),
             (self._sql.update_items, _ITEM_UPDATE, known_items),
             (self._sql.put_collections, _COLLECTION, collections),
+            (self._sql.put_trees, _TREE, rows.trees.changed()),
         ):
             if changed:
                 arrays = [[getattr(row, column) for row in changed] for column in columns]
                 await connection.execute(statement, *arrays)
-        if rows.new_trees:
-            trees = _columns(
-                rows.new_trees.values(),
-                lambda tree: (tree.collection, tree.number, tree.tree_address, tree.capacity, tree.at),
-                5,
-            )
-            await connection.execute(self._sql.put_trees, *trees)
+        if rows.drifts:
+            await connection.execute(self._sql.add_drifts, *_columns(rows.drifts, _drift, 11))
         if minutes := rows.minutes.changes():
             await connection.execute(self._sql.count_minutes, *_columns(minutes, lambda minute: minute, 4))
         await self._assets.write(connection, rows.observed)
@@ -277,6 +283,13 @@ def _columns(values: Iterable[V], fields: Callable[[V], tuple[object, ...]], wid
     """One list for each of the `width` fields of every value."""
     rows = [fields(value) for value in values]
     return [[row[position] for row in rows] for position in range(width)]
+
+
+def _drift(change: RecordDrift) -> tuple[object, ...]:
+    """A row of `collection_drifts`."""
+    told = change.drift
+    counts = (told.log, told.projection, told.chain, told.observed, told.living, told.das)
+    return (told.collection, change.sequence, change.at, told.slot, *counts, change.differences)
 
 
 def _values(row: Operation | Item, columns: Sequence[str]) -> list[object]:

@@ -116,3 +116,22 @@ class Collection:
     minted_before: int = 0
     error_code: str | None = None
     error_message: str | None = None
+
+
+@dataclass(slots=True)
+class Tree:
+    """One row of `collection_trees`. `minted` and `valid` are as the chain was last counted, None before that.
+
+    The size is not known whole of a tree that was projected before it was kept, until a replay.
+    """
+
+    collection_id: UUID
+    number: int
+    tree_address: str
+    max_depth: int
+    max_buffer_size: int | None
+    canopy_depth: int | None
+    capacity: int
+    added_at: datetime
+    minted: int | None = None
+    valid: bool | None = None

@@ -20,8 +20,8 @@ _TAIL: Final = """
 _WATERMARK: Final = "SELECT sequence FROM watermarks WHERE stream = $1"
 # Everything that the log fills. The watermarks stay as rows: they say which streams are projected.
 _EMPTY: Final = """
-    TRUNCATE nft_collections, collection_trees, observed_trees, assets, mint_operations, mint_results, mint_minutes,
-             event_log, parked_messages;
+    TRUNCATE nft_collections, collection_trees, collection_drifts, observed_trees, assets, mint_operations,
+             mint_results, mint_minutes, event_log, parked_messages;
     UPDATE watermarks SET sequence = 0;
 """
 _UNAVAILABLE: Final = (

@@ -22,6 +22,7 @@ from contracts.collection import (
     CollectionPinned,
     CollectionRequested,
     CollectionTreeAdded,
+    CountedTree,
     Standard,
     TreeShape,
 )
@@ -43,6 +44,7 @@ from contracts.mint import (
     Requested,
     Signed,
 )
+from contracts.observation import CollectionDrift, Difference, DriftKind
 
 SPACE = UUID("8d5b8f2c-0000-7000-8000-000000000000")
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -240,10 +242,31 @@ def tree_added(collection: UUID, number: int) -> CollectionTreeAdded:
     )
 
 
-def counted(collection: UUID, minted: int, capacity: int = 8, slot: int = 60) -> CollectionCounted:
-    """The chain's numbers."""
-    return CollectionCounted(
-        collection=collection, minted=minted, capacity=capacity, has_valid_tree=True, supports_das=True, slot=slot
+def counted(collection: UUID, minted: int, capacity: int = 8, slot: int = 60, **fields: Any) -> CollectionCounted:
+    """The chain's numbers: all of them in the first tree."""
+    given: dict[str, Any] = {
+        "has_valid_tree": True,
+        "supports_das": True,
+        "trees": (CountedTree(tree_address=address("tree", collection), minted=minted, valid=True),),
+    }
+    return CollectionCounted(collection=collection, minted=minted, capacity=capacity, slot=slot, **(given | fields))
+
+
+def drift(collection: UUID, number: int) -> CollectionDrift:
+    """A comparison that came out differently, with a text that the database cannot hold as it is."""
+    return CollectionDrift(
+        collection=collection,
+        slot=80 + number,
+        log=number,
+        projection=number,
+        chain=number + 1,
+        observed=number,
+        living=number,
+        das=None if number % 2 else number,
+        differences=(
+            Difference(kind=DriftKind.DAS_AHEAD, count=1, alarm=False, explanation="Shown.", examples=("a\x00",)),
+        )
+        * (number % 2),
     )
 
 
@@ -321,5 +344,9 @@ def collection_history(seed: int, collections: int = 4) -> History:
         for number in range(1, random.randint(1, 3)):
             history.say(tree_added(collection, number))
         for minted in range(random.randint(0, 3)):
-            history.say(counted(collection, minted * 4, slot=60 + minted))
+            second = CountedTree(tree_address=address("tree", collection, 1), minted=None, valid=False)
+            trees = (*counted(collection, minted).trees, second)[: random.randint(0, 2)]
+            history.say(counted(collection, minted * 4, slot=60 + minted, trees=trees))
+        for said in range(random.randint(0, 2)):
+            history.say(drift(collection, said))
     return history

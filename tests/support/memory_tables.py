@@ -11,13 +11,13 @@ from uuid import UUID
 
 from chassis.log import RawMessage
 from services.indexer.chain.assets import Asset, ObservedTree, carried_over
-from services.indexer.changes import AddTree
+from services.indexer.changes import RecordDrift
 from services.indexer.entries import Entry, fold
 from services.indexer.keys import Keys
 from services.indexer.minute_rows import Minute
 from services.indexer.ports import Committed, CreatedCollection, Fenced, Refused, SettledOperation
 from services.indexer.rows import Rows
-from services.indexer.tables import Collection, Item, Operation
+from services.indexer.tables import Collection, Item, Operation, Tree
 
 
 @dataclass
@@ -28,7 +28,8 @@ class MemoryTables:
     items: dict[tuple[UUID, int], Item] = field(default_factory=dict[tuple[UUID, int], Item])
     minutes: dict[datetime, Minute] = field(default_factory=dict[datetime, Minute])
     collections: dict[UUID, Collection] = field(default_factory=dict[UUID, Collection])
-    trees: dict[tuple[UUID, int], AddTree] = field(default_factory=dict[tuple[UUID, int], AddTree])
+    trees: dict[tuple[UUID, int], Tree] = field(default_factory=dict[tuple[UUID, int], Tree])
+    drifts: dict[tuple[UUID, int], RecordDrift] = field(default_factory=dict[tuple[UUID, int], RecordDrift])
     assets: dict[str, Asset] = field(default_factory=dict[str, Asset])
     observed_trees: dict[str, ObservedTree] = field(default_factory=dict[str, ObservedTree])
     log: dict[tuple[str, int], RawMessage] = field(default_factory=dict[tuple[str, int], RawMessage])
@@ -56,7 +57,8 @@ class MemoryTables:
         for at, *changes in rows.minutes.changes():
             self._add_to_minute(at, Minute(*changes))
         self.collections |= {key: rows.collections[key] for key in rows.changed_collections}
-        self.trees = rows.new_trees | self.trees
+        self.trees |= {(tree.collection_id, tree.number): tree for tree in rows.trees.changed()}
+        self.drifts |= {(one.drift.collection, one.sequence): one for one in rows.drifts}
         self.observed_trees |= rows.observed.trees
         for key, asset in rows.observed.assets.items():
             self.assets[key] = carried_over(self.assets[key], asset) if key in self.assets else asset
@@ -83,6 +85,9 @@ class MemoryTables:
         rows = Rows()
         rows.operations = {key: copy.copy(self.operations[key]) for key in keys.operations & self.operations.keys()}
         rows.collections = {key: copy.copy(self.collections[key]) for key in keys.collections & self.collections.keys()}
+        for tree in self.trees.values():
+            if tree.collection_id in keys.trees_of:
+                rows.trees.load(copy.copy(tree))
         rows.observed.trees = {key: row for key, row in self.observed_trees.items() if key in keys.observed_trees}
         for key, item in self.items.items():
             if key in keys.items or (item.operation_id, item.signature) in keys.signatures:
@@ -118,7 +123,7 @@ class MemoryTables:
                 row.tree_address,
                 row.collection_address,
                 row.capacity,
-                tuple(tree.tree_address for key, tree in sorted(self.trees.items()) if key[0] == row.id),
+                tuple(tree.tree_address for key, tree in sorted(self.trees.items()) if key[0] == row.id and key[1]),
             )
             for row in sorted(self.collections.values(), key=lambda row: row.id)
             if row.tree_address is not None

@@ -171,7 +171,13 @@ SAMPLES: tuple[Fact, ...] = (
     COLLECTION_CREATED,
     collection.CollectionFailed(collection=COLLECTION, code="program_refused", reason="No.", cure="Ask again."),
     collection.CollectionCounted(
-        collection=COLLECTION, minted=8, capacity=16384, has_valid_tree=True, supports_das=True, slot=300
+        collection=COLLECTION,
+        minted=8,
+        capacity=16384,
+        has_valid_tree=True,
+        supports_das=True,
+        slot=300,
+        trees=(collection.CountedTree(tree_address=TREE, minted=8, valid=True),),
     ),
     collection.CollectionUpdated(collection=COLLECTION, is_public=True, allow_minting=False),
     collection.CollectionSyncRequested(collection=COLLECTION),

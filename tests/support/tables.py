@@ -5,12 +5,14 @@ from typing import Any, Final
 import msgspec
 
 from chassis.database import Executor
-from services.indexer.tables import Collection, Item, Operation
+from services.indexer.changes import RecordDrift
+from services.indexer.tables import Collection, Item, Operation, Tree
 from tests.support.memory_tables import MemoryTables
 
 TABLES: Final = {
     "nft_collections": "id",
     "collection_trees": "collection_id, number",
+    "collection_drifts": "collection_id, sequence",
     "observed_trees": "tree_address",
     "assets": "asset_id",
     "mint_operations": "id",
@@ -39,16 +41,8 @@ def expected(tables: MemoryTables) -> Dump:
     collections = sorted(tables.collections.values(), key=lambda row: row.id)
     return {
         "nft_collections": [_columns(row) for row in collections],
-        "collection_trees": [
-            {
-                "collection_id": tree.collection,
-                "number": tree.number,
-                "tree_address": tree.tree_address,
-                "capacity": tree.capacity,
-                "added_at": tree.at,
-            }
-            for _, tree in sorted(tables.trees.items())
-        ],
+        "collection_trees": [_columns(tree) for _, tree in sorted(tables.trees.items())],
+        "collection_drifts": [_drift(change) for _, change in sorted(tables.drifts.items())],
         "mint_operations": [
             _columns(row) | {"transaction_id": str(row.id), "results": [], "created_at": row.start_time}
             for row in operations
@@ -68,10 +62,22 @@ def comparable(rows: Dump) -> Dump:
         row | {name: msgspec.json.decode(row[name]) for name in ("metadata", "results")}
         for row in rows["mint_operations"]
     ]
-    names = ("nft_collections", "collection_trees", "mint_operations", "mint_results", "mint_minutes", "watermarks")
+    drifts = [row | {"differences": msgspec.json.decode(row["differences"])} for row in rows["collection_drifts"]]
+    names = ("nft_collections", "collection_trees", "mint_results", "mint_minutes", "watermarks")
     kept = {name: rows[name] for name in names}
-    return kept | {"mint_operations": operations}
+    return kept | {"mint_operations": operations, "collection_drifts": drifts}
 
 
-def _columns(row: Operation | Item | Collection) -> dict[str, Any]:
+def _drift(change: RecordDrift) -> dict[str, Any]:
+    told = change.drift
+    names = ("slot", "log", "projection", "chain", "observed", "living", "das")
+    return {name: getattr(told, name) for name in names} | {
+        "collection_id": told.collection,
+        "sequence": change.sequence,
+        "told_at": change.at,
+        "differences": msgspec.json.decode(change.differences),
+    }
+
+
+def _columns(row: Operation | Item | Collection | Tree) -> dict[str, Any]:
     return {name: getattr(row, name) for name in row.__slots__}

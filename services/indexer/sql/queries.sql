@@ -93,11 +93,27 @@ ON CONFLICT (id) DO UPDATE SET
        counted_slot = excluded.counted_slot, imported = excluded.imported, minted_before = excluded.minted_before,
        error_code = excluded.error_code, error_message = excluded.error_message;
 
+-- name: load_trees
+-- Trees by collection.
+SELECT collection_id, number, tree_address, max_depth, max_buffer_size, canopy_depth, capacity, added_at, minted, valid
+FROM collection_trees WHERE collection_id = ANY($1::uuid[]);
+
 -- name: put_trees
--- Trees beside the first one of their collection; a tree that is known stays as it is.
-INSERT INTO collection_trees (collection_id, number, tree_address, capacity, added_at)
-SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[], $4::bigint[], $5::timestamptz[])
-ON CONFLICT (collection_id, number) DO NOTHING;
+-- Trees as they are now, new or not: of a known one only what was counted changes.
+INSERT INTO collection_trees AS t
+      (collection_id, number, tree_address, max_depth, max_buffer_size, canopy_depth, capacity, added_at, minted, valid)
+SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[], $4::int[], $5::int[], $6::int[], $7::bigint[],
+                     $8::timestamptz[], $9::bigint[], $10::bool[])
+ON CONFLICT (collection_id, number) DO UPDATE SET minted = excluded.minted, valid = excluded.valid;
+
+-- name: add_drifts
+-- What comparisons came to; a row is never changed.
+INSERT INTO collection_drifts
+      (collection_id, sequence, told_at, slot, log, projection, chain, observed, living, das, differences)
+SELECT collection_id, sequence, told_at, slot, log, projection, chain, observed, living, das, differences::jsonb
+FROM unnest($1::uuid[], $2::bigint[], $3::timestamptz[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
+            $8::bigint[], $9::bigint[], $10::bigint[], $11::text[])
+  AS row (collection_id, sequence, told_at, slot, log, projection, chain, observed, living, das, differences);
 
 -- name: count_minutes
 -- Adds to the counts of minutes; a minute of which nothing counts any more leaves.
@@ -126,7 +142,8 @@ ORDER BY o.settled_sequence LIMIT $2;
 -- Collections on chain after id $1 in the order of ids; only those in $3 unless it is NULL. `more_trees` are those beside
 -- the first one, by number.
 SELECT id, standard, tree_address, collection_address, capacity,
-       ARRAY(SELECT t.tree_address FROM collection_trees AS t WHERE t.collection_id = id ORDER BY t.number) AS more_trees
+       ARRAY(SELECT t.tree_address FROM collection_trees AS t WHERE t.collection_id = id AND t.number > 0
+             ORDER BY t.number) AS more_trees
 FROM nft_collections
 WHERE stage = 'created' AND id > $1 AND ($3::uuid[] IS NULL OR id = ANY($3::uuid[]))
 ORDER BY id LIMIT $2;

@@ -1,7 +1,9 @@
 """The tables in Postgres hold what the fold says, whatever happens on the way."""
 
 import asyncio
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from random import Random
 
 import asyncpg
@@ -217,6 +219,40 @@ async def test_the_gateway_reads_its_tables_and_nothing_else(tables: Database, p
         with pytest.raises(asyncpg.PostgresError):
             await reader.execute(statement)
     await reader.close()
+
+
+async def test_trees_and_drift_of_earlier_tables_are_told_by_their_copy_of_the_log(
+    postgres_server: PostgresServer, store: PostgresStore, pool: Pool, tmp_path: Path
+) -> None:
+    log = log_with(5)
+    await project_all(log, store)
+    (added,) = MIGRATIONS.glob("*_trees_and_drift.sql")
+    for file in MIGRATIONS.iterdir():
+        if file.name < added.name:
+            shutil.copy(file, tmp_path)
+    earlier = await postgres_server.create_database()
+    await postgres.migrate(earlier.dsn, tmp_path)
+    async with postgres.pool(earlier.dsn, application_name="test") as old:
+        await old.execute("SELECT reach_event_log('COLLECTION', 1, 1000), reach_event_log('MINT', 1, 1000)")
+        for table in ("event_log", "parked_messages", "nft_collections"):
+            await copy_rows(pool, old, table)
+        known = "collection_id, number, tree_address, capacity, added_at"
+        await copy_rows(pool, old, "collection_trees", known, "number > 0")
+        await postgres.migrate(earlier.dsn, MIGRATIONS)
+        now, then = await dump(pool), await dump(old)
+        assert then["collection_drifts"] == now["collection_drifts"] != []
+        uncounted = [row | {"minted": None, "valid": None} for row in now["collection_trees"]]
+        assert then["collection_trees"] == uncounted != []
+    await postgres_server.drop_database(earlier)
+
+
+async def copy_rows(source: Pool, target: Pool, table: str, columns: str = "*", condition: str = "TRUE") -> None:
+    """Copy columns of the rows that meet a condition into the table of the same name."""
+    rows = await source.fetch(f"SELECT {columns} FROM {table} WHERE {condition}")
+    async with target.acquire() as connection:
+        await connection.copy_records_to_table(
+            table, columns=list(rows[0].keys()), records=[tuple(row) for row in rows]
+        )
 
 
 async def test_migrating_twice_changes_nothing(tables: Database) -> None:

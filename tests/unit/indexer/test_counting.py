@@ -18,7 +18,7 @@ from services.indexer.counting import BATCH, Counter
 from services.indexer.entries import plan
 from services.indexer.ports import Account, Accounts, ChainUnavailable
 from services.indexer.trees import config_address
-from tests.support.indexing import collection_created, counted, uid
+from tests.support.indexing import collection_created, counted, tree_added, uid
 from tests.support.memory_log import MemoryLog
 from tests.support.memory_tables import MemoryTables
 
@@ -103,6 +103,21 @@ async def test_a_count_is_said_once_until_it_moves(world: World) -> None:
     assert world.counts() == [(0, 100), (3, 110)]
     (first, _) = world.log.messages(CollectionCounted)
     assert first.event.causation_id == world.log.messages(CollectionCreated)[0].event.id
+
+
+async def test_each_tree_is_told_alone_also_when_their_sum_stays(world: World) -> None:
+    cats = uid("cats")
+    await world.log.publish(tree_added(cats, 1), cause=None)
+    await world.tables.apply("COLLECTION", 1, [plan(world.log.streams["COLLECTION"][-1])])
+    first, second = (tree.tree_address for _, tree in sorted(world.tables.trees.items()))
+    world.chain.minted = {first: 3, second: 0}
+    counter = world.counter()
+    await counter.count(None)
+    world.chain.minted = {first: 2, second: 1}
+    await counter.count(None)
+    told = [[(tree.tree_address, tree.minted) for tree in fact.trees] for fact in world.log.facts(CollectionCounted)]
+    assert told == [[(first, 3), (second, 0)], [(first, 2), (second, 1)]]
+    assert world.counts() == [(3, 100), (3, 100)]
 
 
 async def test_a_node_that_is_behind_changes_nothing(world: World) -> None:

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from contracts import registry
-from contracts.collection import CollectionUpdated
+from contracts.collection import CollectionUpdated, CountedTree
 from contracts.fact import Event, Fact
 from contracts.mint import MAX_ITEMS, Cancelled, FailureCode, ImageUri, ItemFailure, Nft, PinFailed
 from services.indexer.changes import OpenOperation, PinItem
@@ -27,6 +27,7 @@ from tests.support.indexing import (
     completed,
     confirmed,
     counted,
+    drift,
     failed,
     finalized,
     pin_failed,
@@ -34,6 +35,7 @@ from tests.support.indexing import (
     requested,
     signature,
     signed,
+    tree_added,
     uid,
 )
 from tests.support.memory_tables import MemoryTables
@@ -321,6 +323,34 @@ async def test_counts_come_from_the_chain_and_close_a_full_collection() -> None:
     assert (row.minted, row.capacity, row.has_valid_tree, row.supports_das) == (7, 8, True, True)
     assert row.status == "active"
     assert (await collection_after(*story, counted(COLLECTION, 8, slot=61))).status == "completed"
+
+
+async def test_every_tree_has_a_row_with_what_the_chain_says_of_it() -> None:
+    first = CountedTree(tree_address=address("tree", COLLECTION), minted=8, valid=True)
+    second = CountedTree(tree_address=address("tree", COLLECTION, 1), minted=2, valid=True)
+    nobodys = CountedTree(tree_address=address("tree", "of nobody"), minted=5, valid=True)
+    story = [
+        collection_created(COLLECTION),
+        counted(COLLECTION, 8),
+        tree_added(COLLECTION, 1),
+        tree_added(COLLECTION, 1),
+        counted(COLLECTION, 10, slot=61, trees=(first, second, nobodys)),
+    ]
+    tables = await tables_of(*story)
+    assert [(key[1], row.minted, row.capacity, row.max_depth) for key, row in sorted(tables.trees.items())] == [
+        (0, 8, 8, 3),
+        (1, 2, 8, 3),
+    ]
+    gone = msgspec.structs.replace(second, minted=None, valid=False)
+    tables = await tables_of(*story, counted(COLLECTION, 10, slot=62, trees=(gone,)))
+    assert [(row.minted, row.valid) for _, row in sorted(tables.trees.items())] == [(8, True), (2, False)]
+
+
+async def test_every_comparison_that_is_told_is_kept() -> None:
+    tables = await tables_of(drift(COLLECTION, 1), collection_created(COLLECTION), drift(COLLECTION, 2))
+    assert [(sequence, one.drift.slot) for (_, sequence), one in sorted(tables.drifts.items())] == [(1, 81), (3, 82)]
+    (told,) = msgspec.json.decode(tables.drifts[COLLECTION, 1].differences)
+    assert (told["kind"], told["explanation"], told["examples"]) == ("das_ahead", "Shown.", ["a\ufffd"])
 
 
 async def test_a_collection_closed_for_minting_is_paused() -> None:
