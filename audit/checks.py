@@ -61,6 +61,9 @@ def check_copies(evidence: Evidence) -> Iterator[Finding]:
         about = f"message {logged.sequence}"
         if copy is None:
             yield Finding(question="second copy", about=about, verdict=Verdict.UNKNOWN, reason="there is no copy")
+        elif logged.sequence in evidence.copied:
+            reason = "it has left the stream, and the archive was not read"
+            yield Finding(question="second copy", about=about, verdict=Verdict.UNKNOWN, reason=reason)
         else:
             yield _answer("second copy", about, copy == logged.payload, "stream and copy differ")
 

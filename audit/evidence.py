@@ -50,6 +50,8 @@ class Evidence:
     """Ids of events of other things that may be causes: those of the operation's collection."""
     copies: Mapping[int, bytes] = field(default_factory=dict[int, bytes])
     """The second copy of each message, by sequence."""
+    copied: Set[int] = frozenset()
+    """Messages that have left the stream and are known from their second copy alone, by sequence."""
     rows: Mapping[int, Row] = field(default_factory=dict[int, Row])
     """By item."""
     transactions: Mapping[str, ExecutedTransaction | None] = field(

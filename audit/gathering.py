@@ -2,7 +2,8 @@
 
 Used by `mintstream audit` and by the gateway. What cannot be fetched is left out, and the audit says that it does not
 know; where the chain itself does not answer, `ChainUnreadable` tells whoever wants to try again instead. Not done here:
-judging (`checks`), and what has left the stream (whoever gives `said` reads the archive, or does not).
+judging (`checks`), and reading the archive (whoever gives `said` does, or does not: what has left the stream is then
+known from its second copy alone).
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from bubblegum.errors import DecodeError
 from chassis.database import Row as DatabaseRow
 from chassis.images import MAX_IMAGE_BYTES
 from chassis.log import RawMessage
+from contracts.leaving import may_leave, operation_patterns
 from contracts.mint import Pinned, Requested
 from contracts.registry import UndecodableMessage, decode
 from contracts.streams import COLLECTION, MINT, Stream
@@ -34,7 +36,10 @@ PARALLEL: Final = 8
 PROFILES: Final = (V1, V0, UNIXFS_V1_2025)
 """Those under which files were ever pinned."""
 
-_COPIES: Final = "SELECT sequence, payload FROM event_log WHERE stream = 'MINT' AND split_part(subject, '.', 4) = $1"
+_COPIES: Final = """
+SELECT sequence, subject, payload, stored_at FROM event_log
+WHERE stream = 'MINT' AND split_part(subject, '.', 4) = $1 ORDER BY sequence
+"""
 _ROWS: Final = """
 SELECT item_index, status, signature, asset_id, leaf_index, ipfs_uri FROM mint_results WHERE operation_id = $1
 """
@@ -79,25 +84,26 @@ class Gatherer:
 
         Raises LogUnavailable, ChainUnreadable where the chain is needed, and what the tables raise.
         """
-        events, unreadable = await self._events(MINT, "mint", operation)
-        requested = next((logged.fact for logged in events if isinstance(logged.fact, Requested)), None)
-        others, _ = (
-            ([], {}) if requested is None else await self._events(COLLECTION, "collection", requested.collection)
-        )
-        copies = await self.database.fetch(_COPIES, str(operation))
+        logged, unreadable = _read([raw async for raw in self.said(MINT, operation_patterns(operation))])
+        copies = [_copy(row) for row in await self.database.fetch(_COPIES, str(operation))]
         rows = await self.database.fetch(_ROWS, operation)
+        left = may_leave((raw.sequence, raw.subject) for raw in copies)
+        left -= {each.sequence for each in logged} | unreadable.keys()
+        copied, unreadable_copies = _read([raw for raw in copies if raw.sequence in left])
+        events = sorted((*logged, *copied), key=lambda each: each.sequence)
         said = Evidence(
             operation=operation,
             events=events,
-            unreadable=unreadable,
-            elsewhere={logged.event.id for logged in others},
-            copies={row["sequence"]: row["payload"] for row in copies},
+            unreadable=unreadable | unreadable_copies,
+            elsewhere=await self._of_collection(events),
+            copies={raw.sequence: raw.payload for raw in copies},
+            copied=left,
             rows={row["item_index"]: _row(row) for row in rows},
         )
         confirmed = latest(said).values()
         signatures = {fact.signature for fact in confirmed}
         assets = {leaf.asset_id for fact in confirmed for leaf in fact.leaves}
-        pinned = (logged.fact for logged in events if isinstance(logged.fact, Pinned))
+        pinned = (each.fact for each in events if isinstance(each.fact, Pinned))
         uris = {uri for fact in pinned for item in fact.items for uri in (item.uri, item.image_uri)}
         transactions, proofs, contents = await asyncio.gather(
             self._each(signatures, self.chain.transaction, needed=self.needs_chain),
@@ -106,19 +112,14 @@ class Gatherer:
         )
         return replace(said, transactions=transactions, proofs=proofs, contents=contents)
 
-    async def _events(self, stream: Stream, noun: str, thing: UUID) -> tuple[list[LoggedEvent], dict[int, str]]:
-        """Return what was said of a thing, and why what cannot be read cannot be."""
-        events: list[LoggedEvent] = []
-        unreadable: dict[int, str] = {}
-        patterns = (f"{noun}.*.v1.{thing}", f"{noun}.*.v1.{thing}.>")
-        async for raw in self.said(stream, patterns):
-            try:
-                event = decode(raw.subject, raw.payload)
-            except UndecodableMessage as error:  # stop: it is told in the report
-                unreadable[raw.sequence] = str(error)
-            else:
-                events.append(LoggedEvent(raw.sequence, raw.subject, raw.stored_at, raw.payload, event))
-        return events, unreadable
+    async def _of_collection(self, events: Iterable[LoggedEvent]) -> frozenset[UUID]:
+        """Return the ids of what was said of the operation's collection."""
+        requested = next((each.fact for each in events if isinstance(each.fact, Requested)), None)
+        if requested is None:
+            return frozenset()
+        patterns = (f"collection.*.v1.{requested.collection}", f"collection.*.v1.{requested.collection}.>")
+        others, _ = _read([raw async for raw in self.said(COLLECTION, patterns)])
+        return frozenset(each.event.id for each in others)
 
     async def _each(
         self, things: Iterable[str], ask: Callable[[str], Awaitable[T]], *, needed: bool = False
@@ -168,3 +169,21 @@ class Gatherer:
 
 def _row(row: DatabaseRow) -> Row:
     return Row(row["status"], row["signature"], row["asset_id"], row["leaf_index"], row["ipfs_uri"])
+
+
+def _copy(row: DatabaseRow) -> RawMessage:
+    return RawMessage(row["subject"], row["sequence"], row["stored_at"], row["payload"], {})
+
+
+def _read(messages: Iterable[RawMessage]) -> tuple[list[LoggedEvent], dict[int, str]]:
+    """Return the messages as events, and by sequence why those that cannot be read cannot be."""
+    events: list[LoggedEvent] = []
+    unreadable: dict[int, str] = {}
+    for raw in messages:
+        try:
+            event = decode(raw.subject, raw.payload)
+        except UndecodableMessage as error:  # stop: it is told in the report
+            unreadable[raw.sequence] = str(error)
+        else:
+            events.append(LoggedEvent(raw.sequence, raw.subject, raw.stored_at, raw.payload, event))
+    return events, unreadable

@@ -276,13 +276,11 @@ class StreamReader:
         self._clock = clock
 
     async def read(self, after: int) -> AsyncIterator[RawMessage]:
-        """Yield every message beyond `after`; sequences have no holes, because nothing deletes from the stream."""
+        """Yield every message beyond `after`; holes in the sequences are the stream's: what was there has left."""
         position = after
         while True:
             try:
                 async for message in self._read_from(position + 1):
-                    if message.sequence != position + 1:
-                        raise PullLost(f"expected sequence {position + 1}, was given {message.sequence}")
                     position = message.sequence
                     yield message
             except (PullLost, TimeoutError, nats.errors.Error) as error:
@@ -305,9 +303,14 @@ class StreamReader:
         )
         pull = Pull(self._client, self._stream.name, info.name)
         await pull.open()
+        given = 0
         try:
             while True:
                 async for message in pull.messages(READ_BATCH):
+                    # The consumer counts what it gives: whatever it gave and did not arrive is asked for again.
+                    given += 1
+                    if message.metadata.sequence.consumer != given:
+                        raise PullLost(f"{given} messages arrived, it gave {message.metadata.sequence.consumer}")
                     metrics.CONSUMER_LAG.set(message.metadata.num_pending or 0, consumer=self._stream.name)
                     yield raw_message(message)
         finally:

@@ -1,8 +1,9 @@
 # nats-py is annotated in part only: its option dictionaries and header types are unknown to the checker.
 # pyright: reportUnknownMemberType=false
-"""Putting messages back onto a stream that has lost its tail: the same bytes, at the same sequence or not at all.
+"""Putting messages back onto a stream that has lost its tail, at the same sequence or not at all; and taking some out.
 
-Used by the indexer's truncation guard through `Log.repair`. Not done here: knowing what was lost.
+Used through `Log.repair`: by the indexer's truncation guard, and by `mintstream archive prune`. Not done here: knowing
+what was lost, and what may leave.
 """
 
 import contextlib
@@ -79,6 +80,17 @@ class LogRepair:
         except (TimeoutError, nats.errors.Error) as error:
             raise LogUnavailable(f"{raw.subject} was not acknowledged: {type(error).__name__}") from error
         return ack.seq
+
+    async def purge(self, stream: Stream, pattern: str, up_to: int) -> None:
+        """Take the messages on the subjects of `pattern` up to sequence `up_to` out of the stream, for ever.
+
+        Doing it again changes nothing. Raises LogUnavailable; they may be gone then.
+        """
+        try:
+            # `seq` is the first that stays: https://docs.nats.io/reference/reference-protocols/nats_api_reference
+            await self._jetstream.purge_stream(stream.name, seq=up_to + 1, subject=pattern)
+        except (TimeoutError, nats.errors.Error) as error:
+            raise LogUnavailable(f"cannot purge {pattern}: {type(error).__name__}") from error
 
     async def renew(self, consumers: Iterable[Consumer]) -> None:
         """See `Repairing.renew`."""

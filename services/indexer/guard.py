@@ -8,7 +8,7 @@ was lost for good, which is the minters' part (`services.minter.gate`).
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Any, Final, Protocol, cast
 
@@ -21,11 +21,12 @@ from chassis.messaging_repair import Repairing
 from chassis.telemetry import get_logger
 from contracts.fact import Event
 from contracts.guard import Challenged, Truncated, Verified, Witness
+from contracts.leaving import may_leave, operation_of
 from contracts.registry import UndecodableMessage, decode
 from contracts.streams import COLLECTION, CONSUMERS, GUARD, MINT, Stream
 from services.indexer.history import WholeLog
 from services.indexer.ports import Fenced, StoreUnavailable
-from services.indexer.truncation import Loss, first_difference, judge, to_append
+from services.indexer.truncation import Loss, first_difference, judge, missing_among, to_append
 
 PROJECTED: Final = (MINT, COLLECTION)
 COMPARED: Final = 256
@@ -45,6 +46,10 @@ class Vault(Protocol):
 
     async def messages(self, stream: str, first: int, last: int) -> Sequence[RawMessage]:
         """Return the copies of sequences `first` to `last`, in order."""
+        ...
+
+    async def subjects(self, operations: Collection[str]) -> Sequence[tuple[int, str]]:
+        """Return sequence and subject of all that MINT says of these operations, by the copies."""
         ...
 
     async def empty(self) -> None:
@@ -177,21 +182,31 @@ class Guard:
         width = COMPARED
         while end >= beginning:
             first = max(beginning, end - width + 1)
-            kept = await self._vault.messages(stream.name, first, end)
-            found = first_difference(kept, await self._messages(stream, first, end))
+            kept, logged = await self._vault.messages(stream.name, first, end), await self._messages(stream, first, end)
+            found = first_difference(kept, logged, await self._left(stream, missing_among(kept, logged)))
             if found != first or first == beginning:
                 return found
             width *= 2
         return None
 
+    async def _left(self, stream: Stream, missing: Sequence[RawMessage]) -> frozenset[int]:
+        """Return the sequences of those messages that may have left the stream: they are lost to nobody."""
+        if stream != MINT or not missing:
+            return frozenset()
+        return may_leave(await self._vault.subjects({operation_of(raw.subject) for raw in missing}))
+
     async def _messages(self, stream: Stream, first: int, last: int) -> list[RawMessage]:
-        """Return what the log holds at sequences `first` to `last`."""
+        """Return what the log holds at sequences `first` to `last`.
+
+        Ends, because the stream's last message never leaves it: the last word about an operation stays.
+        """
         found: list[RawMessage] = []
         if first > last:
             return found
         async with aclosing(cast("AsyncGenerator[RawMessage]", self._log.read(stream, first - 1))) as messages:
             async for raw in messages:
-                found.append(raw)
+                if raw.sequence <= last:
+                    found.append(raw)
                 if raw.sequence >= last:
                     break
         return found
@@ -201,11 +216,21 @@ class Guard:
             return False
         if witness.sequence < await self._log.first_sequence(stream):
             return True  # it was archived before it left
-        (raw,) = await self._messages(stream, witness.sequence, witness.sequence)
+        found = await self._messages(stream, witness.sequence, witness.sequence)
+        if not found:
+            return await self._has_left(stream, witness.sequence)
+        (raw,) = found
         try:
             return decode(raw.subject, raw.payload).id == witness.event
         except UndecodableMessage:
             return False  # stop: a witness was decoded by whoever brought it, so this is another message
+
+    async def _has_left(self, stream: Stream, sequence: int) -> bool:
+        """Return whether nothing is wrong with a hole in the stream."""
+        kept = await self._vault.messages(stream.name, sequence, sequence)
+        if not kept:  # copies are dropped only of what is archived and in the tables
+            return sequence <= await self._kept(stream)
+        return sequence in await self._left(stream, kept)
 
     async def _alarm(self, stream: Stream, loss: Loss) -> None:
         restorable = max(0, await self._kept(stream) - loss.first + 1)
@@ -241,7 +266,10 @@ class Guard:
                 # Somebody spoke meanwhile. What was put back so far is found among what is present.
                 _logger.warning("others have spoken since the loss", stream=stream.name, reason=str(error))
         present = await self._messages(stream, loss.first, await self._log.last_sequence(stream))
+        left = await self._left(stream, holes := missing_among(missing, present))
+        gone = {raw.sequence for raw in holes} & left  # what has left stays away: it would be said after its own end
         said = {raw.subject for raw in present}
-        for message in to_append(missing, said, {raw.payload for raw in present}):
+        lost = [raw for raw in missing if raw.sequence not in gone]
+        for message in to_append(lost, said, {raw.payload for raw in present}):
             await repair.append(stream, message, exactly=False)
         return loss.first <= watermark

@@ -39,18 +39,24 @@ class History:
         return await self._log.last_sequence(stream)
 
     async def read(self, stream: Stream, after: int) -> AsyncIterator[RawMessage]:
-        """See `LogReader.read`; raises HistoryIncomplete, and what reading the archive raises."""
-        position = after
-        if self._archive is not None and (self._archive_first or await self._log.first_sequence(stream) > after + 1):
-            async with aclosing(cast("AsyncGenerator[RawMessage]", self._archive.read(stream, after))) as archived:
-                async for raw in archived:
-                    position = raw.sequence
-                    yield raw
-        first = await self._log.first_sequence(stream)
-        if first > position + 1:
-            raise HistoryIncomplete(
-                f"messages {position + 1} to {first - 1} of {stream.name} are neither in the stream nor in the archive"
-            )
-        async with aclosing(cast("AsyncGenerator[RawMessage]", self._log.read(stream, position))) as messages:
-            async for raw in messages:
-                yield raw
+        """See `LogReader.read`, but without holes; raises HistoryIncomplete, and what reading the archive raises."""
+        position, from_archive = after, self._archive_first
+        while True:
+            if from_archive and self._archive is not None:
+                async with aclosing(cast("AsyncGenerator[RawMessage]", self._archive.read(stream, position))) as old:
+                    async for raw in old:
+                        position = raw.sequence
+                        yield raw
+            beginning, held = position, await self._log.first_sequence(stream)
+            if held <= position + 1:
+                async with aclosing(cast("AsyncGenerator[RawMessage]", self._log.read(stream, position))) as messages:
+                    async for raw in messages:
+                        if raw.sequence != position + 1:
+                            held = raw.sequence
+                            break
+                        position = raw.sequence
+                        yield raw
+            if self._archive is None or (from_archive and position == beginning):
+                missing = f"messages {position + 1} to {held - 1} of {stream.name}"
+                raise HistoryIncomplete(f"{missing} are neither in the stream nor in the archive")
+            from_archive = True

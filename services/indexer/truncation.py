@@ -5,7 +5,7 @@ newest messages that anybody knows to have been acknowledged (witnesses). Subjec
 because a restored message is stored without the conditions of its first publish.
 """
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Sequence, Set
 from dataclasses import dataclass
 
 from chassis.log import RawMessage
@@ -24,15 +24,27 @@ class Loss:
     """Other messages stand at the lost sequences: what is put back gets new ones."""
 
 
-def first_difference(kept: Sequence[RawMessage], logged: Sequence[RawMessage]) -> int | None:
-    """Return the first sequence at which the two copies differ; both are without holes and begin at the same one.
+def missing_among(kept: Sequence[RawMessage], logged: Sequence[RawMessage]) -> list[RawMessage]:
+    """Return the kept messages that the stream does not hold although it holds later ones; both are in order."""
+    there, end = {raw.sequence for raw in logged}, logged[-1].sequence if logged else 0
+    return [raw for raw in kept if raw.sequence < end and raw.sequence not in there]
 
-    Only what both hold is compared: the longer one's rest says nothing here.
+
+def first_difference(
+    kept: Sequence[RawMessage], logged: Sequence[RawMessage], left: Set[int] = frozenset()
+) -> int | None:
+    """Return the first sequence at which the two copies differ; both are in order and begin at the same one.
+
+    Only what both hold is compared: the longer one's rest says nothing here, nor does what was `left` to the archive.
     """
-    for one, other in zip(kept, logged, strict=False):
-        if (one.sequence, one.subject, one.payload) != (other.sequence, other.subject, other.payload):
-            return one.sequence
-    return None
+    holes = (raw.sequence for raw in missing_among(kept, logged) if raw.sequence not in left)
+    there = {raw.sequence: raw for raw in logged}
+    others = (
+        one.sequence
+        for one in kept
+        if (other := there.get(one.sequence)) and (one.subject, one.payload) != (other.subject, other.payload)
+    )
+    return min((*holes, *others), default=None)
 
 
 def judge(last: int, watermark: int, difference: int | None, witnessed: int) -> Loss | None:

@@ -1,15 +1,15 @@
-"""The second copy of the log, as the truncation guard reads it; and the emptying of the tables before a replay.
+"""The second copy of the log, as it is compared with the log; and the emptying of the tables before a replay.
 
-Used by `guard` alone. What fills the copy is `store`, which also owns its shape.
+Used by `guard` and `pruning`. What fills the copy is `store`, which also owns its shape.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 import asyncpg
 
-from chassis.database import Pool
+from chassis.database import Pool, Row
 from chassis.log import RawMessage
 from services.indexer.ports import StoreUnavailable
 
@@ -17,11 +17,19 @@ _TAIL: Final = """
     SELECT sequence, subject, payload, headers, stored_at FROM event_log
     WHERE stream = $1 AND sequence BETWEEN $2 AND $3 ORDER BY sequence
 """
+# By the index on operations, whose condition is the one on the stream.
+_OPERATIONS: Final = """
+    SELECT split_part(subject, '.', 4) AS operation, sequence, subject, payload, headers, stored_at FROM event_log
+    WHERE stream = 'MINT' AND split_part(subject, '.', 4) = ANY($1::text[]) ORDER BY sequence
+"""
+_SUBJECTS: Final = """
+    SELECT sequence, subject FROM event_log WHERE stream = 'MINT' AND split_part(subject, '.', 4) = ANY($1::text[])
+"""
 _WATERMARK: Final = "SELECT sequence FROM watermarks WHERE stream = $1"
 # Everything that the log fills. The watermarks stay as rows: they say which streams are projected.
 _EMPTY: Final = """
     TRUNCATE nft_collections, collection_trees, collection_drifts, observed_trees, assets, mint_operations,
-             mint_results, mint_minutes, event_log, parked_messages;
+             mint_results, mint_minutes, mint_latencies, event_log, parked_messages;
     UPDATE watermarks SET sequence = 0;
 """
 _UNAVAILABLE: Final = (
@@ -37,7 +45,7 @@ _UNAVAILABLE: Final = (
 
 
 class PostgresVault:
-    """Implements `guard.Vault`. Every method raises StoreUnavailable."""
+    """Implements `guard.Vault` and `pruning.Copies`. Every method raises StoreUnavailable."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -51,14 +59,24 @@ class PostgresVault:
 
     async def messages(self, stream: str, first: int, last: int) -> Sequence[RawMessage]:
         """See `guard.Vault.messages`."""
+        return [_message(row) for row in await self._fetch(_TAIL, stream, first, last)]
+
+    async def subjects(self, operations: Collection[str]) -> Sequence[tuple[int, str]]:
+        """See `guard.Vault.subjects`."""
+        return [(row["sequence"], row["subject"]) for row in await self._fetch(_SUBJECTS, list(operations))]
+
+    async def operations(self, operations: Collection[str]) -> Mapping[str, Sequence[RawMessage]]:
+        """See `pruning.Copies.operations`."""
+        found: dict[str, list[RawMessage]] = {}
+        for row in await self._fetch(_OPERATIONS, list(operations)):
+            found.setdefault(row["operation"], []).append(_message(row))
+        return found
+
+    async def _fetch(self, query: str, *values: object) -> Sequence[Row]:
         try:
-            rows = await self._pool.fetch(_TAIL, stream, first, last)
+            return await self._pool.fetch(query, *values)
         except _UNAVAILABLE as error:  # retry, by the caller: nothing was changed
             raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
-        return [
-            RawMessage(row["subject"], row["sequence"], row["stored_at"], row["payload"], json.loads(row["headers"]))
-            for row in rows
-        ]
 
     async def empty(self) -> None:
         """See `guard.Vault.empty`."""
@@ -67,3 +85,7 @@ class PostgresVault:
                 await connection.execute(_EMPTY)
         except _UNAVAILABLE as error:  # retry, by the caller: all of it or nothing is gone
             raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+
+
+def _message(row: Row) -> RawMessage:
+    return RawMessage(row["subject"], row["sequence"], row["stored_at"], row["payload"], json.loads(row["headers"]))

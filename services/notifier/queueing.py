@@ -31,6 +31,7 @@ from contracts.webhook import (
 from services.notifier.directory import Directory
 from services.notifier.domain import Subject, may_know, subject_of, wants
 from services.notifier.ports import NotifierLog
+from services.notifier.telling import Untellable, confirmed
 
 MAX_CONFLICTS: Final = 16
 KEPT_OWNERS: Final = 4096
@@ -106,6 +107,10 @@ class Queueing:
         if subject is None or not wants(_active(webhook), subject):
             return False
         if not may_know(webhook, subject, await self._owner(subject)):
+            return False
+        try:
+            await confirmed(self._event_log, event.data)
+        except Untellable:  # go on: of an operation whose messages have left, only what can be told is told
             return False
         source = EventSource(stream=stream.name, sequence=raw.sequence)
         delivery = uuid5(replay.replay, str(event.id))

@@ -1,6 +1,6 @@
 """From a queued delivery to the body that is sent: the event is read from where it stands on the log."""
 
-from chassis.log import Message
+from chassis.log import EventLog, Message
 from contracts import registry
 from contracts.fact import Fact
 from contracts.mint import Confirmed, Finalized
@@ -44,17 +44,21 @@ class Teller:
                 raise Untellable(f"its event cannot be read: {error}") from error
         subject = None if found is None else subject_of(found.data)
         if found is None or subject is None or found.event.id != queued.data.event:
-            raise Untellable("its event is no longer where it was on the log")
+            raise Untellable("its event is no longer where it was on the log; the operation's timeline tells it")
         return Notification(
             id=found.event.id,
             type=subject.event_type,
             timestamp=found.event.time,
             transaction_id=subject.operation,
-            data=data_of(found.data, await self._confirmed(found.data)),
+            data=data_of(found.data, await confirmed(self._event_log, found.data)),
         )
 
-    async def _confirmed(self, fact: Fact) -> Confirmed | None:
-        if not isinstance(fact, Finalized):
-            return None
-        found = await self._event_log.last(Confirmed, operation=fact.operation, chunk=fact.chunk, tx=fact.tx)
-        return None if found is None else found.data
+
+async def confirmed(log: EventLog, fact: Fact) -> Confirmed | None:
+    """Return what a `finalized` finalizes; None for other facts. Raises Untellable when that has left the log."""
+    if not isinstance(fact, Finalized):
+        return None
+    found = await log.last(Confirmed, operation=fact.operation, chunk=fact.chunk, tx=fact.tx)
+    if found is None:
+        raise Untellable("what it finalizes has left the log; the operation's timeline tells it")
+    return found.data

@@ -32,6 +32,8 @@ class MemoryLog:
         self.streams: defaultdict[str, list[RawMessage]] = defaultdict(list)
         self.first: defaultdict[str, int] = defaultdict(lambda: 1)
         self.standings: defaultdict[str, list[ConsumerStanding]] = defaultdict(list)
+        self.left: defaultdict[str, set[int]] = defaultdict(set)
+        """By stream: sequences of messages that were taken out of it."""
         self.fail_publishes: list[Exception] = []
         self.acknowledged: defaultdict[str, int] = defaultdict(int)
         self._producer = Producer(name=producer, version="test")
@@ -114,13 +116,24 @@ class MemoryLog:
         """Forget the messages before sequence `first`."""
         self.first[stream.name] = first
 
+    async def purge(self, stream: Stream, pattern: str, up_to: int) -> None:
+        """See `services.indexer.pruning.Purging.purge`."""
+        self.left[stream.name] |= {
+            raw.sequence for raw in self.streams[stream.name][:up_to] if matches(pattern, raw.subject)
+        }
+
+    def held(self, stream: Stream, after: int = 0) -> list[RawMessage]:
+        """What the stream holds beyond sequence `after`."""
+        left = self.left[stream.name]
+        return [raw for raw in self.streams[stream.name][after:] if raw.sequence not in left]
+
     async def read(self, stream: Stream, after: int) -> AsyncIterator[RawMessage]:
         """See `chassis.log.LogReader.read`."""
         assert after + 1 >= self.first[stream.name], "these messages have left the stream"
         position = after
         while True:
             grown = self._grown
-            for message in self.streams[stream.name][position:]:
+            for message in self.held(stream, position):
                 position = message.sequence
                 yield message
             await grown.wait()
@@ -132,19 +145,19 @@ class MemoryLog:
 
     async def at(self, stream: Stream, sequence: int) -> Message[Any] | None:
         """See `chassis.log.LogLookup.at`."""
-        messages = self.streams[stream.name]
-        return self._decode(messages[sequence - 1]) if 0 < sequence <= len(messages) else None
+        found = next((raw for raw in self.held(stream, max(0, sequence - 1)) if raw.sequence == sequence), None)
+        return None if found is None else self._decode(found)
 
     async def next(self, stream: Stream, pattern: str, after: int) -> Message[Any] | None:
         """See `chassis.log.LogLookup.next`."""
-        found = (raw for raw in self.streams[stream.name][after:] if matches(pattern, raw.subject))
+        found = (raw for raw in self.held(stream, after) if matches(pattern, raw.subject))
         return next((self._decode(raw) for raw in found), None)
 
     async def history(
         self, stream: Stream, patterns: Sequence[str], since: datetime | None = None, after: int = 0
     ) -> AsyncIterator[RawMessage]:
         """See `chassis.log.LogLookup.history`."""
-        for raw in list(self.streams[stream.name])[after:]:
+        for raw in self.held(stream, after):
             early = since is not None and not after and raw.stored_at < since
             gone = raw.sequence < self.first[stream.name]
             if not early and not gone and any(matches(each, raw.subject) for each in patterns):
@@ -162,8 +175,9 @@ class MemoryLog:
         while True:
             grown = self._grown
             for raw in self.streams[consumer.stream][position:]:
+                gone = raw.sequence in self.left[consumer.stream]
                 position = raw.sequence
-                if any(matches(pattern, raw.subject) for pattern in consumer.filters):
+                if not gone and any(matches(pattern, raw.subject) for pattern in consumer.filters):
                     await self._deliver(consumer, handler, raw, deliveries)
             if self._draining.is_set() and position == len(self.streams[consumer.stream]):
                 return
@@ -210,7 +224,10 @@ class MemoryLog:
         self._grown = asyncio.Event()
 
     def _last_raw(self, stream: Stream, pattern: str) -> RawMessage | None:
-        found = (raw for raw in reversed(self.streams[stream.name]) if matches(pattern, raw.subject))
+        left = self.left[stream.name]
+        found = (
+            r for r in reversed(self.streams[stream.name]) if matches(pattern, r.subject) and r.sequence not in left
+        )
         return next(found, None)
 
     @staticmethod
