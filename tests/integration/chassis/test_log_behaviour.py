@@ -16,7 +16,7 @@ from chassis.log import InvalidEvent, Message, RetryLater, SequenceConflict
 from chassis.messaging import Connection, Log
 from contracts.dead import DeadLetter
 from contracts.fact import Producer
-from contracts.mint import Completed, Confirmed, Failed, Requested, Signed, transaction_fence
+from contracts.mint import Completed, Confirmed, Failed, Finalized, Requested, Signed, transaction_fence
 from contracts.streams import DEAD, MINT, UPLOADS, Consumer
 from localnet.child import running
 from localnet.nats_server import NatsOptions, nats_spec
@@ -140,6 +140,31 @@ async def test_the_whole_stream_is_read_in_order_and_followed(log: AnyLog) -> No
     await log.publish(completed(6), cause=None)
     sequences.append((await anext(reader)).sequence)
     assert sequences == [3, 4, 5, 6]
+
+
+async def test_what_is_purged_leaves_holes_and_moves_no_fence(log: AnyLog) -> None:
+    finalized = Finalized(
+        operation=SIGNED.operation, chunk=SIGNED.chunk, tx=SIGNED.tx, signature=CONFIRMED.signature, slot=CONFIRMED.slot
+    )
+    for fact in (REQUESTED, SIGNED, CONFIRMED, SIGNED, CONFIRMED, finalized, CONFIRMED, completed(1)):
+        await log.publish(fact, cause=None)
+    purging = log if isinstance(log, MemoryLog) else log.repair()
+    for _ in range(2):
+        for kind in (Confirmed, Signed):
+            await purging.purge(MINT, kind.pattern().replace("*", str(SIGNED.operation), 1), up_to=5)
+        await purging.purge(MINT, Completed.pattern().replace("*", str(SIGNED.operation), 1), up_to=8)
+    reader = log.read(MINT, after=0)
+    assert [(await anext(reader)).sequence for _ in range(4)] == [1, 6, 7, 8]
+    reader = log.read(MINT, after=3)
+    assert (await anext(reader)).sequence == 6
+    assert [raw.sequence async for raw in log.lookup.history(MINT, ["mint.>"])] == [1, 6, 7, 8]
+    assert [await log.lookup.at(MINT, sequence) for sequence in (2, 5)] == [None, None]
+    assert await log.last(Signed, operation=SIGNED.operation, chunk=SIGNED.chunk, tx=SIGNED.tx) is None
+    assert await log.last_sequence(MINT) == 8
+    fence = transaction_fence(SIGNED.operation, SIGNED.chunk, SIGNED.tx)
+    for expected in (0, 2, 6):
+        with pytest.raises(SequenceConflict):
+            await log.publish(SIGNED, cause=None, expected_sequence=expected, fence=fence)
 
 
 async def test_a_handled_message_is_not_delivered_again(log: AnyLog) -> None:

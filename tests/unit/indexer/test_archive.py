@@ -107,6 +107,41 @@ async def test_a_hole_between_archive_and_stream_is_named(log: MemoryLog, store:
         await read(History(log, store), log)
 
 
+def away(log: MemoryLog, *sequences: int) -> None:
+    """These messages have left the stream."""
+    log.left["MINT"] |= set(sequences)
+
+
+async def test_holes_in_the_stream_are_filled_from_the_archive(log: MemoryLog, store: Archive) -> None:
+    messages = log.streams["MINT"]
+    await Archiver(log, store).archive(MINT, Bounds(watermark=3 * SEGMENT, until=LATE))
+    away(log, 3, 4, SEGMENT + 2, 3 * SEGMENT)
+    assert await read(History(log, store), log) == messages
+    assert await read(History(log, store, archive_first=True), log, after=2) == messages[2:]
+    assert await read(History(log, store), log, after=3 * SEGMENT) == messages[3 * SEGMENT :]
+    with pytest.raises(HistoryIncomplete, match="messages 3 to 4 of MINT"):
+        await read(History(log, None), log)
+
+
+async def test_a_hole_that_the_archive_does_not_fill_is_named(log: MemoryLog, store: Archive) -> None:
+    await Archiver(log, store).archive(MINT, Bounds(watermark=SEGMENT, until=LATE))
+    away(log, 2, SEGMENT + 5)
+    with pytest.raises(HistoryIncomplete, match="messages 15 to 15 of MINT"):
+        await read(History(log, store), log)
+
+
+async def test_what_leaves_while_it_is_read_comes_from_the_archive(log: MemoryLog, store: Archive) -> None:
+    """Pruned between two messages: what the archive has got since is read, and the stream again from there."""
+    messages = log.streams["MINT"]
+    reading = History(log, store).read(MINT, 0)
+    found = [await anext(reading)]
+    await Archiver(log, store).archive(MINT, Bounds(watermark=SEGMENT, until=LATE))
+    away(log, *range(len(found) + 1, len(messages)))
+    log.left["MINT"] -= set(range(SEGMENT + 1, len(messages)))
+    found += [await anext(reading) for _ in range(len(messages) - 1)]
+    assert found == messages
+
+
 def segment(folder: Path, number: int) -> Path:
     return folder / "MINT" / f"{number:010d}.ndjson.zst"
 

@@ -1,6 +1,7 @@
 """The guard on an in-memory log: noticed once a connection, restored to the same sequences, and never read before."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from random import Random
 from uuid import UUID, uuid4
 
 import pytest
@@ -9,13 +10,16 @@ from chassis.connectivity import Connectivity
 from chassis.log import LogUnavailable, Message, RawMessage, SequenceConflict
 from contracts.fact import Fact
 from contracts.guard import Challenged, Truncated, Verified, Witness
-from contracts.mint import Cancelled, Completed
+from contracts.leaving import operation_of
+from contracts.mint import Cancelled, Completed, Confirmed, Signed
 from contracts.registry import decode
 from contracts.streams import GUARD, INDEXER_GUARD, MINT, Consumer, Stream
 from services.indexer.guard import Guard
 from services.indexer.guarded import GuardedLog
 from services.indexer.ports import Fenced, StoreUnavailable
+from tests.support.indexing import uid
 from tests.support.memory_log import MemoryLog
+from tests.support.settled import settled_story
 
 
 class CutLog(MemoryLog):
@@ -49,16 +53,21 @@ class Copy:
 
     def __init__(self) -> None:
         self.kept: dict[str, list[RawMessage]] = {}
+        self.watermarks: dict[str, int] = {}
         self.away = False
         self.emptied = 0
 
     async def watermark(self, stream: str) -> int:
         if self.away:
             raise StoreUnavailable("away")
-        return len(self.kept.get(stream, []))
+        return self.watermarks.get(stream, len(self.kept.get(stream, [])))
 
     async def messages(self, stream: str, first: int, last: int) -> Sequence[RawMessage]:
         return self.kept.get(stream, [])[first - 1 : last]
+
+    async def subjects(self, operations: Collection[str]) -> Sequence[tuple[int, str]]:
+        kept = self.kept.get(MINT.name, [])
+        return [(raw.sequence, raw.subject) for raw in kept if operation_of(raw.subject) in operations]
 
     async def empty(self) -> None:
         self.kept.clear()
@@ -77,6 +86,18 @@ class World:
             await self.log.publish(fact, cause=None)
         return said
 
+    async def prune(self) -> tuple[Witness, set[int]]:
+        """An operation is said, kept, and pruned; return a witness of its first message that left, and all of them."""
+        said: list[Fact] = settled_story(Random(7), uid("pruned"))
+        for fact in said:
+            await self.log.publish(fact, cause=None)
+        self.keep()
+        for kind in (Confirmed, Signed):
+            await self.log.purge(MINT, kind.pattern(), up_to=len(self.log.streams[MINT.name]))
+        left = self.log.left[MINT.name]
+        assert left
+        return self.witness(min(left)), set(left)
+
     def keep(self) -> None:
         """Bring the copy up to date."""
         self.copy.kept[MINT.name] = list(self.log.streams[MINT.name])
@@ -88,8 +109,9 @@ class World:
         raws = [raw for raw in self.log.streams[GUARD.name] if raw.subject.startswith("guard.truncated")]
         return [Message(decode(r.subject, r.payload), r.subject, r.sequence, r.stored_at) for r in raws]
 
-    def witness(self) -> Witness:
-        raw = self.log.streams[MINT.name][-1]
+    def witness(self, sequence: int = 0) -> Witness:
+        """A witness of the message at `sequence`, by default of the last one."""
+        raw = self.log.streams[MINT.name][sequence - 1]
         return Witness(stream=MINT.name, sequence=raw.sequence, event=decode(raw.subject, raw.payload).id)
 
     async def answer(self, *witnesses: Witness) -> Verified:
@@ -192,6 +214,59 @@ async def test_a_log_whose_beginning_is_archived_is_whole_and_is_healed(world: W
     assert (await world.answer()).truncation is not None
     assert world.payloads() == payloads
     assert world.copy.emptied == 0
+
+
+async def test_what_was_pruned_is_no_loss(world: World) -> None:
+    await world.say(2)
+    witness, _ = await world.prune()
+    await world.say(2)
+    world.keep()
+    world.log.connectivity.lost()
+    assert (await world.answer(witness, world.witness())).truncation is None
+    world.copy.kept.clear()  # as if dropped: then the witness's message is known from the archive alone
+    world.copy.watermarks[MINT.name] = await world.log.last_sequence(MINT)
+    world.log.connectivity.lost()
+    assert (await world.answer(witness)).truncation is None
+    assert not world.told()
+
+
+async def test_a_hole_that_nothing_explains_is_a_loss(world: World) -> None:
+    _, left = await world.prune()
+    await world.say(4)
+    world.keep()
+    lost = await world.log.last_sequence(MINT) - 2
+    world.log.left[MINT.name].add(lost)
+    world.log.connectivity.lost()
+    assert (await world.answer()).truncation is not None
+    assert world.told()[0].data.restorable == 3
+    assert [raw.payload for raw in world.log.held(MINT)][-1] == world.payloads()[lost - 1], (
+        "said again, and nothing else"
+    )
+    assert world.log.left[MINT.name] == left | {lost}
+    assert world.copy.emptied == 1
+
+
+async def test_what_was_pruned_stays_away_when_other_messages_are_put_back(world: World) -> None:
+    """Said again after its own end, an attempt would reopen a transaction that is final."""
+    await world.say(3)
+    _, left = await world.prune()
+    world.log.left[MINT.name].add(2)
+    world.log.connectivity.lost()
+    before = world.payloads()
+    assert (await world.answer()).truncation is not None
+    assert world.payloads() == [*before, before[1]]
+    assert world.log.left[MINT.name] == left | {2}
+
+
+async def test_a_lost_tail_comes_back_with_what_was_pruned_of_it(world: World) -> None:
+    await world.say(2)
+    _, left = await world.prune()
+    before = world.payloads()
+    world.log.left[MINT.name].clear()  # those sequences are given again
+    world.log.cut(MINT, min(left) - 1)
+    assert (await world.answer()).truncation is not None
+    assert world.payloads() == before
+    assert not world.copy.emptied
 
 
 async def test_a_second_witness_of_the_same_loss_raises_no_second_alarm(world: World) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chassis.log import RawMessage
-from services.indexer.truncation import Loss, first_difference, judge, to_append
+from services.indexer.truncation import Loss, first_difference, judge, missing_among, to_append
 
 
 def message(sequence: int, subject: str = "", payload: bytes = b"") -> RawMessage:
@@ -41,6 +41,26 @@ def test_the_first_difference_is_told(at: int, in_subject: bool) -> None:
         for each in stream(5, 9)
     ]
     assert first_difference(stream(5, 9), logged) == at
+
+
+def without(messages: list[RawMessage], *sequences: int) -> list[RawMessage]:
+    return [each for each in messages if each.sequence not in sequences]
+
+
+def test_a_hole_is_a_loss_unless_what_was_there_may_have_left() -> None:
+    kept = stream(5, 9)
+    logged = without(kept, 6, 7)
+    assert missing_among(kept, logged) == [kept[1], kept[2]]
+    assert first_difference(kept, logged) == 6
+    assert first_difference(kept, logged, {6}) == 7
+    assert first_difference(kept, logged, {6, 7}) is None
+    assert first_difference(kept, without(kept, 9)) is None, "the end of the stream is judged by its last sequence"
+    forged = [replace(each, payload=b"other") if each.sequence == 8 else each for each in logged]
+    assert first_difference(kept, forged, {6, 7}) == 8
+
+
+def test_copies_that_were_dropped_are_not_compared() -> None:
+    assert first_difference(stream(7, 9), stream(5, 9)) is None
 
 
 def test_headers_do_not_count() -> None:

@@ -1,6 +1,8 @@
 """An audit reads what has left the stream from the archive, and trusts neither before it was checked."""
 
+from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import httpx
@@ -14,6 +16,7 @@ from audit.report import Verdict
 from chassis.database import Row
 from chassis.log import RawMessage
 from chassis.subjects import matches
+from contracts.leaving import LEAVING
 from contracts.mint import Requested
 from contracts.streams import MINT
 from mintstream.whole_log import whole_log
@@ -25,6 +28,7 @@ from services.indexer.history import HistoryIncomplete
 from tests.support.indexing import START, confirmed, mint_history, requested, uid
 from tests.support.indexing import History as Script
 from tests.support.memory_log import MemoryLog
+from tests.support.settled import settled_story
 
 SEGMENT = 10
 GONE = 2 * SEGMENT
@@ -76,6 +80,51 @@ async def test_what_has_left_the_stream_is_read_once_and_in_order(log: MemoryLog
     assert everything[0].sequence <= GONE < everything[-1].sequence
     assert await said(log, archive_in(folder, log)) == everything
     assert await said(log, None) == [raw for raw in everything if raw.sequence > GONE]
+
+
+async def pruned(folder: Path) -> tuple[MemoryLog, list[RawMessage]]:
+    """A log from which messages of the operation have left, with its archive in the folder; and all its messages."""
+    script, log = Script(), MemoryLog()
+    for fact in settled_story(Random(7), OPERATION):
+        script.say(fact)
+    log.streams["MINT"] = script.messages
+    bounds = Bounds(watermark=len(script.messages), until=START.replace(year=START.year + 1))
+    await Archiver(log, archive_in(folder, log)).archive(MINT, bounds, flush=True)
+    for fact in LEAVING:
+        await log.purge(MINT, fact.pattern(), up_to=len(script.messages))
+    assert log.left["MINT"]
+    return log, script.messages
+
+
+async def test_holes_are_filled_from_the_archive(tmp_path: Path) -> None:
+    log, everything = await pruned(tmp_path)
+    assert len(await said(log, None)) < len(everything)
+    assert await said(log, archive_in(tmp_path, log)) == everything
+
+
+async def test_a_pruned_operation_is_audited_from_the_archive_or_else_from_its_copies(tmp_path: Path) -> None:
+    """Without the archive, what has left is known from one copy alone, and the report says so of each message."""
+    log, everything = await pruned(tmp_path)
+
+    class Copies(NoTables):
+        async def fetch(self, query: str, *args: object, **options: object) -> list[Any]:
+            del args, options
+            columns = ("sequence", "subject", "payload", "stored_at")
+            return [{c: getattr(raw, c) for c in columns} for raw in everything] if "event_log" in query else []
+
+    async def copies_of(archive: Archive | None) -> dict[str, Verdict]:
+        witness = gatherer(log, archive)
+        evidence = await replace(witness, database=Copies()).evidence(OPERATION)
+        assert [logged.sequence for logged in evidence.events] == [raw.sequence for raw in everything]
+        return {each.about: each.verdict for each in audit(evidence).findings if each.question == "second copy"}
+
+    assert set((await copies_of(archive_in(tmp_path, log))).values()) == {Verdict.PROVEN}
+    unknown = {about for about, verdict in (await copies_of(None)).items() if verdict is Verdict.UNKNOWN}
+    assert unknown == {f"message {sequence}" for sequence in log.left["MINT"]}
+    log.left["MINT"].add(everything[-1].sequence)  # which stays for ever: this is a loss
+    evidence = await replace(gatherer(log, None), database=Copies()).evidence(OPERATION)
+    broken = {each.about for each in audit(evidence).findings if each.verdict is Verdict.BROKEN}
+    assert f"message {everything[-1].sequence}" in broken
 
 
 async def test_an_audit_knows_the_request_that_only_the_archive_has(log: MemoryLog, folder: Path) -> None:

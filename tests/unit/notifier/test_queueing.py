@@ -14,12 +14,14 @@ from msgspec import structs
 from chassis.clock import SystemClock
 from chassis.log import LogUnavailable, Message
 from contracts.fact import Fact
-from contracts.mint import Completed
+from contracts.mint import Completed, Confirmed, Finalized
+from contracts.streams import MINT
 from contracts.wallet import Paused
 from contracts.webhook import DeliveryQueued, ReplayRequested, WebhookConfigured, WebhookState
 from services.notifier.configured import CONFIGURED, configure
 from services.notifier.directory import Directory
 from services.notifier.queueing import Queueing
+from services.notifier.telling import Teller, Untellable
 from tests.support.memory_log import MemoryLog
 from tests.support.samples import COLLECTION_CREATED, CONFIRMED, OPERATION, REQUESTED, WALLET
 
@@ -126,6 +128,24 @@ async def test_a_replay_of_an_operation_comes_behind_what_is_queued_and_comes_on
         assert [each.event for each in queued[2:]] == [each.event for each in queued[:2]], "the same events"
         assert len({each.delivery for each in queued}) == 4, "and new deliveries of them"
         assert [each.previous for each in queued] == [None, *(each.delivery for each in queued[:3])]
+
+
+async def test_a_replay_leaves_out_what_has_left_the_log() -> None:
+    async with running() as world:
+        finalized = Finalized(
+            operation=OPERATION, chunk=CONFIRMED.chunk, tx=CONFIRMED.tx, signature=CONFIRMED.signature, slot=9
+        )
+        await world.happen(CONFIRMED, finalized, COMPLETED)
+        await world.log.purge(MINT, Confirmed.pattern(), up_to=10)
+        await world.log.publish(ReplayRequested(webhook=OWNERS, replay=UUID(int=5), operation=OPERATION), cause=None)
+        await world.queueing.on_replay(world.log.messages(ReplayRequested)[-1])
+        assert world.queued(OWNERS) == ["mint.confirmed", "mint.finalized", "mint.completed", "mint.completed"]
+        teller = Teller(world.log)
+        queued = [each for each in world.log.messages(DeliveryQueued) if each.data.webhook == OWNERS]
+        for one in queued[:2]:
+            with pytest.raises(Untellable, match="the operation's timeline tells it"):
+                await teller.tell(one)
+        assert [(await teller.tell(one)).type for one in queued[2:]] == ["mint.completed"] * 2
 
 
 async def test_a_replay_of_a_time_ends_where_it_was_told_and_keeps_the_filters() -> None:
