@@ -6,7 +6,7 @@ next try has less to do.
 """
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from chassis import telemetry
@@ -162,7 +162,7 @@ class ContentPinner:
         if not documents:
             return {}
         if self._how.layout == "file":
-            uris = await settle({text: self._pin_document(text, session) for text in set(documents.values())})
+            uris = await self._pin_files(tuple(dict.fromkeys(documents.values())), session)
             return {position: uris[text] for position, text in documents.items()}
         files = {f"{position}.json": text for position, text in documents.items()}
         folder = Folder(files, folder_cid(files, self._how.profile), "metadata", metadata.CONTENT_TYPE)
@@ -175,21 +175,55 @@ class ContentPinner:
 
     async def _pin_document(self, text: bytes, session: Session) -> str | Refusal:
         """Pin a metadata document; return its URI."""
-        cid = import_bytes(text, self._how.profile).cid
+        return (await self._pin_files((text,), session))[text]
+
+    async def _pin_files(self, texts: Sequence[bytes], session: Session) -> dict[bytes, str | Refusal]:
+        """Pin metadata documents, each as a file of its own, as many at once as the pinning service takes."""
+        most = self._how.service.most_files
+        groups = [texts[start : start + most] for start in range(0, len(texts), most)]
+        done = await settle({group: self._pin_group(group, session) for group in groups})
+        return {text: uri for uris in done.values() for text, uri in uris.items()}
+
+    async def _pin_group(self, texts: Sequence[bytes], session: Session) -> dict[bytes, str | Refusal]:
+        """Pin documents with one request; return their URIs."""
+        contents = {text: self._document(text) for text in texts}
         async with self._slots:
             try:
-                await self._pin(Content(InMemory(text), cid, f"{cid}.json", metadata.CONTENT_TYPE), session)
-            except (PinRefused, ContentMismatch) as error:  # stop: the same bytes fail again
-                return refuse_metadata(error)
-        return cid.uri
+                await self._pin_all(list(contents.values()), session)
+                return {text: content.cid.uri for text, content in contents.items()}
+            except (PinRefused, ContentMismatch) as error:
+                if len(texts) == 1:  # stop: the same bytes fail again
+                    return {texts[0]: refuse_metadata(error)}
+        # Go on: one of them is at fault. Alone, each gets the verdict that is its own.
+        done = await settle({text: self._pin_group((text,), session) for text in texts})
+        return {text: uri for uris in done.values() for text, uri in uris.items()}
+
+    def _document(self, text: bytes) -> Content:
+        cid = import_bytes(text, self._how.profile).cid
+        return Content(InMemory(text), cid, f"{cid}.json", metadata.CONTENT_TYPE)
+
+    async def _pin_all(self, contents: Sequence[Content], session: Session) -> None:
+        missing = [content for content in contents if content.cid not in session.pinned]
+        if len(missing) < 2:
+            for content in missing:
+                await self._pin(content, session)
+            return
+        with telemetry.span("ipfs pin", kind=telemetry.SpanKind.CLIENT, attributes={"ipfs.files": len(missing)}):
+            await self._how.service.pin_all(missing)
+            for content in missing:
+                await self._confirm(content, session)
 
     async def _pin(self, content: Pinnable, session: Session) -> None:
         if content.cid in session.pinned:
             return
         with telemetry.span("ipfs pin", kind=telemetry.SpanKind.CLIENT, attributes={"ipfs.cid": str(content.cid)}):
             await self._how.service.pin(content)
-            if self._how.gateway is not None:
-                await self._how.gateway.confirm(content)
+            await self._confirm(content, session)
+
+    async def _confirm(self, content: Pinnable, session: Session) -> None:
+        """Note that the content is pinned, once the gateway has given it back if one is asked."""
+        if self._how.gateway is not None:
+            await self._how.gateway.confirm(content)
         session.pinned.add(content.cid)
 
 

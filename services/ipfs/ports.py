@@ -4,7 +4,8 @@ Used by `handlers`; implemented by `adapters`. Which error means what is decided
 ask whether trying again can help.
 """
 
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO, Protocol
 
@@ -102,10 +103,22 @@ class PinningService(Protocol):
         """False for a service that is told a CID and fetches the content from where it is pinned already."""
         ...
 
+    @property
+    def most_files(self) -> int:
+        """How many files `pin_all` takes in one request at the most."""
+        ...
+
     async def pin(self, content: Pinnable) -> None:
         """Return once the content is pinned under `content.cid`; pinning it again changes nothing.
 
         Raises PinUnavailable, PinRefused and ContentMismatch.
+        """
+        ...
+
+    async def pin_all(self, contents: Sequence[Content]) -> None:
+        """Return once each of the files is pinned under its own CID.
+
+        Raises what `pin` raises for one of them, without saying which; any of them may be pinned then.
         """
         ...
 
@@ -123,6 +136,24 @@ class PinningService(Protocol):
     async def check(self) -> None:
         """Return when the service answers and takes our credentials; raises PinUnavailable. For readiness."""
         ...
+
+
+class OneByOne(ABC):
+    """The part of a `PinningService` that takes one file a request."""
+
+    @property
+    def most_files(self) -> int:
+        """See `PinningService.most_files`."""
+        return 1
+
+    @abstractmethod
+    async def pin(self, content: Pinnable) -> None:
+        """See `PinningService.pin`."""
+
+    async def pin_all(self, contents: Sequence[Content]) -> None:
+        """See `PinningService.pin_all`."""
+        for content in contents:
+            await self.pin(content)
 
 
 class IpfsGateway(Protocol):

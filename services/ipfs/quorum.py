@@ -7,7 +7,7 @@ what a service's answers mean (`adapters`), and when a handler tries again (`han
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from purgatory import AsyncCircuitBreakerFactory
@@ -15,11 +15,14 @@ from purgatory.domain.model import OpenedState
 
 from chassis import telemetry
 from chassis.clock import Clock
-from services.ipfs.ports import ContentMismatch, Pinnable, PinningService, PinRefused, PinUnavailable
+from services.ipfs.ports import Content, ContentMismatch, Pinnable, PinningService, PinRefused, PinUnavailable
 from unixfs import Cid
 
 REMEMBERED_PINS: Final = 16_384
 """CIDs a service is known to have in this process, so that a retry asks only the services that failed."""
+
+_Pin = Callable[[PinningService], Awaitable[None]]
+"""What is asked of each service."""
 
 _log = telemetry.get_logger(__name__)
 
@@ -53,24 +56,41 @@ class Guarded:
         """See `PinningService.takes_bytes`."""
         return self._inner.takes_bytes
 
+    @property
+    def most_files(self) -> int:
+        """See `PinningService.most_files`."""
+        return self._inner.most_files
+
     async def pin(self, content: Pinnable) -> None:
         """Pin, unless this process has done it already; see `PinningService.pin`."""
-        if content.cid in self._pinned:
-            return
+        if content.cid not in self._pinned:
+            await self._guarded(lambda: self._inner.pin(content))
+            self._remember([content])
+
+    async def pin_all(self, contents: Sequence[Content]) -> None:
+        """Pin those that this process has not pinned already; see `PinningService.pin_all`."""
+        missing = [content for content in contents if content.cid not in self._pinned]
+        if missing:
+            await self._guarded(lambda: self._inner.pin_all(missing))
+            self._remember(missing)
+
+    async def _guarded(self, pin: Callable[[], Awaitable[None]]) -> None:
         wait = self._asked_to_wait_until - self._clock.monotonic()
         if wait > 0:
             raise PinUnavailable(f"{self.name} asked for a pause", after=wait)
         try:
             async with await self._circuits.get_breaker(self.name):
-                await self._inner.pin(content)
+                await pin()
         except OpenedState as error:  # retry: after the circuit's pause
             raise PinUnavailable(f"the circuit of {self.name} is open", after=self._pause) from error
         except PinUnavailable as error:  # retry: the caller says when
             if error.after is not None:
                 self._asked_to_wait_until = self._clock.monotonic() + error.after
             raise
-        self._pinned[content.cid] = None
-        if len(self._pinned) > REMEMBERED_PINS:
+
+    def _remember(self, contents: Sequence[Pinnable]) -> None:
+        self._pinned |= dict.fromkeys(content.cid for content in contents)
+        while len(self._pinned) > REMEMBERED_PINS:
             self._pinned.popitem(last=False)
 
     async def pin_by_cid(self, cid: Cid) -> None:
@@ -104,16 +124,29 @@ class Quorum:
         """The services' names."""
         return "+".join(service.name for service in self._services)
 
+    @property
+    def most_files(self) -> int:
+        """See `PinningService.most_files`: as many as each of the services takes."""
+        return min(service.most_files for service in self._services)
+
     async def pin(self, content: Pinnable) -> None:
         """Pin with every service; see `PinningService.pin`.
 
         Services that take bytes come first, those that fetch by CID after at least one of them has it. When too few
         succeed, an error that waiting can cure wins over one that it cannot, unless the quorum is out of reach.
         """
+        await self._pin(lambda service: service.pin(content), [content])
+
+    async def pin_all(self, contents: Sequence[Content]) -> None:
+        """Pin with every service, which has all of them or fails; see `PinningService.pin_all` and `pin`."""
+        await self._pin(lambda service: service.pin_all(contents), contents)
+
+    async def _pin(self, pin: _Pin, contents: Sequence[Pinnable]) -> None:
         first = [service for service in self._services if service.takes_bytes]
-        errors = await self._pin_with(first, content)
+        errors = await self._pin_with(first, pin, contents)
         if len(errors) < len(first):
-            errors |= await self._pin_with([each for each in self._services if not each.takes_bytes], content)
+            rest = [service for service in self._services if not service.takes_bytes]
+            errors |= await self._pin_with(rest, pin, contents)
             if len(self._services) - len(errors) >= self._enough:
                 return
         raise self._verdict(errors)
@@ -145,10 +178,10 @@ class Quorum:
             raise failed[0]
 
     async def _pin_with(
-        self, services: Sequence[PinningService], content: Pinnable
+        self, services: Sequence[PinningService], pin: _Pin, contents: Sequence[Pinnable]
     ) -> "dict[str, PinUnavailable | PinRefused | ContentMismatch]":
         """Return the errors by the service's name."""
-        results = await asyncio.gather(*(service.pin(content) for service in services), return_exceptions=True)
+        results = await asyncio.gather(*(pin(service) for service in services), return_exceptions=True)
         errors: dict[str, PinUnavailable | PinRefused | ContentMismatch] = {}
         for service, result in zip(services, results, strict=True):
             match result:
@@ -158,7 +191,13 @@ class Quorum:
                     errors[service.name] = result
                     # A mismatch is the service's own fault as long as others answer with the computed CID.
                     tell = _log.error if isinstance(result, ContentMismatch) else _log.warning
-                    tell("not pinned", provider=service.name, cid=str(content.cid), reason=str(result))
+                    tell(
+                        "not pinned",
+                        provider=service.name,
+                        cid=str(contents[0].cid),
+                        files=len(contents),
+                        reason=str(result),
+                    )
                 case _:
                     raise result
         return errors

@@ -4,7 +4,7 @@
 
 Started by the benches in the place of the local cluster, so that what they measure is our own ceiling. Its leaves are
 valid: each mint instruction of a sent transaction gets the next leaf of its tree, with the hashes, the asset id and the
-events that the programs would leave (`tests.support.leaves`). Everything is final in the slot in which it was sent.
+events that the programs would leave (`null_trees`). Everything is final in the slot in which it was sent.
 There are no signatures checked, no fees charged, no accounts but the trees' configurations, and no errors.
 """
 
@@ -32,8 +32,8 @@ from bubblegum.merkle import TreeConfig
 from bubblegum.programs import BUBBLEGUM
 from bubblegum.transaction import ExecutedInstruction
 from bubblegum.types import MetadataArgsV2
+from tests.bench.null_trees import NullTree
 from tests.bench.serving import answer, serve, whole_body
-from tests.support.leaves import ModelTree
 
 SLOT_SECONDS: Final = 0.4
 VALIDITY: Final = 150
@@ -59,7 +59,7 @@ class NullCluster:
     """The answers. One JSON-RPC method is one method here."""
 
     def __init__(self, plan: NullPlan) -> None:
-        self._trees = {each: ModelTree(Pubkey.from_string(each), version=2, depth=plan.depth) for each in plan.trees}
+        self._trees = {each: NullTree(Pubkey.from_string(each), plan.depth) for each in plan.trees}
         self._configs = {str(pda.tree_config(Pubkey.from_string(each))): each for each in plan.trees}
         self._tables = {table: [Pubkey.from_string(each) for each in held] for table, held in plan.tables.items()}
         self._landed: dict[str, Json] = {}
@@ -133,12 +133,13 @@ class NullCluster:
             raise TypeError("only v0 messages are sent here")
         writable, readonly = self._loaded(message)
         keys = [*message.account_keys, *writable, *readonly]
+        numbers = {key: number for number, key in enumerate(keys)}
         groups: list[Json] = []
         for index, instruction in enumerate(message.instructions):
             accounts = [keys[each] for each in bytes(instruction.accounts)]
             if keys[instruction.program_id_index] == BUBBLEGUM:
-                inner = self._mint(accounts, bytes(instruction.data)).inner
-                groups.append({"index": index, "instructions": _flat(inner, keys, height=2)})
+                inner = self._mint(accounts, bytes(instruction.data))
+                groups.append({"index": index, "instructions": _flat(inner, numbers, height=2)})
         loaded = {"writable": [str(each) for each in writable], "readonly": [str(each) for each in readonly]}
         meta = {
             "err": None,
@@ -164,12 +165,12 @@ class NullCluster:
             readonly += [table[each] for each in bytes(lookup.readonly_indexes)]
         return writable, readonly
 
-    def _mint(self, accounts: Sequence[Pubkey], data: bytes) -> ExecutedInstruction:
+    def _mint(self, accounts: Sequence[Pubkey], data: bytes) -> Sequence[ExecutedInstruction]:
         """Give the mint its leaf. The accounts of MintV2: 0 is the tree's configuration, 4 the owner, 6 the tree."""
         if instruction_kind(data) is not BubblegumInstruction.MINT_V2:
             raise ValueError("only V2 mints are sent here")
         metadata = MetadataArgsV2.read(Reader(data, DISCRIMINATOR_BYTES))
-        return self._trees[str(accounts[6])].mint(accounts[4], metadata, metadata.collection)
+        return self._trees[str(accounts[6])].mint(accounts[4], metadata)
 
     def _statuses(self, params: Sequence[Json]) -> Json:
         found = [self._landed.get(each) for each in params[0]]
@@ -187,7 +188,7 @@ class NullCluster:
             return None
         tree = self._trees[self._configs[address]]
         anybody = Pubkey.default()
-        config = TreeConfig(anybody, anybody, 1 << tree.depth, len(tree.tree), False, False, 2)
+        config = TreeConfig(anybody, anybody, 1 << tree.depth, tree.minted, False, False, 2)
         data = base64.b64encode(config.to_bytes()).decode()
         return {
             "data": [data, "base64"],
@@ -199,24 +200,24 @@ class NullCluster:
         }
 
 
-def _flat(instructions: Sequence[ExecutedInstruction], keys: Sequence[Pubkey], *, height: int) -> list[Json]:
+def _flat(instructions: Sequence[ExecutedInstruction], numbers: Mapping[Pubkey, int], *, height: int) -> list[Json]:
     """Return inner instructions as JSON-RPC lists them: in order of execution, each with its stack height.
 
-    A program that the message does not name (the simulator calls it all the same) is left out.
+    `numbers` are the places of the message's accounts. A program that the message does not name (the simulator calls it
+    all the same) is left out.
     """
     listed: list[Json] = []
     for each in instructions:
-        if each.program_id in keys:
-            known = [keys.index(account) for account in each.accounts if account in keys]
+        if each.program_id in numbers:
             listed.append(
                 {
-                    "programIdIndex": keys.index(each.program_id),
-                    "accounts": known,
+                    "programIdIndex": numbers[each.program_id],
+                    "accounts": [numbers[account] for account in each.accounts if account in numbers],
                     "data": base58.encode(each.data),
                     "stackHeight": height,
                 }
             )
-            listed += _flat(each.inner, keys, height=height + 1)
+            listed += _flat(each.inner, numbers, height=height + 1)
     return listed
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID, uuid5
 
@@ -104,12 +104,15 @@ class MemoryPinning:
     """Keeps contents in memory and checks their CIDs. `before` runs first and may raise."""
 
     takes_bytes = True
+    most_files = 4
 
     def __init__(self, before: Callable[[Kept], None] | None = None, name: str = "memory") -> None:
         self.name = name
         self.contents: dict[Cid, Kept] = {}
         self.folders: dict[Cid, Folder] = {}
         self.calls: list[Cid] = []
+        self.requests: list[int] = []
+        """Files of each `pin_all`."""
         self.network: dict[Cid, Kept] = {}
         self._before = before
 
@@ -128,6 +131,13 @@ class MemoryPinning:
             self._before(kept)
         assert import_bytes(data).cid == content.cid
         self.contents[content.cid] = kept
+
+    async def pin_all(self, contents: Sequence[Content]) -> None:
+        """See `PinningService.pin_all`."""
+        assert 1 <= len(contents) <= self.most_files
+        self.requests.append(len(contents))
+        for content in contents:
+            await self.pin(content)
 
     async def pin_by_cid(self, cid: Cid) -> None:
         """See `PinningService.pin_by_cid`: takes it from `network`, which others fill."""

@@ -43,6 +43,7 @@ async def compare(url: str) -> int:
         for name, profile in PROFILES.items():
             node = KuboPinning(client, url, profile, SystemClock())
             await node.check()
+            different += await _many(node, client, url, name, profile)
             for content in contents(profile):
                 try:
                     await node.pin(content)
@@ -55,6 +56,22 @@ async def compare(url: str) -> int:
                     continue
                 await client.post(f"{url.rstrip('/')}/api/v0/pin/rm", params={"arg": str(content.cid)})
     return different
+
+
+async def _many(node: KuboPinning, client: httpx.AsyncClient, url: str, name: str, profile: ImportProfile) -> int:
+    """Pin many files with one request; return how many are not pinned under their CIDs then."""
+    texts = [b'{"name":"one of many, %d"}' % number for number in range(node.most_files)]
+    files = [Content(InMemory(t), import_bytes(t, profile).cid, "m.json", "application/json") for t in texts]
+    try:
+        await node.pin_all(files)
+    except ContentMismatch as error:  # go on: the others are worth knowing
+        print(f"{name:16} many at once     DIFFERENT: {error}")
+        return 1
+    missing = [file for file in files if not await node.has(file.cid)]
+    print(f"{name:16} many at once     {len(files) - len(missing)} of {len(files)} pinned")
+    for file in files:
+        await client.post(f"{url.rstrip('/')}/api/v0/pin/rm", params={"arg": str(file.cid)})
+    return len(missing)
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from services.ipfs.bodies import Body
+from services.ipfs.bodies import PIECE_BYTES, Body
 
 _ESCAPES: Final = {'"': "%22", "\r": "%0D", "\n": "%0A"}
 
@@ -46,14 +46,18 @@ class Multipart:
         }
 
     async def pieces(self) -> AsyncGenerator[bytes]:
-        """Yield the body."""
-        yield self._fields
+        """Yield the body, small files together: each piece is a write to the socket."""
+        waiting = bytearray(self._fields)
         for head, body in self._files:
-            yield head
+            waiting += head
             async for piece in body.pieces():
-                yield piece
-            yield b"\r\n"
-        yield self._tail
+                waiting += piece
+                if len(waiting) >= PIECE_BYTES:
+                    yield bytes(waiting)
+                    waiting.clear()
+            waiting += b"\r\n"
+        waiting += self._tail
+        yield bytes(waiting)
 
     def _file_head(self, file: FilePart) -> bytes:
         disposition = f'name="{_escaped(file.field)}"; filename="{_escaped(file.filename)}"'

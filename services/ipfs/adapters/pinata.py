@@ -18,7 +18,7 @@ from chassis.redaction import Secret
 from services.ipfs.adapters.http import Exchange
 from services.ipfs.adapters.multipart import FilePart, Multipart
 from services.ipfs.bodies import InMemory
-from services.ipfs.ports import ContentMismatch, Folder, Pinnable, PinUnavailable
+from services.ipfs.ports import ContentMismatch, Folder, OneByOne, Pinnable, PinUnavailable
 from unixfs import Cid, CidError
 
 UPLOADS_URL: Final = "https://uploads.pinata.cloud"
@@ -77,7 +77,7 @@ class _PinList(msgspec.Struct, frozen=True):
     rows: list[_PinRow]
 
 
-class PinataPinning:
+class PinataPinning(OneByOne):
     """Implements `PinningService` with the v3 API. `cid_version` must name the profile of the contents' CIDs."""
 
     name = "pinata"
@@ -129,7 +129,7 @@ class PinataPinning:
         return await self._legacy.has(cid)
 
 
-class PinataLegacyPinning:
+class PinataLegacyPinning(OneByOne):
     """Implements `PinningService` with `pinFileToIPFS`, for accounts that have a key pair and no JWT."""
 
     name = "pinata"

@@ -15,7 +15,7 @@ import msgspec
 from chassis.clock import Clock
 from chassis.redaction import Secret, scrub
 from services.ipfs.adapters.http import Exchange
-from services.ipfs.ports import ContentMismatch, Pinnable, PinUnavailable
+from services.ipfs.ports import ContentMismatch, OneByOne, Pinnable, PinUnavailable
 from unixfs import Cid, CidError
 
 FIRST_POLL_SECONDS: Final = 0.5
@@ -48,7 +48,7 @@ class _PinResults(msgspec.Struct, frozen=True):
     results: list[_PinStatus]
 
 
-class PinningApi:
+class PinningApi(OneByOne):
     """Implements `PinningService`. `patience` is how many seconds one pin is waited for before it is left for later."""
 
     name = "pinning-api"

@@ -59,6 +59,33 @@ async def test_a_directory_is_pinned_whole(tmp_path: Path, client: httpx.AsyncCl
         assert not await service.has(folder.cid)
 
 
+async def test_many_files_in_one_request_are_each_pinned_by_themselves(
+    tmp_path: Path, client: httpx.AsyncClient
+) -> None:
+    async with pinning_endpoint(tmp_path) as endpoint:
+        service = KuboPinning(client, endpoint.url, V1, ManualClock())
+        files = [content(b'{"name":"%d"}' % number) for number in range(service.most_files)]
+        await service.pin_all(files)
+        await service.pin_all(files)
+        assert all([await service.has(each.cid) for each in files])
+        assert (await client.get(f"{endpoint.url}/ipfs/{files[7].cid}")).content == b'{"name":"7"}'
+
+
+async def test_of_many_files_one_under_another_cid_is_a_mismatch(tmp_path: Path, client: httpx.AsyncClient) -> None:
+    async with pinning_endpoint(tmp_path) as endpoint:
+        service = KuboPinning(client, endpoint.url, V1, ManualClock())
+        wrong = content_of(b"b", content(b"c").cid)
+        with pytest.raises(ContentMismatch) as caught:
+            await service.pin_all([content(b"a"), wrong])
+        assert caught.value.expected == wrong.cid
+
+
+async def test_an_answer_without_a_line_for_each_file_is_not_understood() -> None:
+    line = f'{{"Hash":"{content(b"a").cid}"}}'
+    with pytest.raises(PinUnavailable, match="1 lines instead of 2"):
+        await node(PlainTextResponse(line), []).pin_all([content(b"a"), content(b"b")])
+
+
 async def test_a_name_cannot_break_out_of_its_header(tmp_path: Path, client: httpx.AsyncClient) -> None:
     async with pinning_endpoint(tmp_path) as endpoint:
         service = KuboPinning(client, endpoint.url, V1, ManualClock())

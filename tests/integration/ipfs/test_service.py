@@ -155,8 +155,8 @@ async def test_killed_within_a_chunk_the_next_process_pins_the_rest_once(
     tmp_path: Path, nats_url: str, log: Log
 ) -> None:
     await request_mint(log, 12, batch_size=2)
-    # A chunk of two takes four uploads: the process dies with the metadata of its third chunk half sent.
-    async with gated_endpoint(tmp_path / "endpoint", uploads=11) as (url, gate):
+    # A chunk of two takes three uploads, two images and its metadata: the process dies with its third chunk half sent.
+    async with gated_endpoint(tmp_path / "endpoint", uploads=7) as (url, gate):
         spec = ipfs_service_spec(tmp_path / "service", nats_url, url)
         async with running(spec) as first:
             await asyncio.wait_for(gate.holding.wait(), PATIENCE)

@@ -105,6 +105,27 @@ async def test_equal_bytes_are_pinned_once() -> None:
     assert len(world.pinning.calls) == 1 + 5
 
 
+async def test_metadata_files_are_pinned_as_many_at_once_as_the_service_takes() -> None:
+    world = World()
+    message = await world.requested(mint_request(*(nft(number, image="https://e.com/i.png") for number in range(10))))
+    await world.worker().on_requested(message)
+    assert sorted(world.pinning.requests) == [2, 4, 4]
+    assert world.settled() == Counter(range(10))
+
+
+async def test_one_refused_metadata_file_fails_alone_among_those_pinned_at_once() -> None:
+    def refuse(kept: Kept) -> None:
+        if b'"Booth #1"' in kept.data:
+            raise PinRefused("it is too large for the pinning service")
+
+    world = World(MemoryPinning(refuse))
+    message = await world.requested(mint_request(*(nft(number, image="https://e.com/i.png") for number in range(4))))
+    await world.worker().on_requested(message)
+    assert [item.index for fact in world.log.facts(Pinned) for item in fact.items] == [0, 2, 3]
+    (failed,) = world.log.facts(PinFailed)
+    assert [failure.items for failure in failed.failures] == [(1,)]
+
+
 async def test_one_image_in_many_operations_is_pinned_once_and_then_forgotten() -> None:
     world = World()
     message = await world.requested(mint_request(nft(3)))

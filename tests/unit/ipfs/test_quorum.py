@@ -81,6 +81,27 @@ async def test_a_retry_asks_only_those_that_failed() -> None:
     assert [len(each.calls) for each in inner] == [1, 2]
 
 
+FILES = [content_of(b"%d" % number) for number in range(4)]
+
+
+async def test_of_many_files_a_service_is_asked_for_those_that_it_is_not_known_to_have() -> None:
+    clock = ManualClock()
+    inner = [service("a"), service("b", PinUnavailable("busy"))]
+    quorum = Quorum([Guarded(each, clock, failures=5, pause=30.0) for each in inner], 2)
+    with pytest.raises(PinUnavailable):
+        await quorum.pin_all(FILES[:2])
+    await quorum.pin_all(FILES)
+    await quorum.pin_all(FILES)
+    assert [each.requests for each in inner] == [[2, 2], [2, 4]]
+    assert all(file.cid in each.contents for each in inner for file in FILES)
+
+
+async def test_as_many_files_at_once_as_the_service_takes_that_takes_the_fewest() -> None:
+    few = service("few")
+    few.most_files = 2
+    assert Quorum([service("many"), few], 2).most_files == 2
+
+
 async def test_a_pause_that_a_service_asks_for_holds_for_every_content() -> None:
     clock = ManualClock()
     inner = service("a", BUSY)
