@@ -1,22 +1,22 @@
 """`mintstream audit`: the story of an operation, from the request to the leaves, and whether all of it holds.
 
-Exit status: 0 when nothing is broken, 1 when something is or the job failed, 4 when nothing is broken and something
-could not be looked at.
+Ends with WRONG when something is broken, and with UNPROVEN when nothing is and something could not be looked at. An
+audit changes nothing.
 """
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeVar
 from uuid import UUID
 
-import asyncpg
 import httpx
 import msgspec
 import typer
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from rich.console import Console
 from rich.table import Table
 
@@ -25,89 +25,64 @@ from audit.checks import audit
 from audit.gathering import Gatherer
 from audit.report import Report, Verdict
 from chassis import postgres
-from chassis.log import LogUnavailable
-from mintstream.audit_report import (
-    ReportForged,
-    ReportWriter,
-    Summary,
-    check_report,
-    read_private_key,
-    read_public_key,
-)
+from mintstream.audit_report import ReportWriter, Summary, check_report, read_private_key, read_public_key
+from mintstream.ending import Exit, end
 from mintstream.places import NAME, AuditPlaces, audit_places, opened_archive, opened_log
+from mintstream.reach import DATA, AsJson, DataDir, print_json
 from mintstream.whole_log import whole_log
-from services.indexer.archive import ArchiveBroken
-from services.indexer.history import HistoryIncomplete
 
-EXIT_FAILED: Final = 1
-EXIT_UNKNOWN: Final = 4
 IPFS_SECONDS: Final = 60.0
-FAILURES: Final = (
-    ArchiveBroken,
-    HistoryIncomplete,
-    LogUnavailable,
-    OSError,
-    asyncpg.PostgresError,
-    postgres.DatabaseUnavailable,
-)
 COLOURS: Final = {Verdict.PROVEN: "green", Verdict.BROKEN: "bold red", Verdict.UNKNOWN: "yellow"}
 
+K = TypeVar("K")
+
 app = typer.Typer(name="audit", help="Whether what the log says holds: the story, held to chain and content.")
-
-DataDir = Annotated[
-    Path, typer.Option("--data", envvar="MINTSTREAM_DATA", help="Data directory of the embedded stack.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
-
-class NothingToAudit(Exception):
-    """No operation is known by this; the sentence says by what."""
 
 
 @app.command()
 def operation(
     operation: Annotated[UUID, typer.Argument(help="The operation's id, the API's transactionId.")],
     as_json: AsJson = False,
-    data: DataDir = Path(".data"),
+    data: DataDir = DATA,
 ) -> None:
     """Audit one operation.
 
     Example: mintstream audit operation 0199c1f0-7b7e-7d3a-9c1e-1f6a2b3c4d5e
     """
-    _run(data, "operation", operation, as_json=as_json)
+    _run(data, "operation", operation, as_json=as_json, one=True)
 
 
 @app.command()
 def asset(
     asset_id: Annotated[str, typer.Argument(help="The asset's id.")],
     as_json: AsJson = False,
-    data: DataDir = Path(".data"),
+    data: DataDir = DATA,
 ) -> None:
     """Audit the operation that minted an asset.
 
     Example: mintstream audit asset 8Kq2...hVnR
     """
-    _run(data, "asset", asset_id, as_json=as_json)
+    _run(data, "asset", asset_id, as_json=as_json, one=True)
 
 
 @app.command()
 def signature(
     signature: Annotated[str, typer.Argument(help="The transaction's signature.")],
     as_json: AsJson = False,
-    data: DataDir = Path(".data"),
+    data: DataDir = DATA,
 ) -> None:
     """Audit the operation of a transaction.
 
     Example: mintstream audit signature 5wHu...9dTe
     """
-    _run(data, "signature", signature, as_json=as_json)
+    _run(data, "signature", signature, as_json=as_json, one=True)
 
 
 @app.command()
 def recipient(
     address: Annotated[str, typer.Argument(help="The wallet's address.")],
     as_json: AsJson = False,
-    data: DataDir = Path(".data"),
+    data: DataDir = DATA,
 ) -> None:
     """Audit every operation for a wallet, the oldest first.
 
@@ -122,22 +97,21 @@ def audit_range(
     until: Annotated[datetime, typer.Option(help="Requests before this moment (UTC).")],
     key: Annotated[Path, typer.Option(help="File with the Ed25519 key (PEM) that signs the report.")],
     out: Annotated[Path, typer.Option(help="Folder for the report.")],
-    data: DataDir = Path(".data"),
+    as_json: AsJson = False,
+    data: DataDir = DATA,
 ) -> None:
     """Audit every operation of a period, and write a signed report: JSON, and a page to read.
 
     Example: mintstream audit range --since 2026-11-01 --until 2026-12-01 --key auditor.pem --out november
     """
-    try:
-        summary = asyncio.run(
-            _audit_range(audit_places(data), since.replace(tzinfo=UTC), until.replace(tzinfo=UTC), key, out)
-        )
-    except (*FAILURES, ValueError) as error:
-        # Stop: the sentence says what is missing; the report is signed at its end, so half of one is worth nothing.
-        typer.echo(str(error), err=True)
-        raise typer.Exit(EXIT_FAILED) from None
-    told = ", ".join(f"{count} {verdict}" for verdict, count in sorted(summary.operations.items())) or "no operations"
-    typer.echo(f"{told}; the report is in {out}")
+    signer = _key(read_private_key, key)
+    period = since.replace(tzinfo=UTC), until.replace(tzinfo=UTC)
+    summary = asyncio.run(_audit_range(audit_places(data), *period, signer, out))
+    if as_json:
+        print_json(msgspec.to_builtins(summary))
+    else:
+        counts = (f"{count} {verdict}" for verdict, count in sorted(summary.operations.items()))
+        typer.echo(f"{', '.join(counts) or 'no operations'}; the report is in {out}")
     _exit({summary.verdict})
 
 
@@ -145,39 +119,48 @@ def audit_range(
 def check(
     folder: Annotated[Path, typer.Argument(help="Folder of the report.")],
     public_key: Annotated[Path, typer.Option(help="File with the signer's public key (PEM), from the signer.")],
+    as_json: AsJson = False,
 ) -> None:
     """Check that a report is what the holder of the key has signed.
 
     Example: mintstream audit check-report november --public-key auditor.pub
     """
-    try:
-        summary = check_report(folder, read_public_key(public_key))
-    except (OSError, ReportForged, ValueError) as error:
-        # Stop: the report is worth nothing.
-        typer.echo(str(error), err=True)
-        raise typer.Exit(EXIT_FAILED) from None
-    typer.echo(f"signed as it stands, made at {summary.made_at:%Y-%m-%d %H:%M} UTC: {summary.verdict}")
+    summary = check_report(folder, _key(read_public_key, public_key))
+    if as_json:
+        print_json(msgspec.to_builtins(summary))
+    else:
+        typer.echo(f"signed as it stands, made at {summary.made_at:%Y-%m-%d %H:%M} UTC: {summary.verdict}")
 
 
-def _run(data: Path, by: str, value: object, *, as_json: bool) -> None:
+def _key(read: Callable[[Path], K], path: Path) -> K:
     try:
-        verdicts = asyncio.run(_audit(audit_places(data), by, value, as_json=as_json))
-    except (*FAILURES, NothingToAudit) as error:
-        # Stop: the sentence says what is missing; an audit changes nothing.
-        typer.echo(str(error), err=True)
-        raise typer.Exit(EXIT_FAILED) from None
-    _exit(verdicts)
+        return read(path)
+    except ValueError as error:  # stop: another file has to be named
+        end(Exit.USAGE, str(error))
+
+
+def _run(data: Path, by: str, value: object, *, as_json: bool, one: bool = False) -> None:
+    """Audit what is known `by` this; `one`: that is a single operation at the most."""
+    reports = asyncio.run(_audit(audit_places(data), by, value))
+    if as_json:
+        told = [msgspec.to_builtins(report) for report in reports]
+        print_json(told[0] if one else told)
+    else:
+        for report in reports:
+            _tell(report, Console())
+    _exit({report.verdict for report in reports})
 
 
 def _exit(verdicts: set[Verdict]) -> None:
     if Verdict.BROKEN in verdicts:
-        raise typer.Exit(EXIT_FAILED)
+        raise typer.Exit(Exit.WRONG)
     if Verdict.UNKNOWN in verdicts:
-        raise typer.Exit(EXIT_UNKNOWN)
+        raise typer.Exit(Exit.UNPROVEN)
 
 
-async def _audit_range(settings: AuditPlaces, since: datetime, until: datetime, key: Path, out: Path) -> Summary:
-    signer = await asyncio.to_thread(read_private_key, key)
+async def _audit_range(
+    settings: AuditPlaces, since: datetime, until: datetime, signer: Ed25519PrivateKey, out: Path
+) -> Summary:
     with ReportWriter(out, since=since, until=until) as writer:
         async with _gatherer(settings) as gatherer:
             for each in await gatherer.operations("range", since, until):
@@ -185,20 +168,12 @@ async def _audit_range(settings: AuditPlaces, since: datetime, until: datetime, 
         return await asyncio.to_thread(writer.sign, signer, datetime.now(UTC))
 
 
-async def _audit(settings: AuditPlaces, by: str, value: object, *, as_json: bool) -> set[Verdict]:
-    verdicts: set[Verdict] = set()
+async def _audit(settings: AuditPlaces, by: str, value: object) -> list[Report]:
     async with _gatherer(settings) as gatherer:
         operations = [value] if isinstance(value, UUID) else await gatherer.operations(by, value)
         if not operations:
-            raise NothingToAudit(f"no operation is known by {by} {value}")
-        for each in operations:
-            report = audit(await gatherer.evidence(each))
-            verdicts.add(report.verdict)
-            if as_json:
-                typer.echo(msgspec.json.encode(report).decode())
-            else:
-                _tell(report, Console())
-    return verdicts
+            end(Exit.MISSING, f"no operation is known by {by} {value}")
+        return [audit(await gatherer.evidence(each)) for each in operations]
 
 
 @asynccontextmanager

@@ -1,32 +1,33 @@
 """The command line: the embedded stack, mints, collections, webhooks, keys, the log, and what is wrong.
 
-Every exit status is in `reach.Exit`; docs/cli.md is written from this program (`cli_document`).
+Every exit status is in `ending.Exit`; docs/cli.md is written from this program (`cli_document`).
 """
 
 import asyncio
 import shutil
 import time
-from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 from rich.console import Console
 
-from localnet.errors import StackError
 from localnet.lock import DirectoryLock
 from localnet.stack import Stack, StackPorts, StackSettings
 from mintstream import archives, audits, collections, dead, keys, trees, webhooks
 from mintstream import demo as main_job
 from mintstream.doctor import doctor
+from mintstream.ending import Exit, end
 from mintstream.minting import mint
 from mintstream.operations import cancel, retry, status
-from mintstream.reach import Exit
+from mintstream.program import Program
+from mintstream.reach import DATA, AsJson, DataDir, print_json
 from mintstream.replay import replay
 
 DEFAULTS: Final = StackPorts()
 
 app = typer.Typer(
     name="mintstream",
+    cls=Program,
     help="Mint compressed NFTs on Solana: nothing lost, nothing doubled.",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
@@ -37,7 +38,6 @@ for command in (mint, status, cancel, retry, doctor, replay):
 for group in (archives, audits, collections, dead, keys, trees, webhooks):
     app.add_typer(group.app)
 
-DataDir = Annotated[Path, typer.Option("--data", envvar="MINTSTREAM_DATA", help="Where the stack keeps everything.")]
 SlotMs = Annotated[int, typer.Option(min=1, help="Length of the local cluster's slots in milliseconds.")]
 ApiPort = Annotated[int, typer.Option(min=0, max=65535, help="Port of the API; 0 takes a free one.")]
 RpcPort = Annotated[int, typer.Option(min=0, max=65534, help="Port of the cluster's RPC; its WebSocket has the next.")]
@@ -49,7 +49,7 @@ IpfsPort = Annotated[int, typer.Option(min=0, max=65535, help="Port of the pinni
 
 @app.command()
 def up(
-    data: DataDir = Path(".data"),
+    data: DataDir = DATA,
     slot_ms: SlotMs = 400,
     api_port: ApiPort = DEFAULTS.api,
     rpc_port: RpcPort = DEFAULTS.rpc,
@@ -57,8 +57,9 @@ def up(
     nats_monitor_port: NatsMonitorPort = DEFAULTS.nats_monitor,
     postgres_port: PostgresPort = DEFAULTS.postgres,
     ipfs_port: IpfsPort = DEFAULTS.ipfs,
+    as_json: AsJson = False,
 ) -> None:
-    """Start the embedded stack and leave it up until Ctrl-C.
+    """Start the embedded stack and leave it up until Ctrl-C. JSON has its addresses, once it is ready.
 
     Example: mintstream up --data /tmp/drop --api-port 9090
     """
@@ -70,17 +71,18 @@ def up(
         postgres=postgres_port,
         ipfs=ipfs_port,
     )
-    raise typer.Exit(asyncio.run(_up(StackSettings(data_dir=data, ports=ports, slot_ms=slot_ms))))
+    asyncio.run(_up(StackSettings(data_dir=data, ports=ports, slot_ms=slot_ms), as_json=as_json))
 
 
 @app.command()
 def demo(
-    data: DataDir = Path(".data"),
+    data: DataDir = DATA,
     count: Annotated[int, typer.Option(min=1, max=50, help="How many NFTs to mint.")] = 30,
     standard: Annotated[str, typer.Option(help="v1: token-metadata collection; v2: MPL-Core.")] = "v2",
     once: Annotated[bool, typer.Option("--once", help="Stop the stack afterwards instead of leaving it up.")] = False,
     free_ports: Annotated[bool, typer.Option("--free-ports", help="Take free ports, not the usual ones.")] = False,
     slot_ms: SlotMs = 400,
+    as_json: AsJson = False,
 ) -> None:
     """Start the stack, create a collection, mint a batch and check every NFT against the chain.
 
@@ -90,78 +92,77 @@ def demo(
         raise typer.BadParameter("it is v1 or v2", param_hint="--standard")
     ports = StackPorts.free() if free_ports else DEFAULTS
     settings = StackSettings(data_dir=data, ports=ports, slot_ms=slot_ms)
-    raise typer.Exit(asyncio.run(_demo(settings, count=count, standard=standard, once=once)))
+    asyncio.run(_demo(settings, count=count, standard=standard, once=once, as_json=as_json))
 
 
 @app.command()
-def clean(data: DataDir = Path(".data")) -> None:
+def clean(data: DataDir = DATA, as_json: AsJson = False) -> None:
     """Remove the data directory with everything in it: log, database, chain, keys. Refused while a stack uses it.
 
     Example: mintstream clean --data /tmp/drop
     """
     if not data.exists():
-        typer.echo(f"{data} is not there; nothing to remove")
+        print_json({"removed": None}) if as_json else typer.echo(f"{data} is not there; nothing to remove")
         return
     if not (data / "secrets").is_dir() and any(data.iterdir()):
-        typer.echo(f"{data} is no data directory of mintstream; remove it by hand if you mean it", err=True)
-        raise typer.Exit(Exit.FAILED)
-    try:
-        with DirectoryLock(data.absolute(), "mintstream stack"):
-            shutil.rmtree(data)
-    except StackError as error:
-        # Stop: a running stack would go on with files that are no longer there.
-        typer.echo(str(error), err=True)
-        raise typer.Exit(Exit.STACK) from None
-    typer.echo(f"removed {data}")
+        end(Exit.USAGE, f"{data} is no data directory of mintstream; remove it by hand if you mean it")
+    # A running stack, which holds the lock, would go on with files that are no longer there.
+    with DirectoryLock(data.absolute(), "mintstream stack"):
+        shutil.rmtree(data)
+    print_json({"removed": str(data)}) if as_json else typer.echo(f"removed {data}")
 
 
-async def _up(settings: StackSettings) -> int:
-    console = Console()
-    try:
-        async with _started(settings, console) as stack:
+async def _up(settings: StackSettings, *, as_json: bool) -> None:
+    console = Console(stderr=as_json)
+    async with _started(settings, console) as stack:
+        if as_json:
+            print_json(_addresses(stack))
+        _tell_addresses(stack, console)
+        await stack.run_until_signal()
+        console.print("Stopping")
+
+
+async def _demo(settings: StackSettings, *, count: int, standard: str, once: bool, as_json: bool) -> None:
+    console = Console(stderr=as_json)
+    began = time.monotonic()
+    async with _started(settings, console) as stack:
+        console.print(f"Stack ready after {time.monotonic() - began:.1f} s")
+        try:
+            outcome = await main_job.run(stack, console, count=count, standard=standard)
+        except main_job.FAILURES as error:
+            # Stop: the demo failed; the logs of every process are where the sentence says.
+            end(Exit.FAILED, f"The demo failed: {error}\nLogs: {stack.log_file('minter').parent}")
+        if as_json:
+            print_json(main_job.fields(outcome))
+        else:
+            main_job.tell(outcome, console)
+        console.print(
+            f"[bold green]{len(outcome.minted)} NFTs minted in {outcome.seconds:.1f} s[/], each once, "
+            f"each proven against its tree's root on chain.",
+            soft_wrap=True,
+        )
+        if not once:
             _tell_addresses(stack, console)
             await stack.run_until_signal()
             console.print("Stopping")
-    except StackError as error:
-        # Stop: the sentence says what to do; starting again unchanged would end the same way.
-        console.print(f"[bold red]mintstream cannot run:[/] {error}", highlight=False)
-        return Exit.STACK
-    return 0
-
-
-async def _demo(settings: StackSettings, *, count: int, standard: str, once: bool) -> int:
-    console = Console()
-    began = time.monotonic()
-    try:
-        async with _started(settings, console) as stack:
-            console.print(f"Stack ready after {time.monotonic() - began:.1f} s")
-            try:
-                outcome = await main_job.run(stack, console, count=count, standard=standard)
-            except main_job.FAILURES as error:
-                # Stop: the demo failed; the logs of every process are where the sentence says.
-                console.print(f"[bold red]The demo failed:[/] {error}\nLogs: {stack.log_file('minter').parent}")
-                return Exit.FAILED
-            main_job.tell(outcome, console)
-            console.print(
-                f"[bold green]{len(outcome.minted)} NFTs minted in {outcome.seconds:.1f} s[/], each once, "
-                f"each proven against its tree's root on chain.",
-                soft_wrap=True,
-            )
-            if not once:
-                _tell_addresses(stack, console)
-                await stack.run_until_signal()
-                console.print("Stopping")
-    except StackError as error:
-        # Stop: the sentence says what to do; starting again unchanged would end the same way.
-        console.print(f"[bold red]mintstream cannot run:[/] {error}", highlight=False)
-        return Exit.STACK
-    return 0
 
 
 def _started(settings: StackSettings, console: Console) -> Stack:
     first = "" if settings.data_dir.exists() else " (the first start takes a few seconds longer)"
     console.print(f"Starting NATS, Postgres, a local Solana cluster, IPFS pinning and the services{first}")
     return Stack(settings)
+
+
+def _addresses(stack: Stack) -> dict[str, str]:
+    return {
+        "api": stack.api_url,
+        "apiKey": stack.api_key,
+        "rpc": stack.rpc_url,
+        "webSocket": stack.ws_url,
+        "nats": stack.nats_url,
+        "ipfs": stack.ipfs_url,
+        "logs": str(stack.log_file("gateway").parent),
+    }
 
 
 def _tell_addresses(stack: Stack, console: Console) -> None:

@@ -122,6 +122,21 @@ async def _verify(
     )
 
 
+def fields(outcome: Outcome) -> dict[str, Any]:
+    """Return what was minted for a program to read."""
+    minted = [
+        {
+            "name": each.name,
+            "assetId": each.asset.asset_id,
+            "leafIndex": each.asset.leaf_index,
+            "signature": each.signature,
+            "uri": each.asset.uri,
+        }
+        for each in outcome.minted
+    ]
+    return {"minted": minted, "seconds": round(outcome.seconds, 3)}
+
+
 def tell(outcome: Outcome, console: Console) -> None:
     """Print every minted NFT, each value whole and on a line of its own, so that it can be copied."""
     for each in outcome.minted:

@@ -1,11 +1,12 @@
 """`mintstream doctor`: everything that minting needs, looked at once, and what to do about what is wrong.
 
 Each look is on its own: one that fails says nothing about the others. Nothing is changed, and no key is read: the
-wallet's balance is asked of the API. Not done here: looking continuously, which is what metrics and alerts are for.
+wallet's balance is asked of the API. Not done here: what the services stand on (`surroundings`), and looking
+continuously, which is what metrics and alerts are for.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -17,27 +18,28 @@ import asyncpg
 import httpx
 import typer
 
-from chassis.database import connect
 from chassis.log import LogUnavailable
-from chassis.messaging import Log
 from chassis.redaction import scrub
 from chassis.settings import SettingsError
 from contracts.collection import Standard
-from contracts.streams import CONSUMERS, MINT
 from mintstream.api import ApiError
-from mintstream.places import AuditPlaces, audit_settings, opened_log
-from mintstream.reach import DATA, AsJson, DataDir, Exit, Target, gateway, print_json
+from mintstream.ending import Exit
+from mintstream.places import audit_places
+from mintstream.reach import DATA, AsJson, DataDir, Target, gateway, print_json
+from mintstream.surroundings import LOOK_SECONDS, Surroundings, Wrong, looked_at, pinning_providers
+from services.ipfs.ports import PinUnavailable
 from services.minter.costs import LAMPORTS_PER_SOL, shape_for, tree_cost
 
-LOOK_SECONDS: Final = 10.0
 MAX_SKEW_SECONDS: Final = 5.0
 """The header Date has whole seconds, and the answer takes a moment."""
 LOW_MINTS: Final = 1000
 """Below so many NFTs that the balance pays for, the wallet is worth a look."""
-SYSTEM_PROGRAM: Final = "11111111111111111111111111111111"
+WIDTH: Final = 18
+"""Of the names of looks."""
 FAILURES: Final = (
     ApiError,
     LogUnavailable,
+    PinUnavailable,
     OSError,
     TimeoutError,
     asyncpg.PostgresError,
@@ -48,10 +50,6 @@ FAILURES: Final = (
     TypeError,
     ValueError,
 )
-
-
-class Wrong(Exception):
-    """A look found something wrong; the text says what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +68,9 @@ Look = Callable[[], Awaitable[str]]
 
 
 def doctor(context: typer.Context, as_json: AsJson = False, data: DataDir = DATA) -> None:
-    """Look at settings, API, NATS, Postgres, RPC, DAS, pinning, clock and wallet, and say what to do.
+    """Look at settings, API, key, wallet, clocks, NATS, Postgres, RPC, DAS, IPFS gateway and every pinning provider.
 
-    Exit status 1 when anything is wrong. Settings are read as the services read them.
+    Says what to do about what is wrong. Settings are read as the services read them; nothing is changed.
 
     Example: mintstream doctor
 
@@ -83,43 +81,59 @@ def doctor(context: typer.Context, as_json: AsJson = False, data: DataDir = DATA
         print_json([asdict(each) for each in findings])
     else:
         for each in findings:
-            typer.echo(f"{'ok   ' if each.ok else 'WRONG'}  {each.name:<9} {each.found}")
+            typer.echo(f"{'ok   ' if each.ok else 'WRONG'}  {each.name:<{WIDTH}} {each.found}")
             if each.advice:
-                typer.echo(f"       {'':<9} -> {each.advice}")
+                typer.echo(f"       {'':<{WIDTH}} -> {each.advice}")
     if not all(each.ok for each in findings):
-        raise typer.Exit(Exit.FAILED)
+        raise typer.Exit(Exit.WRONG)
 
 
 async def _examined(context: typer.Context, data: Path) -> list[Finding]:
-    try:
-        settings = audit_settings(data)
-    except SettingsError as error:
-        # Go on: the API can be looked at without them.
-        advice = "Correct these variables; docs/configuration.md lists all of them."
-        settings, first = None, Finding("settings", False, "; ".join(_problems(error)), advice)
-    else:
-        first = Finding("settings", True, "complete")
+    found: list[Finding] = []
     async with AsyncExitStack() as resources:
-        api = Api(context, data)
-        outside = await resources.enter_async_context(
-            httpx.AsyncClient(timeout=LOOK_SECONDS, transport=context.find_object(httpx.AsyncBaseTransport))
-        )
-        looks = [
-            _look("api", api.health, "Start it with `mintstream up`, or name it in MINTSTREAM_URL; else see its log."),
-            _look("key", api.key, "Set MINTSTREAM_API_KEY; `mintstream keys create` makes a key."),
-            _look("clock", api.clock, "Have NTP set this machine's clock (`timedatectl`), or the gateway's."),
-            _look("wallet", api.wallet, "Send SOL to the minting wallet; minting goes on by itself."),
-        ]
-        if settings is not None:
-            rest = Surroundings(settings, outside)
-            looks += [
-                _look("nats", rest.nats, "Is nats-server up, NATS_URL right, and were its streams made?"),
-                _look("postgres", rest.postgres, "Is Postgres up, and DATABASE_URL right? The indexer makes tables."),
-                _look("rpc", rest.rpc, "Look at RPC_URL and its provider; docs/runbooks/rpc-provider.md."),
-                _look("das", rest.das, "The endpoint must answer the Digital Asset Standard API: another RPC_URL."),
-                _look("pinning", rest.pinning, "Look at IPFS_GATEWAY_URL, and at the ipfs service's /health/ready."),
-            ]
-        return [first, *await asyncio.gather(*looks)]
+        transport = context.find_object(httpx.AsyncBaseTransport)
+        outside = await resources.enter_async_context(httpx.AsyncClient(timeout=LOOK_SECONDS, transport=transport))
+        looks = _of_api(Api(context, data))
+        try:
+            settings = audit_places(data)
+        except SettingsError as error:  # go on: the API can be looked at without them
+            found.append(_unset("settings", error))
+        else:
+            found.append(Finding("settings", True, "complete"))
+            looks += _of_surroundings(Surroundings(settings, outside))
+        try:
+            providers = pinning_providers(data, outside)
+        except SettingsError as error:  # go on: everything else can be looked at without them
+            found.append(_unset("pinning", error))
+        else:
+            advice = "Is it up, and are its address and credentials right? Nothing is minted before it has the content."
+            looks += [_look(f"pinning {each.name}", looked_at(each), advice) for each in providers]
+        return [*found, *await asyncio.gather(*looks)]
+
+
+def _of_api(api: "Api") -> list[Coroutine[Any, Any, Finding]]:
+    return [
+        _look("api", api.health, "Start it with `mintstream up`, or name it in MINTSTREAM_URL; else see its log."),
+        _look("key", api.key, "Set MINTSTREAM_API_KEY; `mintstream keys create` makes a key."),
+        _look("wallet", api.wallet, "Send SOL to the minting wallet; minting goes on by itself."),
+        _look("clock of gateway", api.clock, "Have NTP set this machine's clock (`timedatectl`), or the gateway's."),
+    ]
+
+
+def _of_surroundings(around: Surroundings) -> list[Coroutine[Any, Any, Finding]]:
+    return [
+        _look("clock of postgres", around.postgres_clock, "Have NTP set this machine's clock, or the database's."),
+        _look("nats", around.nats, "Is nats-server up, NATS_URL right, and were its streams made?"),
+        _look("postgres", around.postgres, "Is Postgres up, and DATABASE_URL right? The indexer makes tables."),
+        _look("rpc", around.rpc, "Look at RPC_URL and its provider; docs/runbooks/rpc-provider.md."),
+        _look("das", around.das, "The endpoint must answer the Digital Asset Standard API: another RPC_URL."),
+        _look("ipfs gateway", around.ipfs_gateway, "Look at IPFS_GATEWAY_URL; audits and RETRIEVAL_CHECK ask it."),
+    ]
+
+
+def _unset(name: str, error: SettingsError) -> Finding:
+    problems = "; ".join(f"{variable} {problem}" for variable, problem in error.problems.items())
+    return Finding(name, False, problems, "Correct these variables; docs/configuration.md lists all of them.")
 
 
 async def _look(name: str, look: Look, advice: str) -> Finding:
@@ -132,10 +146,6 @@ async def _look(name: str, look: Look, advice: str) -> Finding:
         # Stop: this is what was to be found out. The others are looked at all the same.
         text = scrub(f"{type(error).__name__}: {error}".strip(": "))
         return Finding(name, False, text.splitlines()[0], advice)
-
-
-def _problems(error: SettingsError) -> list[str]:
-    return [f"{name} {problem}" for name, problem in error.problems.items()]
 
 
 class Api:
@@ -183,55 +193,3 @@ class Api:
         transport = self._context.find_object(httpx.AsyncBaseTransport)
         async with httpx.AsyncClient(timeout=LOOK_SECONDS, transport=transport) as client:
             return await client.get(Target.find(self._data).url + path)
-
-
-class Surroundings:
-    """Looks at what the services stand on."""
-
-    def __init__(self, settings: AuditPlaces, client: httpx.AsyncClient) -> None:
-        self._settings = settings
-        self._client = client
-
-    async def nats(self) -> str:
-        """Whether the log answers and has its streams."""
-        log: Log
-        async with opened_log(self._settings) as log:
-            await log.ping()
-            return f"{await log.last_sequence(MINT):,} messages in MINT; {len(CONSUMERS)} consumers are known"
-
-    async def postgres(self) -> str:
-        """Whether the tables are there, and up to where they are."""
-        connection = await connect(self._settings.database_url.reveal(), timeout=LOOK_SECONDS)
-        try:
-            position: Any = await connection.fetchval("SELECT sequence FROM watermarks WHERE stream = 'MINT'")
-        finally:
-            await connection.close()
-        return f"tables are at message {position:,} of MINT"
-
-    async def rpc(self) -> str:
-        """Whether the node is healthy."""
-        health, version = await self._call("getHealth"), await self._call("getVersion")
-        slot = await self._call("getSlot", [{"commitment": "finalized"}])
-        if health != "ok":
-            raise Wrong(f"the node says {health}")
-        return f"solana-core {version.get('solana-core', '?')}, finalized slot {slot:,}"
-
-    async def das(self) -> str:
-        """Whether the endpoint knows the Digital Asset Standard API."""
-        await self._call("getAssetsByOwner", {"ownerAddress": SYSTEM_PROGRAM, "limit": 1, "page": 1})
-        return "answers getAssetsByOwner"
-
-    async def pinning(self) -> str:
-        """Whether the IPFS gateway answers; which content it has is for audits."""
-        answer = await self._client.get(self._settings.ipfs_gateway_url)
-        if answer.is_server_error:
-            raise Wrong(f"the gateway answers {answer.status_code}")
-        return f"{self._settings.ipfs_gateway_url} answers"
-
-    async def _call(self, method: str, params: object = ()) -> Any:
-        request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-        answer = await self._client.post(self._settings.rpc_url.reveal(), json=request)
-        body: dict[str, Any] = answer.json()
-        if "error" in body:
-            raise Wrong(f"{method}: {scrub(str(body['error'].get('message', body['error'])))}")
-        return body["result"]

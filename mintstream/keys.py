@@ -4,29 +4,22 @@ It speaks to the log and not to the gateway, so the first key needs no other. NA
 where that is; without them it is the embedded stack's. A key's text is printed once and kept nowhere.
 """
 
-import asyncio
-import json
-import os
 import re
 import sys
-from collections.abc import Coroutine
-from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Final
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from chassis.api_keys import ApiKey
 from chassis.key_book import KnownKey, read_key_book
-from chassis.log import LogUnavailable
 from chassis.messaging import Log
 from contracts.access import KeyCreated, KeyRevoked, Scope
+from mintstream.ending import Exit, end
 from mintstream.places import log_alone
+from mintstream.reach import DATA, AsJson, DataDir, carry_out, print_json, print_table
 
-EXIT_FAILED: Final = 1
 CALLER_PREFIX: Final = "app:"
 OVERLAP_HOURS: Final = 24.0
 
@@ -34,17 +27,12 @@ _CALLER = re.compile(r"[a-z0-9][a-z0-9-]{0,47}")
 
 app = typer.Typer(name="keys", help="API keys: make, list, revoke and rotate them.", no_args_is_help=True)
 
-T = TypeVar("T")
+COLUMNS: Final = ("id", "caller", "scopes", "state", "created", "expires", "revoked")
 
 KeyArgument = Annotated[str, typer.Argument(help="The key's id, as `mintstream keys list` shows it.")]
 ExpiresDays = Annotated[
     float | None, typer.Option("--expires-days", min=0.001, help="Days until the key expires; never when left out.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
-
-class NoSuchKey(Exception):
-    """No key has this id; the text says so."""
 
 
 @app.command()
@@ -53,6 +41,7 @@ def create(
     scope: Annotated[list[Scope], typer.Option(help="What it may do; give it several times for several.")],
     expires_days: ExpiresDays = None,
     as_json: AsJson = False,
+    data: DataDir = DATA,
 ) -> None:
     """Make a key and print it, once.
 
@@ -68,37 +57,29 @@ def create(
         sha256=key.sha256,
         expires_at=_in_days(expires_days),
     )
-    _run(_say(fact))
+    carry_out(_say(data, fact))
     _tell(key, fact, as_json=as_json)
 
 
 @app.command("list")
-def list_keys(as_json: AsJson = False) -> None:
+def list_keys(as_json: AsJson = False, data: DataDir = DATA) -> None:
     """List every key that was ever made, the oldest first.
 
     Example: mintstream keys list --json
     """
-    known = _run(_read())
     now = datetime.now(UTC)
-    if as_json:
-        typer.echo(json.dumps([_row(each, now) for each in known], indent=2))
-        return
-    table = Table(box=None, pad_edge=False)
-    for column in ("id", "caller", "scopes", "state", "created", "expires", "revoked"):
-        table.add_column(column, overflow="fold")
-    for each in known:
-        table.add_row(*(str(value or "") for value in _row(each, now).values()))
-    Console().print(table)
+    rows = [_row(each, now) for each in carry_out(_read(data))]
+    print_json(rows) if as_json else print_table(rows, COLUMNS, "There is no key; `mintstream keys create` makes one.")
 
 
 @app.command()
-def revoke(key: KeyArgument, as_json: AsJson = False) -> None:
+def revoke(key: KeyArgument, as_json: AsJson = False, data: DataDir = DATA) -> None:
     """Have a key refused from now on, by every gateway.
 
     Example: mintstream keys revoke 5wXrqB0zLw1k
     """
-    _run(_revoke(key))
-    typer.echo(json.dumps({"id": key, "state": "revoked"}) if as_json else f"{key} is revoked")
+    carry_out(_revoke(data, key))
+    print_json({"id": key, "state": "revoked"}) if as_json else typer.echo(f"{key} is revoked")
 
 
 @app.command()
@@ -109,38 +90,39 @@ def rotate(
     ] = OVERLAP_HOURS,
     expires_days: ExpiresDays = None,
     as_json: AsJson = False,
+    data: DataDir = DATA,
 ) -> None:
     """Make a new key for the same caller with the same scopes, and let the old one end.
 
     Example: mintstream keys rotate 5wXrqB0zLw1k --overlap-hours 1
     """
     fresh = ApiKey.new()
-    fact = _run(_rotate(key, fresh, timedelta(hours=overlap_hours), _in_days(expires_days)))
+    fact = carry_out(_rotate(data, key, fresh, timedelta(hours=overlap_hours), _in_days(expires_days)))
     _tell(fresh, fact, as_json=as_json)
 
 
-async def _say(fact: KeyCreated) -> None:
-    async with _log() as log:
+async def _say(data: Path, fact: KeyCreated) -> None:
+    async with log_alone(data) as log:
         await log.publish(fact, cause=None, expected_sequence=0)
 
 
-async def _read() -> list[KnownKey]:
-    async with _log() as log:
+async def _read(data: Path) -> list[KnownKey]:
+    async with log_alone(data) as log:
         return list((await read_key_book(log)).keys.values())
 
 
-async def _revoke(key: str) -> None:
-    async with _log() as log:
+async def _revoke(data: Path, key: str) -> None:
+    async with log_alone(data) as log:
         await _known(log, key)
         await log.publish(KeyRevoked(key=key, at=datetime.now(UTC)), cause=None)
 
 
-async def _rotate(key: str, fresh: ApiKey, overlap: timedelta, expires_at: datetime | None) -> KeyCreated:
-    async with _log() as log:
+async def _rotate(data: Path, key: str, fresh: ApiKey, overlap: timedelta, expires_at: datetime | None) -> KeyCreated:
+    async with log_alone(data) as log:
         old = await _known(log, key)
         now = datetime.now(UTC)
         if (state := old.state(now)) != "active":
-            raise NoSuchKey(f"{key} is {state}: make a new one with `mintstream keys create`")
+            end(Exit.FAILED, f"{key} is {state}: make a new one with `mintstream keys create`")
         fact = KeyCreated(
             key=fresh.id,
             caller=old.fact.caller,
@@ -158,26 +140,13 @@ async def _rotate(key: str, fresh: ApiKey, overlap: timedelta, expires_at: datet
 async def _known(log: Log, key: str) -> KnownKey:
     known = (await read_key_book(log)).keys.get(key)
     if known is None:
-        raise NoSuchKey(f"no key has the id {key}; `mintstream keys list` shows them")
+        end(Exit.MISSING, f"no key has the id {key}; `mintstream keys list` shows them")
     return known
-
-
-def _log() -> AbstractAsyncContextManager[Log]:
-    return log_alone(Path(os.environ.get("MINTSTREAM_DATA", ".data")))
-
-
-def _run(work: Coroutine[Any, Any, T]) -> T:
-    try:
-        return asyncio.run(work)
-    except (LogUnavailable, NoSuchKey) as error:
-        # Stop: the sentence says what is wrong; nothing was made, or the list shows it.
-        typer.echo(str(error), err=True)
-        raise typer.Exit(EXIT_FAILED) from None
 
 
 def _tell(key: ApiKey, fact: KeyCreated, *, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps({"id": key.id, "key": key.text, "caller": fact.caller, "scopes": list(fact.scopes)}))
+        print_json({"id": key.id, "key": key.text, "caller": fact.caller, "scopes": list(fact.scopes)})
         return
     until = f", until {fact.expires_at:%Y-%m-%d %H:%M} UTC" if fact.expires_at else ""
     typer.echo(f"{fact.caller} may {' and '.join(fact.scopes)}{until}. This is shown once:", err=True)

@@ -16,10 +16,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from mintstream.api import ApiError, GatewayClient
 from mintstream.drop import DropItem, content_key, read_drop, requests_of
+from mintstream.ending import Exit, status_of
 from mintstream.following import follow_all
 from mintstream.journal import Journal, state_directory
 from mintstream.operations import WAIT_SECONDS, Timeout, tell
-from mintstream.reach import DATA, AsJson, DataDir, Exit, carry_out, exit_of, gateway, print_json
+from mintstream.reach import DATA, AsJson, DataDir, carry_out, gateway, print_json
 
 TRIES: Final = 5
 """How often one request is sent while the API does not answer; its key makes that safe."""
@@ -125,7 +126,7 @@ async def _asked(api: GatewayClient, drop: Drop, items: Sequence[DropItem], key:
             )
         except ApiError as error:
             # Retry what says nothing about the request; anything else the caller has to put right.
-            if exit_of(error) is not Exit.UNREACHABLE or attempt == TRIES:
+            if status_of(error) is not Exit.UNREACHABLE or attempt == TRIES:
                 raise
         await asyncio.sleep(PAUSE_SECONDS * 2 ** (attempt - 1))
     raise AssertionError("the last try returns or raises")

@@ -7,8 +7,9 @@ from typing import Annotated, Any, Final
 import typer
 from rich.console import Console
 
+from mintstream.ending import Exit
 from mintstream.following import follow_all
-from mintstream.reach import DATA, AsJson, DataDir, Exit, asked, carry_out, gateway, print_fields, print_json
+from mintstream.reach import DATA, AsJson, DataDir, asked, carry_out, gateway, print_fields, print_json
 
 WAIT_SECONDS: Final = 3600.0
 

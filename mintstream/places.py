@@ -15,7 +15,7 @@ from msgspec import Meta
 from chassis.logs import configure_logs
 from chassis.messaging import Connection, Log
 from chassis.redaction import Secret
-from chassis.settings import ServiceSettings, load, load_or_exit
+from chassis.settings import ServiceSettings, load
 from chassis.version import VERSION
 from contracts.fact import Producer
 from localnet.postgres import PostgresRole, dsn
@@ -27,7 +27,7 @@ from services.indexer.settings import ArchiveUrl, DatabaseUrl
 
 NAME: Final = "mintstream"
 
-P = TypeVar("P", bound="Places")
+S = TypeVar("S", bound=ServiceSettings)
 
 
 class Places(ServiceSettings, frozen=True, kw_only=True):
@@ -47,22 +47,17 @@ class AuditPlaces(Places, frozen=True, kw_only=True):
 
 
 def places(data: Path) -> Places:
-    """Return the settings; ends the program with a sentence when one is wrong or missing."""
-    return _places(Places, data)
+    """Return the settings; raises SettingsError when one is wrong or missing."""
+    return _loaded(Places, _embedded(data))
 
 
 def audit_places(data: Path) -> AuditPlaces:
     """Return the settings of an audit; as `places`."""
-    return _places(AuditPlaces, data)
+    return _loaded(AuditPlaces, _embedded(data))
 
 
-def audit_settings(data: Path) -> AuditPlaces:
-    """As `audit_places`, for who goes on when something is wrong or missing: raises SettingsError."""
-    return load(AuditPlaces, _embedded(data) | os.environ, also_known=OWN_VARIABLES)
-
-
-def _places(kind: type[P], data: Path) -> P:
-    settings = load_or_exit(kind, _embedded(data) | os.environ, also_known=OWN_VARIABLES)
+def _loaded(kind: type[S], default: Mapping[str, str]) -> S:
+    settings = load(kind, {**default, **os.environ}, also_known=OWN_VARIABLES)
     # What services tell of their work is none of a command's; what went wrong it says itself.
     configure_logs(NAME, VERSION, "error", settings.log_format)
     return settings
@@ -77,8 +72,8 @@ async def opened_log(settings: Places) -> AsyncGenerator[Log]:
 
 @asynccontextmanager
 async def log_alone(data: Path) -> AsyncGenerator[Log]:
-    """A connection to the log for commands that need nothing else; raises LogUnavailable."""
-    settings = load_or_exit(ServiceSettings, {"NATS_URL": embedded(data).nats} | os.environ, also_known=OWN_VARIABLES)
+    """A connection to the log for commands that need nothing else; raises LogUnavailable and SettingsError."""
+    settings = _loaded(ServiceSettings, {"NATS_URL": embedded(data).nats})
     async with Log.session(Connection.of(settings, Producer(name=NAME, version=VERSION))) as log:
         yield log
 

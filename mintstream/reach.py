@@ -1,7 +1,7 @@
-"""What the commands that talk to the API share: where it is, how they print, and how they end.
+"""What the commands share: where the API is, which options are everybody's, and how they print.
 
 MINTSTREAM_URL and MINTSTREAM_API_KEY name the gateway and the key; without them it is the embedded stack of the data
-directory. Not done here: HTTP, which `api` speaks.
+directory. Not done here: HTTP, which `api` speaks, and how a command ends (`ending`).
 """
 
 import asyncio
@@ -9,56 +9,22 @@ import json
 import os
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
-from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated, Any, Final, NoReturn, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import httpx
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from chassis.log import LogUnavailable
-from mintstream.api import ApiError, GatewayClient
-from mintstream.drop import DropUnreadable
+from mintstream.api import GatewayClient
 from mintstream.embedded import embedded
+from mintstream.ending import Exit, end
 
 T = TypeVar("T")
 
-
-class Exit(IntEnum):
-    """How a command ends: its exit status."""
-
-    DONE = 0
-    FAILED = 1
-    USAGE = 2
-    STACK = 3
-    UNREACHABLE = 4
-    KEY = 5
-    MISSING = 6
-    UNFINISHED = 7
-    INTERRUPTED = 130
-
-
-MEANING: Final[Mapping[Exit, str]] = {
-    Exit.DONE: "Done.",
-    Exit.FAILED: "The job failed, or the API refused it; the sentence on stderr says why.",
-    Exit.USAGE: "Wrong usage: an option, a file or a setting has to be corrected.",
-    Exit.STACK: "The embedded stack could not start.",
-    Exit.UNREACHABLE: "The API or the log does not answer. Nothing is known to be wrong with the request: try again.",
-    Exit.KEY: "The API key is missing, unknown, or may not do this.",
-    Exit.MISSING: "There is no such operation, collection, webhook or dead letter.",
-    Exit.UNFINISHED: "It was taken on and has not ended in the time that was given; it goes on.",
-    Exit.INTERRUPTED: "Interrupted with Ctrl-C. What was taken on goes on.",
-}
-"""Every exit status, for docs/cli.md."""
-_NEXT: Final[Mapping[Exit, str]] = {
-    Exit.UNREACHABLE: "Start it with `mintstream up`, or name the API in MINTSTREAM_URL; `mintstream doctor` looks.",
-    Exit.KEY: "Set MINTSTREAM_API_KEY; `mintstream keys create` makes a key, and `keys list` shows what each may do.",
-}
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, for programs.")]
+JSON_FLAG: Final = "--json"
+AsJson = Annotated[bool, typer.Option(JSON_FLAG, help="Print JSON on stdout, for programs.")]
 DataDir = Annotated[
     Path, typer.Option("--data", envvar="MINTSTREAM_DATA", help="Data directory of the embedded stack.")
 ]
@@ -89,23 +55,15 @@ def gateway(context: typer.Context, data: Path) -> GatewayClient:
 
 
 def carry_out(work: Coroutine[Any, Any, T]) -> T:
-    """Run a command's work to its end; whatever stops it becomes a sentence and an exit status."""
+    """Run a command's work to its end. What takes longer than it was given goes on, and ends the command so."""
     try:
         return asyncio.run(work)
-    except ApiError as error:
-        end(exit_of(error), str(error))
-    except LogUnavailable as error:
-        end(Exit.UNREACHABLE, str(error))
-    except DropUnreadable as error:
-        end(Exit.USAGE, str(error))
     except TimeoutError as error:
         end(Exit.UNFINISHED, str(error) or "it has not ended in time")
-    except KeyboardInterrupt:
-        end(Exit.INTERRUPTED, "Interrupted. What was taken on goes on; the same command goes on from there.")
 
 
 def asked(context: typer.Context, data: Path, method: str, path: str, **request: Any) -> dict[str, Any]:
-    """Return the answer to one request; whatever stops it becomes a sentence and an exit status."""
+    """Return the answer to one request."""
 
     async def work() -> dict[str, Any]:
         async with gateway(context, data) as api:
@@ -117,29 +75,6 @@ def asked(context: typer.Context, data: Path, method: str, path: str, **request:
 def tell(found: Mapping[str, Any], *, as_json: bool) -> None:
     """Print one thing as it was asked for."""
     print_json(found) if as_json else print_fields(found)
-
-
-def end(status: Exit, sentence: str) -> NoReturn:
-    """Print what is wrong and what comes next on stderr, and end with `status`."""
-    typer.echo(sentence, err=True)
-    if status in _NEXT:
-        typer.echo(_NEXT[status], err=True)
-    raise typer.Exit(status) from None
-
-
-def exit_of(error: ApiError) -> Exit:
-    """Return the exit status for what the API said."""
-    match error.status:
-        case 0 | HTTPStatus.TOO_MANY_REQUESTS | HTTPStatus.BAD_GATEWAY | HTTPStatus.SERVICE_UNAVAILABLE:
-            return Exit.UNREACHABLE
-        case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
-            return Exit.KEY
-        case HTTPStatus.NOT_FOUND:
-            return Exit.MISSING
-        case HTTPStatus.BAD_REQUEST | HTTPStatus.REQUEST_ENTITY_TOO_LARGE | HTTPStatus.UNSUPPORTED_MEDIA_TYPE:
-            return Exit.USAGE
-        case _:
-            return Exit.FAILED
 
 
 def print_json(value: object) -> None:
@@ -169,6 +104,8 @@ def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], nothi
 
 
 def _text(value: object) -> str:
+    if value is None:
+        return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
     return json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else str(value)

@@ -1,6 +1,5 @@
 """`mintstream tree cost`: what a tree for so many NFTs costs, computed here and asked of nobody."""
 
-import json
 from dataclasses import asdict
 from typing import Annotated, Final
 
@@ -9,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from contracts.collection import Standard
+from mintstream.reach import AsJson, print_json
 from services.minter.costs import LAMPORTS_PER_SOL, URI_BYTES, NoSuchTree, TreeCost, shape_for, tree_cost
 
 app = typer.Typer(name="tree", help="Merkle trees: what they hold and what they cost.", no_args_is_help=True)
@@ -31,9 +31,9 @@ def cost(
     uri_bytes: Annotated[
         int, typer.Option(min=1, max=MAX_URI_BYTES, help="Bytes of each NFT's metadata URI.")
     ] = URI_BYTES,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, amounts in lamports.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Print the smallest tree that holds so many NFTs, its rent, and the cost of each NFT.
+    """Print the smallest tree that holds so many NFTs, its rent, and the cost of each NFT. JSON has lamports.
 
     Example: mintstream tree cost --capacity 10000
     """
@@ -44,7 +44,7 @@ def cost(
         raise typer.BadParameter(str(error)) from None
     found = tree_cost(capacity, shape, standard, uri_bytes=uri_bytes)
     if as_json:
-        typer.echo(json.dumps(asdict(found), indent=2))
+        print_json(asdict(found))
         return
     Console().print(_table(found))
 

@@ -22,6 +22,7 @@ from audit.report import Report, Verdict
 from chassis import postgres
 from chassis.database import connect
 from contracts.mint import Completed, Confirmed, Pinned, Planned
+from mintstream.ending import Exit
 from tests.support.exactly_once import check_exactly_once
 from tests.support.stack import URI, LiveStack
 
@@ -114,7 +115,7 @@ async def test_a_mint_is_proven_and_every_change_is_found(live: LiveStack, stand
     # The image that the mint asks for is one that nobody has: all else is proven.
     left = [finding for finding in report.findings if finding.verdict is not Verdict.PROVEN]
     assert [(each.question, each.about, each.reason) for each in left] == [("content", URI, "nobody has the bytes")]
-    assert (status, report.verdict) == (4, Verdict.UNKNOWN)
+    assert (status, report.verdict) == (Exit.UNPROVEN, Verdict.UNKNOWN)
     assert {step.event for step in report.steps} >= {message.event.id for message in events}
     questions = {finding.question for finding in report.findings}
     assert questions == {
@@ -160,9 +161,9 @@ async def test_a_row_that_somebody_changed_is_named(live: LiveStack) -> None:
         await database.execute(change.replace("+", "-"), asked.operation)
     finally:
         await database.close()
-    assert status == 1
+    assert status == Exit.WRONG
     assert "broken row, item 0: the tables have" in said
-    assert (await run(live, "asset", "nobody"))[0] == 1
+    assert (await run(live, "asset", "nobody"))[0] == Exit.MISSING
 
 
 async def test_a_period_is_reported_and_signed(live: LiveStack, tmp_path: Path) -> None:
@@ -178,7 +179,7 @@ async def test_a_period_is_reported_and_signed(live: LiveStack, tmp_path: Path) 
     period = ("--since", str(day - timedelta(days=1)), "--until", str(day + timedelta(days=2)))
     out = tmp_path / "report"
     status, said = await run(live, "range", *period, "--key", str(tmp_path / "key.pem"), "--out", str(out))
-    assert status == 4, said
+    assert status == Exit.UNPROVEN, said
     assert str(asked.operation) in (out / "report.html").read_text()
     status, said = await run(live, "check-report", str(out), "--public-key", str(tmp_path / "public.pem"))
     assert (status, "signed as it stands" in said) == (0, True)

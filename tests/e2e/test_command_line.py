@@ -193,7 +193,7 @@ def test_a_taken_port_is_told(tmp_path: Path) -> None:
 def test_clean_removes_nothing_that_is_not_its_own(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     told = mintstream("clean", "--data", str(tmp_path))
-    assert told.status == 1
+    assert told.status == 2
     assert "is no data directory" in told.text
     assert (tmp_path / "thesis.txt").exists()
     told = mintstream("clean", "--data", str(tmp_path / "nothing"))

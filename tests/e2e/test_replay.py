@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from chassis.database import connect
+from mintstream.ending import Exit
 from tests.support.exactly_once import check_exactly_once
 from tests.support.stack import LiveStack
 
@@ -59,7 +60,7 @@ async def test_the_tables_are_rebuilt_compared_and_exchanged(live: LiveStack, tm
     try:
         await database.execute("UPDATE mint_results SET nft_name = 'forged' WHERE operation_id = $1", asked.operation)
         status, said = await run(live, archive, "replay", "--into", INTO, "--verify", "--exchange")
-        assert status == 1, said
+        assert status == Exit.WRONG, said
         assert said.count("column nft_name: forged is live") == 5
         assert "The rebuilt tables are live" in said
         assert not await database.fetchval("SELECT count(*) FROM mint_results WHERE nft_name = 'forged'")
@@ -72,5 +73,5 @@ async def test_the_tables_are_rebuilt_compared_and_exchanged(live: LiveStack, tm
     (segment,) = (archive / "MINT").glob("*.zst")
     segment.write_bytes(segment.read_bytes()[::-1])
     status, said = await run(live, archive, "archive", "check")
-    assert status == 1
+    assert status == Exit.WRONG
     assert "archive of MINT, segment 1" in said

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from mintstream.reach import Exit, Target
+from mintstream.ending import Exit
+from mintstream.reach import Target
 from tests.unit.mintstream.gateways import FakeGateway, operation, refusal, silence, success
 
 HOOK = {"id": "w", "url": "https://shop.example/h", "events": ["*"], "active": True, "allCallers": False}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mintstream import minting
-from mintstream.reach import Exit
+from mintstream.ending import Exit
 from tests.unit.mintstream.gateways import Answer, FakeGateway, operation, refusal, silence, success
 
 BATCH = "POST /api/mint/batch"
