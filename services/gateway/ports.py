@@ -4,7 +4,7 @@ Implemented by `adapters/` and `api/form.py`; the tests have twins in memory.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal, Protocol
 from uuid import UUID
 
@@ -140,6 +140,21 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     recent_operations: int
 
 
+class Interval(msgspec.Struct, frozen=True, kw_only=True):
+    """What happened in one stretch of time, in items."""
+
+    at: datetime
+    """Where it begins."""
+    accepted: int = 0
+    confirmed: int = 0
+    failed: int = 0
+    """Without items that were cancelled."""
+    latencies: tuple[tuple[int, int], ...] = ()
+    """Of the confirmed ones, by how long that took: up to so many milliseconds, and how many more than up to the one
+    before; rising.
+    """
+
+
 class Collection(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of one collection; addresses exist from stage `created` on."""
 
@@ -213,6 +228,13 @@ class Projection(Protocol):
 
     async def failed_items(self, operation: UUID) -> Sequence[FailedItem]:
         """Return the operation's items that failed for another reason than being cancelled, in order."""
+        ...
+
+    async def series(self, since: datetime, step: timedelta) -> Sequence[Interval]:
+        """Return what happened in each stretch of `step` from `since` on, in order, without those that have nothing.
+
+        Both are whole minutes.
+        """
         ...
 
     async def watermarks(self) -> Mapping[str, int]:

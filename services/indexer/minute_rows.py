@@ -1,14 +1,21 @@
-"""What becomes of the rows of `mint_minutes`: operations, minted and failed items counted by the minute. Pure.
+"""What becomes of the rows of `mint_minutes` and `mint_latencies`: what is asked for and settled, by the minute. Pure.
 
 Used by `rows`, which tells of every row that comes to count and of every one that counts no more. So the counts follow
 from the rows alone, however the log is cut into batches. Not done here: adding them to what is stored.
 """
 
+from bisect import bisect_left
+from collections import Counter
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from contracts.mint import FailureCode
 from services.indexer.tables import Item
+
+_STEPS: Final = (100, 120, 150, 180, 220, 270, 330, 390, 470, 560, 680, 820)
+LATENCIES: Final = (*(step * 10**decade for decade in range(6) for step in _STEPS), 100_000_000)
+"""Milliseconds up to which minted items are counted together: each a fifth above the one before, to beyond a day."""
 
 
 @dataclass(slots=True)
@@ -18,6 +25,8 @@ class Minute:
     operations: int = 0
     minted: int = 0
     failed: int = 0
+    asked: int = 0
+    """NFTs of the operations."""
 
 
 @dataclass(slots=True)
@@ -25,10 +34,13 @@ class MinuteRows:
     """The changes of a batch."""
 
     by_minute: dict[datetime, Minute] = field(default_factory=dict[datetime, Minute])
+    by_latency: Counter[tuple[datetime, int]] = field(default_factory=Counter[tuple[datetime, int]])
 
-    def count_operation(self, start_time: datetime) -> None:
-        """An operation was asked for."""
-        self._of(start_time).operations += 1
+    def count_operation(self, start_time: datetime, items: int) -> None:
+        """An operation of so many items was asked for."""
+        minute = self._of(start_time)
+        minute.operations += 1
+        minute.asked += items
 
     def count_item(self, item: Item, by: int) -> None:
         """Count the item as it is now (1), or no more (-1); one that is pending or cancelled counts nowhere."""
@@ -36,16 +48,32 @@ class MinuteRows:
             return
         if item.status == "success":
             self._of(item.settled_at).minted += by
+            self.by_latency[whole_minute(item.settled_at), latency(item.settled_at - item.created_at)] += by
         else:
             self._of(item.settled_at).failed += by
 
-    def changes(self) -> list[tuple[datetime, int, int, int]]:
-        """Return what minutes, operations, minted and failed change by, where they do."""
-        found = [(at, each.operations, each.minted, each.failed) for at, each in self.by_minute.items()]
+    def changes(self) -> list[tuple[datetime, int, int, int, int]]:
+        """Return what minutes, operations, minted, failed and asked change by, where they do."""
+        found = [(at, each.operations, each.minted, each.failed, each.asked) for at, each in self.by_minute.items()]
         return [change for change in found if any(change[1:])]
 
+    def latencies(self) -> list[tuple[datetime, int, int]]:
+        """Return minutes, milliseconds and what the number of items changes by, where it does."""
+        return [(at, up_to, items) for (at, up_to), items in self.by_latency.items() if items]
+
     def _of(self, at: datetime) -> Minute:
-        minute = at.replace(second=0, microsecond=0)
+        minute = whole_minute(at)
         if minute not in self.by_minute:
             self.by_minute[minute] = Minute()
         return self.by_minute[minute]
+
+
+def whole_minute(at: datetime) -> datetime:
+    """Return the beginning of the minute that `at` falls into."""
+    return at.replace(second=0, microsecond=0)
+
+
+def latency(taken: timedelta) -> int:
+    """Return the least of `LATENCIES`, in milliseconds, that is no less than `taken`; the last for what took longer."""
+    place = bisect_left(LATENCIES, taken / timedelta(milliseconds=1))
+    return LATENCIES[min(place, len(LATENCIES) - 1)]

@@ -159,7 +159,7 @@ class Rows:
         )
         self.new_operations.add(change.operation)
         self.changed_operations.add(change.operation)
-        self.minutes.count_operation(change.at)
+        self.minutes.count_operation(change.at, len(change.names))
         for index, name in enumerate(change.names):
             self.add_item(Item(change.operation, index, name, created_at=change.at, updated_at=change.at))
             self.changed_items.add((change.operation, index))

@@ -100,6 +100,7 @@ class _Sql(msgspec.Struct, frozen=True):
     put_trees: str
     add_drifts: str
     count_minutes: str
+    count_latencies: str
     settled_operations: str
     created_collections: str
 
@@ -267,7 +268,9 @@ class PostgresStore:
         if rows.drifts:
             await connection.execute(self._sql.add_drifts, *_columns(rows.drifts, _drift, 11))
         if minutes := rows.minutes.changes():
-            await connection.execute(self._sql.count_minutes, *_columns(minutes, lambda minute: minute, 4))
+            await connection.execute(self._sql.count_minutes, *_columns(minutes, lambda minute: minute, 5))
+        if latencies := rows.minutes.latencies():
+            await connection.execute(self._sql.count_latencies, *_columns(latencies, lambda latency: latency, 3))
         await self._assets.write(connection, rows.observed)
 
 

@@ -190,14 +190,16 @@ _FILL: Final = """
            a.asset_id, a.leaf_index, a.leaf_index, a.tree_address, a.slot, $2, $2,
            $2::timestamptz + n * interval '0.2 seconds'
     FROM generate_series(0, $1::bigint - 1) AS n JOIN assets AS a ON a.tree_address = $4 AND a.leaf_index = n;
-    INSERT INTO mint_minutes (minute, operations, minted, failed)
-    SELECT minute, sum(operations), sum(minted), 0
+    INSERT INTO mint_minutes (minute, operations, minted, failed, asked)
+    SELECT minute, sum(operations), sum(minted), 0, sum(operations) * 10
     FROM (
         SELECT date_trunc('minute', start_time) AS minute, 1 AS operations, 0 AS minted FROM mint_operations
         UNION ALL
         SELECT date_trunc('minute', settled_at), 0, 1 FROM mint_results
     ) AS counted
     GROUP BY minute;
+    INSERT INTO mint_latencies (minute, up_to_ms, items)
+    SELECT date_trunc('minute', settled_at), 1000 * (item_index + 1), count(*) FROM mint_results GROUP BY 1, 2;
 """
 
 
@@ -235,6 +237,8 @@ def cases(leaves: int, start: datetime) -> dict[str, tuple[str, list[object]]]:
         ("operations of a caller", "operations", [None, None, None, "app:7", *first[4:]]),
         ("one operation with its results", "operation", [None]),
         ("statistics of a day", "overview", [day, whole_minute(day)]),
+        ("chart of an hour", "series", [day + timedelta(hours=23), timedelta(minutes=1)]),
+        ("chart of a day", "series", [day, timedelta(hours=1)]),
     ]
     found = {name: (api[query].sql, given) for name, query, given in asked}
     found["assets of an owner"] = (OWNED, [str(OWNERS[7]), "", 100])

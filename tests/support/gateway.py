@@ -41,6 +41,7 @@ from services.gateway.ports import (
     CollectionQuery,
     FailedItem,
     History,
+    Interval,
     LoggedEvent,
     Operation,
     OperationQuery,
@@ -93,6 +94,8 @@ class MemoryProjection:
         self.rows: dict[UUID, Collection] = {}
         self.position: int | None = None
         """MINT sequence up to which the log is copied; None for all of it."""
+        self.step: timedelta | None = None
+        self.intervals: list[Interval] = []
         self.read_to: dict[str, int] = {}
         self.down = False
         self._log = log
@@ -128,6 +131,11 @@ class MemoryProjection:
         await self.check()
         self.since = since
         return self.totals
+
+    async def series(self, since: datetime, step: timedelta) -> Sequence[Interval]:
+        await self.check()
+        self.since, self.step = since, step
+        return self.intervals
 
     async def watermarks(self) -> Mapping[str, int]:
         await self.check()

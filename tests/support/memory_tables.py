@@ -4,8 +4,9 @@ The same fold, the same watermark, the same refusal to move it twice; and rows t
 """
 
 import copy
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -27,6 +28,7 @@ class MemoryTables:
     operations: dict[UUID, Operation] = field(default_factory=dict[UUID, Operation])
     items: dict[tuple[UUID, int], Item] = field(default_factory=dict[tuple[UUID, int], Item])
     minutes: dict[datetime, Minute] = field(default_factory=dict[datetime, Minute])
+    latencies: Counter[tuple[datetime, int]] = field(default_factory=Counter[tuple[datetime, int]])
     collections: dict[UUID, Collection] = field(default_factory=dict[UUID, Collection])
     trees: dict[tuple[UUID, int], Tree] = field(default_factory=dict[tuple[UUID, int], Tree])
     drifts: dict[tuple[UUID, int], RecordDrift] = field(default_factory=dict[tuple[UUID, int], RecordDrift])
@@ -56,6 +58,10 @@ class MemoryTables:
         self.items |= {(key, index): rows.items[key][index] for key, index in rows.changed_items}
         for at, *changes in rows.minutes.changes():
             self._add_to_minute(at, Minute(*changes))
+        for at, up_to, items in rows.minutes.latencies():
+            self.latencies[at, up_to] += items
+            if not self.latencies[at, up_to]:
+                del self.latencies[at, up_to]
         self.collections |= {key: rows.collections[key] for key in rows.changed_collections}
         self.trees |= {(tree.collection_id, tree.number): tree for tree in rows.trees.changed()}
         self.drifts |= {(one.drift.collection, one.sequence): one for one in rows.drifts}
@@ -76,7 +82,8 @@ class MemoryTables:
     def _add_to_minute(self, at: datetime, change: Minute) -> None:
         """A minute of which nothing counts any more leaves."""
         known = self.minutes.pop(at, Minute())
-        counts = (known.operations + change.operations, known.minted + change.minted, known.failed + change.failed)
+        pairs = zip(astuple(known), astuple(change), strict=True)
+        counts = [one + other for one, other in pairs]
         if any(counts):
             self.minutes[at] = Minute(*counts)
 

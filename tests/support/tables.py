@@ -1,5 +1,6 @@
 """The projection's tables as values, to compare two of them."""
 
+import dataclasses
 from typing import Any, Final
 
 import msgspec
@@ -18,6 +19,7 @@ TABLES: Final = {
     "mint_operations": "id",
     "mint_results": "operation_id, item_index",
     "mint_minutes": "minute",
+    "mint_latencies": "minute, up_to_ms",
     "event_log": "stream, sequence",
     "parked_messages": "stream, sequence",
     "watermarks": "stream",
@@ -48,9 +50,9 @@ def expected(tables: MemoryTables) -> Dump:
             for row in operations
         ],
         "mint_results": [_columns(row) | {"id": row.id} for row in items],
-        "mint_minutes": [
-            {"minute": at, "operations": each.operations, "minted": each.minted, "failed": each.failed}
-            for at, each in sorted(tables.minutes.items())
+        "mint_minutes": [{"minute": at, **dataclasses.asdict(each)} for at, each in sorted(tables.minutes.items())],
+        "mint_latencies": [
+            {"minute": at, "up_to_ms": up_to, "items": items} for (at, up_to), items in sorted(tables.latencies.items())
         ],
         "watermarks": [{"stream": name, "sequence": at} for name, at in sorted(tables.watermarks.items())],
     }
@@ -63,7 +65,7 @@ def comparable(rows: Dump) -> Dump:
         for row in rows["mint_operations"]
     ]
     drifts = [row | {"differences": msgspec.json.decode(row["differences"])} for row in rows["collection_drifts"]]
-    names = ("nft_collections", "collection_trees", "mint_results", "mint_minutes", "watermarks")
+    names = ("nft_collections", "collection_trees", "mint_results", "mint_minutes", "mint_latencies", "watermarks")
     kept = {name: rows[name] for name in names}
     return kept | {"mint_operations": operations, "collection_drifts": drifts}
 

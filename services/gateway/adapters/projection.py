@@ -21,6 +21,7 @@ from services.gateway.ports import (
     CollectionQuery,
     FailedItem,
     History,
+    Interval,
     LoggedEvent,
     Operation,
     OperationQuery,
@@ -52,6 +53,7 @@ class _Sql(msgspec.Struct, frozen=True):
     history: str
     failed_items: str
     watermarks: str
+    series: str
     overview: str
 
 
@@ -142,6 +144,21 @@ class PostgresProjection:
         async with self._connection() as connection:
             rows = await connection.fetch(self._sql.failed_items, operation, timeout=STATEMENT_SECONDS)
         return [FailedItem(**dict(row)) for row in rows]
+
+    async def series(self, since: datetime, step: timedelta) -> Sequence[Interval]:
+        """See `ports.Projection.series`."""
+        async with self._connection() as connection:
+            rows = await connection.fetch(self._sql.series, since, step, timeout=STATEMENT_SECONDS)
+        return [
+            Interval(
+                at=row["at"],
+                accepted=row["accepted"],
+                confirmed=row["confirmed"],
+                failed=row["failed"],
+                latencies=tuple(zip(row["up_to_ms"], row["items"], strict=True)),
+            )
+            for row in rows
+        ]
 
     async def watermarks(self) -> Mapping[str, int]:
         """See `ports.Projection.watermarks`."""

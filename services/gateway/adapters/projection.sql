@@ -112,6 +112,37 @@ FROM mint_results
 WHERE operation_id = $1 AND status = 'failed' AND error_code <> 'cancelled'
 ORDER BY item_index;
 
+-- name: series
+-- What happened in each stretch of $2 from $1 on, in items; stretches that have nothing are not here.
+SELECT
+    m.at,
+    m.accepted,
+    m.confirmed,
+    m.failed,
+    coalesce(l.up_to_ms, '{}') AS up_to_ms,
+    coalesce(l.items, '{}') AS items
+FROM (
+    SELECT
+        date_bin($2::interval, minute, $1::timestamptz) AS at,
+        sum(asked) AS accepted,
+        sum(minted) AS confirmed,
+        sum(failed) AS failed
+    FROM mint_minutes
+    WHERE minute >= $1
+    GROUP BY 1
+) AS m
+LEFT JOIN (
+    SELECT at, array_agg(up_to_ms ORDER BY up_to_ms) AS up_to_ms, array_agg(items ORDER BY up_to_ms) AS items
+    FROM (
+        SELECT date_bin($2::interval, minute, $1::timestamptz) AS at, up_to_ms, sum(items) AS items
+        FROM mint_latencies
+        WHERE minute >= $1
+        GROUP BY 1, 2
+    ) AS binned
+    GROUP BY at
+) AS l USING (at)
+ORDER BY m.at;
+
 -- name: watermarks
 -- How far the tables are in each projected stream.
 SELECT stream, sequence FROM watermarks;

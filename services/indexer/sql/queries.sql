@@ -118,15 +118,26 @@ FROM unnest($1::uuid[], $2::bigint[], $3::timestamptz[], $4::bigint[], $5::bigin
 -- name: count_minutes
 -- Adds to the counts of minutes; a minute of which nothing counts any more leaves.
 MERGE INTO mint_minutes AS m
-USING unnest($1::timestamptz[], $2::int[], $3::int[], $4::int[]) AS change (minute, operations, minted, failed)
+USING unnest($1::timestamptz[], $2::int[], $3::int[], $4::int[], $5::int[])
+   AS change (minute, operations, minted, failed, asked)
 ON m.minute = change.minute
 WHEN MATCHED AND m.operations = -change.operations AND m.minted = -change.minted AND m.failed = -change.failed
     THEN DELETE
 WHEN MATCHED THEN UPDATE SET
-    operations = m.operations + change.operations, minted = m.minted + change.minted, failed = m.failed + change.failed
+    operations = m.operations + change.operations, minted = m.minted + change.minted, failed = m.failed + change.failed,
+    asked = m.asked + change.asked
 WHEN NOT MATCHED THEN
-    INSERT (minute, operations, minted, failed)
-    VALUES (change.minute, change.operations, change.minted, change.failed);
+    INSERT (minute, operations, minted, failed, asked)
+    VALUES (change.minute, change.operations, change.minted, change.failed, change.asked);
+
+-- name: count_latencies
+-- Adds to the counts of latencies; one that counts nothing any more leaves.
+MERGE INTO mint_latencies AS l
+USING unnest($1::timestamptz[], $2::int[], $3::int[]) AS change (minute, up_to_ms, items)
+ON l.minute = change.minute AND l.up_to_ms = change.up_to_ms
+WHEN MATCHED AND l.items = -change.items THEN DELETE
+WHEN MATCHED THEN UPDATE SET items = l.items + change.items
+WHEN NOT MATCHED THEN INSERT (minute, up_to_ms, items) VALUES (change.minute, change.up_to_ms, change.items);
 
 -- name: settled_operations
 -- Operations that are settled and not ended, in the order in which they were settled, after sequence $1 of MINT, each

@@ -1,6 +1,6 @@
 """The gateway's queries on the indexer's tables, as the role that may only read."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from datetime import datetime, timedelta
 
 import asyncpg
@@ -161,6 +161,33 @@ async def test_the_recent_totals_begin_at_the_very_second(store: PostgresStore, 
         told = (found.recent_operations, found.recent_minted, found.recent_failed)
         assert told == (wanted["operations"], wanted["minted"], wanted["failed"]), since
     assert found.active_operations == 50
+
+
+@pytest.mark.parametrize("step", [timedelta(minutes=1), timedelta(hours=1)])
+async def test_a_series_has_every_row_of_its_stretch(store: PostgresStore, reader: Pool, step: timedelta) -> None:
+    history = History()
+    begin = START.replace(minute=0, second=0, microsecond=0)
+    wanted: defaultdict[datetime, Counter[str]] = defaultdict(Counter)
+    for number in range(30):
+        operation = uid("series", number)
+        ended = failed(operation, 0, 0, [0]) if number % 3 == 0 else confirmed(operation, 0, 0, [0, 1])
+        for fact in (requested(operation, 2), signed(operation, 0, 0, [0, 1]), ended):
+            history.say(fact)
+        asked_at, ended_at = (START + timedelta(seconds=len(history.messages) - before) for before in (2, 0))
+        wanted[begin + (asked_at - begin) // step * step]["accepted"] += 2
+        settled = {"failed": 1} if number % 3 == 0 else {"confirmed": 2}
+        wanted[begin + (ended_at - begin) // step * step].update(settled)
+    await project(store, "MINT", history)
+    found = await PostgresProjection(reader).series(begin, step)
+    told = {each.at: (each.accepted, each.confirmed, each.failed) for each in found}
+    assert told == {at: (each["accepted"], each["confirmed"], each["failed"]) for at, each in wanted.items()}
+    assert [each.at for each in found] == sorted(wanted)
+    assert all(sum(items for _, items in each.latencies) == each.confirmed for each in found)
+    assert {up_to for each in found for up_to, _ in each.latencies} == {2200}  # two seconds of the history's clock
+    late = begin + step * ((START - begin) // step + 1)
+    assert [each.at for each in await PostgresProjection(reader).series(late, step)] == [
+        at for at in sorted(wanted) if at >= late
+    ]
 
 
 async def test_the_gateways_role_cannot_write(reader: Pool) -> None:

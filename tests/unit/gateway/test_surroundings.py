@@ -110,6 +110,7 @@ async def test_the_openapi_document_describes_the_bodies(client: httpx.AsyncClie
         "/api/mint/operations",
         "/api/mint/operations/{transactionId}/timeline",
         "/api/stats/overview",
+        "/api/stats/series",
         "/api/upload/ipfs",
         "/api/audit/operations/{transactionId}",
         "/api/dead-letters",

@@ -1,7 +1,7 @@
 """However the log is cut into batches, and however often it is begun anew, the tables come out the same."""
 
 from collections import Counter, defaultdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 
 from hypothesis import given
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from chassis.log import RawMessage
 from contracts.mint import FailureCode
 from services.indexer.entries import park, plan
-from services.indexer.minute_rows import Minute
+from services.indexer.minute_rows import LATENCIES, Minute
 from services.indexer.ports import Refused
 from tests.support.indexing import collection_history, mint_history
 from tests.support.memory_tables import MemoryTables
@@ -66,11 +66,17 @@ async def test_the_sums_are_those_of_the_items(seed: int) -> None:
 async def test_the_counts_of_minutes_are_those_of_the_rows(seed: int, cuts: list[int]) -> None:
     tables = await replay("MINT", mint_history(seed).messages, cuts)
     counted: defaultdict[datetime, Counter[str]] = defaultdict(Counter)
+    latencies: Counter[tuple[datetime, int]] = Counter()
     for row in tables.operations.values():
-        counted[row.start_time.replace(second=0)]["operations"] += 1
+        counted[row.start_time.replace(second=0)].update(operations=1, asked=row.total_nfts)
     for item in tables.items.values():
         if item.settled_at is not None and item.error_code != FailureCode.CANCELLED:
             counted[item.settled_at.replace(second=0)][item.status] += 1
+        if item.settled_at is not None and item.status == "success":
+            took = (item.settled_at - item.created_at) / timedelta(milliseconds=1)
+            latencies[item.settled_at.replace(second=0), min(each for each in LATENCIES if each >= took)] += 1
     assert tables.minutes == {
-        at: Minute(counts["operations"], counts["success"], counts["failed"]) for at, counts in counted.items()
+        at: Minute(counts["operations"], counts["success"], counts["failed"], counts["asked"])
+        for at, counts in counted.items()
     }
+    assert tables.latencies == latencies
