@@ -28,6 +28,7 @@ import msgspec
 from chassis import telemetry
 from chassis.clock import Clock, SystemClock
 from chassis.health import Health
+from chassis.logs import flush_logs
 from chassis.probes import ProbeServer
 from chassis.redaction import scrub
 from chassis.settings import ServiceSettings
@@ -248,7 +249,7 @@ async def supervise(
             loop.remove_signal_handler(each)
     if life.must_exit:
         # The event loop would wait for the stuck task for ever.
-        sys.stderr.flush()
+        flush_logs()
         os._exit(status)
     return status
 

@@ -4,9 +4,12 @@ Used through `chassis.telemetry`. Every line carries the service, its version an
 lines of libraries that use the standard `logging` come out the same way. Not done here: shipping logs anywhere.
 """
 
+import asyncio
+import atexit
 import contextlib
 import logging
 import sys
+from collections import deque
 from collections.abc import Callable, MutableMapping, Sequence
 from functools import partial
 from typing import Any, Final, cast
@@ -75,12 +78,12 @@ def configure_logs(service_name: str, version: str, level: LogLevel, log_format:
 
 
 class _StderrHandler(logging.Handler):
-    """Writes to what `sys.stderr` is at the time, so that redirecting it works after the set-up too."""
+    """Takes the lines of libraries."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record as one line."""
         try:
-            _write(self.format(record))
+            _waiting.add(self.format(record), urgent=True)
         except Exception:  # stop: logging must not break the work; `logging` itself says what happened
             self.handleError(record)
 
@@ -93,17 +96,26 @@ class _Lines:
         self._rendered = rendered
 
     def msg(self, event: EventDict) -> None:
-        """Write one event as one line."""
+        """Write one event as one line, without delay: the process may be about to end."""
+        self._put(event, urgent=True)
+
+    def info(self, event: EventDict) -> None:
+        """Write one event as one line, in a moment: a busy service writes many, and each write is a system call."""
+        self._put(event, urgent=False)
+
+    def _put(self, event: EventDict, *, urgent: bool) -> None:
         try:
             line: Any = event
             for processor in self._rendered:
                 line = processor(self, "msg", line)
-            _write(line)
+            _waiting.add(line, urgent=urgent)
         except Exception as error:  # stop: logging must not break the work; what happened is told without the values
             with contextlib.suppress(OSError, ValueError):
-                _write(f'{{"level":"error","event":"log line not written","reason":"{type(error).__name__}"}}')
+                told = f'{{"level":"error","event":"log line not written","reason":"{type(error).__name__}"}}'
+                _waiting.add(told, urgent=True)
 
-    debug = info = warning = error = critical = msg
+    debug = info
+    warning = error = critical = msg
 
 
 def _whole(_logger: WrappedLogger, _method: str, event: EventDict) -> tuple[tuple[EventDict], dict[str, Any]]:
@@ -111,9 +123,46 @@ def _whole(_logger: WrappedLogger, _method: str, event: EventDict) -> tuple[tupl
     return (event,), {}
 
 
-def _write(line: str) -> None:
-    sys.stderr.write(line + "\n")
-    sys.stderr.flush()
+class _Waiting:
+    """Lines on their way to what `sys.stderr` is at the time, so that redirecting it works after the set-up too."""
+
+    def __init__(self) -> None:
+        self._lines: deque[str] = deque()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """Which one will write them at its next turn."""
+
+    def add(self, line: str, *, urgent: bool) -> None:
+        """Write the line: at once, or, unless it is urgent, with all others of this turn of the event loop."""
+        self._lines.append(line)
+        try:
+            loop = None if urgent else asyncio.get_running_loop()
+        except RuntimeError:  # go on: no loop runs in this thread, so there is no turn to wait for
+            loop = None
+        if loop is None:
+            self.write()
+        elif loop is not self._loop:
+            self._loop = loop
+            loop.call_soon(self.write)
+
+    def write(self) -> None:
+        """Write what waits. Each line is written once, whoever else writes at the same moment."""
+        self._loop = None
+        taken: list[str] = []
+        with contextlib.suppress(IndexError):
+            while True:
+                taken.append(self._lines.popleft())
+        if taken:
+            sys.stderr.write("\n".join(taken) + "\n")
+            sys.stderr.flush()
+
+
+_waiting = _Waiting()
+
+
+@atexit.register
+def flush_logs() -> None:
+    """Write the lines that wait; for whoever ends the process without more ado."""
+    _waiting.write()
 
 
 class _ServiceFields:

@@ -4,6 +4,7 @@ Used by `main.py`. Not done here: signals (`chassis.lifecycle`) and what is serv
 """
 
 import asyncio
+import gc
 import socket
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -58,6 +59,10 @@ async def serve(app: ASGIApp, listener: socket.socket, draining: asyncio.Event, 
         timeout_graceful_shutdown=max(1, int(grace_seconds) - 1),
     )
     server = _Server(config)
+    # What the service is made of by now stays as long as it runs: looking through it for garbage, again and again, took
+    # a sixth of a request's time.
+    gc.collect()
+    gc.freeze()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(server.serve(sockets=[listener]))
         await draining.wait()

@@ -34,6 +34,9 @@ IPV6_SITE_BITS = 64
 _key_scheme = APIKeyHeader(name=API_KEY_HEADER, auto_error=False, description="An API key.")
 _bearer_scheme = HTTPBearer(auto_error=False, bearerFormat="JWT", description="A token of `POST /api/auth/login`.")
 
+_BOOTSTRAP = Caller(name=BOOTSTRAP, scopes=frozenset(Scope))
+"""Whoever holds API_KEY."""
+
 Permit = Callable[..., Awaitable[Caller]]
 """A dependency that returns the caller, or refuses the request."""
 
@@ -57,7 +60,7 @@ class Authenticator:
     def _holder(self, key: str) -> Caller | None:
         # Digests, so that neither the key's length nor its first wrong character shows in the time taken.
         if self._bootstrap is not None and hmac.compare_digest(_digest(key), self._bootstrap):
-            return Caller(name=BOOTSTRAP, scopes=frozenset(Scope))
+            return _BOOTSTRAP
         known = self._keys.find(key, self._clock.now())
         return Caller(name=known.caller, scopes=frozenset(known.scopes)) if known else None
 

@@ -12,12 +12,14 @@ from urllib.parse import parse_qsl
 import msgspec
 from fastapi import Request
 from python_multipart.multipart import parse_options_header
+from starlette.requests import ClientDisconnect
 
 from chassis.images import MAX_IMAGE_BYTES
 from services.gateway.api.form import MAX_TEXT_BYTES, MAX_TEXT_FIELDS, FormReader, ReceivedFile, ReceivedForm
 from services.gateway.domain import MAX_FILES
 from services.gateway.errors import BodyTooLarge, MalformedBody, Problem, UnsupportedMediaType, ValidationFailed
 
+_JSON = b"application/json"
 MAX_JSON_BYTES = 2 * 1024 * 1024
 MAX_FORM_BYTES = MAX_FILES * MAX_IMAGE_BYTES + MAX_TEXT_BYTES + 64 * 1024
 """All files and texts at their limits, and the lines between them."""
@@ -41,10 +43,10 @@ async def received(
     `file_field`. Raises MalformedBody, BodyTooLarge, UnsupportedMediaType and ValidationFailed.
     """
     content_type = request.headers.get("content-type", "")
-    kind, options = parse_options_header(content_type)
+    kind, options = (_JSON, {}) if content_type == "application/json" else parse_options_header(content_type)
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise UnsupportedMediaType(f"a body with Content-Encoding {request.headers['content-encoding']!r}")
-    if kind == b"application/json":
+    if kind == _JSON:
         yield ReceivedBody(_json_object(await _whole(request, json_limit)))
     elif kind == b"application/x-www-form-urlencoded":
         texts = _urlencoded(await _whole(request, MAX_TEXT_BYTES))
@@ -71,24 +73,29 @@ async def _multipart(request: Request, boundary: bytes) -> AsyncGenerator[Receiv
 
 
 async def _whole(request: Request, limit: int) -> bytes:
-    body = bytearray()
-    async for chunk in _bounded(request, limit):
-        body += chunk
-    return bytes(body)
+    chunks = [chunk async for chunk in _bounded(request, limit)]
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 async def _bounded(request: Request, limit: int) -> AsyncIterator[bytes]:
     """Yield the body's chunks. Raises BodyTooLarge as soon as more than `limit` bytes are declared or have come."""
-    too_large = BodyTooLarge("Request body too large", [Problem("", f"the body is over {limit} bytes")])
     declared = request.headers.get("content-length", "0")
     if declared.isdecimal() and int(declared[:20]) > limit:
-        raise too_large
-    received_bytes = 0
-    async for chunk in request.stream():
+        raise _too_large(limit)
+    received_bytes, more = 0, True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk, more = message.get("body", b""), message.get("more_body", False)
         received_bytes += len(chunk)
         if received_bytes > limit:
-            raise too_large
+            raise _too_large(limit)
         yield chunk
+
+
+def _too_large(limit: int) -> BodyTooLarge:
+    return BodyTooLarge("Request body too large", [Problem("", f"the body is over {limit} bytes")])
 
 
 def _json_object(body: bytes) -> Mapping[str, object]:

@@ -78,7 +78,10 @@ class MintSingleView(Answer):
     def of(cls, requested: Requested, ended: ports.Operation | None = None) -> "MintSingleView":
         """Return the view of a request on the log, with its result when that was waited for and came."""
         return cls(
-            transaction_id=str(requested.operation), estimated_time=estimated_seconds(requested), **_results(ended)
+            transaction_id=str(requested.operation),
+            estimated_time=estimated_seconds(requested),
+            # Said here, because pydantic makes deep copies of defaults that are lists.
+            **(_results(ended) or {"signatures": [], "leaf_indexes": [], "asset_ids": [], "ipfs_uris": []}),
         )
 
 

@@ -1,5 +1,6 @@
 """chassis.telemetry, chassis.logs and chassis.redaction: what a log line says and what it must not."""
 
+import asyncio
 import io
 import json
 import logging
@@ -11,7 +12,7 @@ import pytest
 import structlog
 
 from chassis import telemetry, trace_context
-from chassis.logs import configure_logs
+from chassis.logs import configure_logs, flush_logs
 from chassis.redaction import REDACTED, Secret, is_secret_name, redact, scrub
 
 Written = Callable[[], str]
@@ -122,6 +123,32 @@ def test_what_nobody_can_read_any_more_breaks_nothing(lines: Lines, monkeypatch:
     closed.close()
     monkeypatch.setattr(sys, "stderr", closed)
     telemetry.get_logger("x").info("nobody reads this")
+
+
+async def test_lines_of_one_turn_are_written_together_and_an_urgent_one_at_once(lines: Lines) -> None:
+    log = telemetry.get_logger("x")
+    log.info("one")
+    log.info("two")
+    assert lines() == []
+    await asyncio.sleep(0)
+    assert [line["event"] for line in lines()] == ["one", "two"]
+    log.info("three")
+    log.warning("four")
+    assert [line["event"] for line in lines()] == ["one", "two", "three", "four"], "in order, none twice"
+    log.info("five")
+    flush_logs()
+    assert lines()[-1]["event"] == "five"
+
+
+def test_a_line_does_not_wait_for_a_loop_that_has_ended(lines: Lines) -> None:
+    async def last_words() -> None:
+        telemetry.get_logger("x").info("one")
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(last_words())
+    loop.close()
+    asyncio.run(asyncio.wait_for(last_words(), 60))
+    assert [line["event"] for line in lines()] == ["one", "one"]
 
 
 def test_console_lines_are_no_json(stderr: Written) -> None:
