@@ -18,7 +18,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from localnet.ipfs.adding import Added, BadUpload, MultipartImport, UploadTooLarge, join_directories
-from localnet.ipfs.store import BlockCorrupt, BlockMissing, BlockStore
+from localnet.ipfs.store import Addition, BlockCorrupt, BlockMissing, BlockStore
 from unixfs import Cid, CidError, ImportProfile
 from unixfs.dagpb import DagError
 
@@ -50,8 +50,21 @@ class Rpc:
             boundary = multipart_boundary(request.headers.get("content-type", ""))
         except BadArgument as error:  # stop: the client's mistake
             return failure(400, str(error), code=1)
+        with self._store.add() as addition:
+            return await self._add(request, addition, boundary, profile, pin=pin, only_hash=only_hash)
+
+    async def _add(
+        self,
+        request: Request,
+        addition: Addition,
+        boundary: bytes,
+        profile: ImportProfile,
+        *,
+        pin: bool,
+        only_hash: bool,
+    ) -> Response:
         parts: list[Added] = []
-        sink = None if only_hash else self._store.put
+        sink = None if only_hash else addition.put
         upload = MultipartImport(
             boundary,
             profile,
@@ -63,10 +76,9 @@ class Rpc:
             await feed(request, upload.update)
             upload.finish()
             added = await asyncio.to_thread(join_directories, parts, profile, sink)
-            if pin and not only_hash:
-                for each in added:
-                    if "/" not in each.name:  # what is in a directory is kept by the directory's pin
-                        await asyncio.to_thread(self._store.pin, each.cid)
+            # What is in a directory is kept by the directory's pin.
+            pins = [each.cid for each in added if pin and not only_hash and "/" not in each.name]
+            await asyncio.to_thread(addition.commit, pins)
         except UploadTooLarge as error:  # stop: the client's mistake
             return failure(413, str(error))
         except (
@@ -74,7 +86,7 @@ class Rpc:
             ValueError,
         ) as error:  # stop: the client's mistake; ValueError speaks of names in directories
             return failure(400, str(error), code=1)
-        except ClientDisconnect:  # stop: nobody reads the answer; unpinned blocks stay, the next add finds them
+        except ClientDisconnect:  # stop: nobody reads the answer
             return Response(status_code=400)
         lines = [json.dumps(self._added_line(each), separators=(",", ":")) for each in added]
         return Response("\n".join(lines) + "\n", media_type="application/json")

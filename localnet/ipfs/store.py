@@ -4,17 +4,20 @@ Layout under the data directory, sharded as Kubo's flat-fs does (next to last tw
 `blocks/<shard>/<multihash in base32>.data` holds a block's bytes, `pins/<shard>/<cid>` is an empty file a pin,
 `tmp/` holds files that are being written and is emptied at the start.
 
-A block is written to `tmp/`, flushed to the disk and renamed, so that a file under `blocks/` is whole after a crash;
-what is read is verified against its CID all the same. A pin is written last: what is pinned is there.
+Blocks are written to `tmp/`, flushed to the disk and renamed, so that a file under `blocks/` is whole after a crash;
+what is read is verified against its CID all the same. Pins are written last: what is pinned is there. Each of the three
+steps is flushed once for all that an `Addition` holds, because the disk takes as long for one file as for a hundred.
 Blocking: call it from a worker thread. Safe for several threads; one process a directory (a lock file sees to it).
 """
 
 import fcntl
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Self
 
+from localnet.linux import flush_filesystem
 from unixfs import Cid, CidError, Entry, FileReader, graph_cids, resolve
 from unixfs.multibase import encode_base32
 
@@ -61,23 +64,15 @@ class BlockStore:
         """Give the directory up; another process may have it."""
         os.close(self._lock)
 
+    def add(self) -> "Addition":
+        """Begin to add blocks and pins."""
+        return Addition(self._tmp, self._block_path, self._pin_path)
+
     def put(self, cid: Cid, block: bytes) -> None:
         """Store a block and return once the disk has it. Storing it again is free; a damaged copy is replaced."""
-        path = self._block_path(cid)
-        if self._intact(path, block):
-            return
-        _make_folder(path.parent)
-        descriptor, name = tempfile.mkstemp(dir=self._tmp)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(block)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(name, path)
-        except BaseException:  # stop: the caller hears why; the half-written file must not stay
-            Path(name).unlink(missing_ok=True)
-            raise
-        _sync_folder(path.parent)
+        with self.add() as addition:
+            addition.put(cid, block)
+            addition.commit()
 
     def get(self, cid: Cid) -> bytes:
         """Return a block, verified. Raises BlockMissing and BlockCorrupt."""
@@ -102,12 +97,7 @@ class BlockStore:
 
     def pin(self, cid: Cid) -> None:
         """Pin a graph whose every block has been put."""
-        path = self._pin_path(cid)
-        if path.exists():
-            return
-        _make_folder(path.parent)
-        path.touch(mode=0o644)
-        _sync_folder(path.parent)
+        self.add().commit([cid])
 
     def pin_present(self, cid: Cid) -> None:
         """Pin a graph that should be here already. Raises BlockMissing, BlockCorrupt and DagError if it is not."""
@@ -122,7 +112,7 @@ class BlockStore:
             path.unlink()
         except FileNotFoundError:  # stop: what is not pinned need not be unpinned
             return False
-        _sync_folder(path.parent)
+        flush_filesystem(path.parent)
         return True
 
     def is_pinned(self, cid: Cid) -> bool:
@@ -137,13 +127,6 @@ class BlockStore:
             except CidError:  # skip: a stray file in the directory is not a pin
                 continue
 
-    @staticmethod
-    def _intact(path: Path, block: bytes) -> bool:
-        try:
-            return path.read_bytes() == block
-        except FileNotFoundError:
-            return False
-
     def _block_path(self, cid: Cid) -> Path:
         # The name is base32 of a parsed multihash: no text from outside reaches the path.
         name = encode_base32(cid.multihash)
@@ -154,16 +137,61 @@ class BlockStore:
         return self._pins / name[-3:-1] / name
 
 
-def _make_folder(folder: Path) -> None:
-    if not folder.is_dir():
-        folder.mkdir(exist_ok=True)
-        _sync_folder(folder.parent)
+class Addition:
+    """Blocks that are written and not in the store yet; as a context, what is not committed is thrown away on leaving.
+
+    One thread at a time.
+    """
+
+    def __init__(self, tmp: Path, block_path: Callable[[Cid], Path], pin_path: Callable[[Cid], Path]) -> None:
+        self._tmp = tmp
+        self._block_path = block_path
+        self._pin_path = pin_path
+        self._written: dict[Path, Path] = {}
+        """By the path that it is to have, the file that a block is in."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.abandon()
+
+    def put(self, cid: Cid, block: bytes) -> None:
+        """Write a block, unless the store has it undamaged."""
+        path = self._block_path(cid)
+        if path in self._written or _intact(path, block):
+            return
+        descriptor, name = tempfile.mkstemp(dir=self._tmp)
+        self._written[path] = Path(name)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(block)
+
+    def commit(self, pins: Iterable[Cid] = ()) -> None:
+        """Put the blocks into the store, pin `pins`, and return once the disk has all of it. Raises OSError."""
+        if self._written:
+            flush_filesystem(self._tmp)
+            while self._written:
+                path, written = next(iter(self._written.items()))
+                path.parent.mkdir(exist_ok=True)
+                os.replace(written, path)
+                del self._written[path]
+            flush_filesystem(self._tmp)
+        missing = [path for path in map(self._pin_path, pins) if not path.exists()]
+        for path in missing:
+            path.parent.mkdir(exist_ok=True)
+            path.touch(mode=0o644)
+        if missing:
+            flush_filesystem(self._tmp)
+
+    def abandon(self) -> None:
+        """Throw away what is not in the store."""
+        for written in self._written.values():
+            written.unlink(missing_ok=True)
+        self._written.clear()
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make the folder's entries (a rename, a new file) survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def _intact(path: Path, block: bytes) -> bool:
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        return path.read_bytes() == block
+    except FileNotFoundError:
+        return False

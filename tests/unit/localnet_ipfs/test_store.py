@@ -80,6 +80,45 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
     store.close()
 
 
+def test_what_is_added_together_is_there_once_it_is_committed(tmp_path: Path) -> None:
+    store = BlockStore(tmp_path)
+    roots: list[Cid] = []
+    with store.add() as addition:
+        roots += [import_bytes(b"%d" % number, sink=addition.put).cid for number in (1, 2, 1)]
+        with pytest.raises(BlockMissing):
+            store.get(roots[0])
+        addition.commit(roots)
+    assert [store.get(root) for root in roots] == [b"1", b"2", b"1"]
+    assert set(store.pins()) == set(roots)
+    store.close()
+
+
+def test_what_is_not_committed_leaves_nothing(tmp_path: Path) -> None:
+    store = BlockStore(tmp_path)
+    with store.add() as addition:
+        addition.put(CID, BLOCK)
+    assert block_files(tmp_path) == []
+    assert list((tmp_path / "tmp").iterdir()) == []
+    store.close()
+
+
+def test_each_step_is_flushed_once_however_many_files_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Blocks before they have their names, names before pins, pins before anybody is told."""
+    store = BlockStore(tmp_path)
+    seen: list[tuple[int, int]] = []
+
+    def note(_: Path) -> None:
+        seen.append((len(block_files(tmp_path)), len(list(store.pins()))))
+
+    monkeypatch.setattr("localnet.ipfs.store.flush_filesystem", note)
+    with store.add() as addition:
+        addition.commit([import_bytes(b"%d" % number, sink=addition.put).cid for number in range(9)])
+    assert seen == [(0, 0), (9, 0), (9, 9)]
+    store.close()
+
+
 def test_a_second_store_is_refused(tmp_path: Path) -> None:
     store = BlockStore(tmp_path)
     with pytest.raises(StoreLocked):
