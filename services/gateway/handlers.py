@@ -38,6 +38,7 @@ from services.gateway.ports import (
     Collection,
     CollectionPage,
     CollectionQuery,
+    Drift,
     File,
     Operation,
     Projection,
@@ -221,6 +222,14 @@ class Collections:
         except ProjectionUnavailable:  # go on: the log knows
             found = None
         return found or await self.on_log(collection)
+
+    async def drifts(self, collection: UUID, limit: int) -> Sequence[Drift]:
+        """Return what its last comparisons came to, the newest first. Raises CollectionNotFound and Unavailable."""
+        await self.one(collection)
+        try:
+            return await self._projection.drifts(collection, limit)
+        except ProjectionUnavailable as error:  # stop: the log tells the last one alone
+            raise ProjectionDown("Comparisons are not available now; minting is not affected") from error
 
     async def on_log(self, collection: UUID) -> Collection:
         """Return what the log alone tells of the collection, at once. Raises CollectionNotFound and LogSilent."""

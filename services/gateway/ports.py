@@ -10,6 +10,8 @@ from uuid import UUID
 
 import msgspec
 
+from contracts.observation import Difference
+
 OperationState = Literal["pending", "processing", "completed", "failed", "cancelled"]
 CollectionState = Literal["active", "paused", "completed"]
 Stage = Literal["requested", "pinned", "created", "failed"]
@@ -102,6 +104,10 @@ class OperationQuery(msgspec.Struct, frozen=True, kw_only=True):
     status: OperationState | None = None
     collection: UUID | None = None
     recipient: str | None = None
+    asset: str | None = None
+    """The operation that minted it."""
+    signature: str | None = None
+    """The operation whose items this transaction minted."""
     before: tuple[datetime, UUID] | None = None
     limit: int = 20
 
@@ -138,6 +144,35 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     recent_minted: int
     recent_failed: int
     recent_operations: int
+
+
+class CollectionTree(msgspec.Struct, frozen=True, kw_only=True):
+    """One tree of a collection. `minted` and `valid` are as the chain was last counted, None before that."""
+
+    number: int
+    """0 is the first one."""
+    address: str
+    max_depth: int
+    max_buffer_size: int | None
+    """None, like `canopy_depth`: not known before a replay."""
+    canopy_depth: int | None
+    capacity: int
+    minted: int | None
+    valid: bool | None
+
+
+class Drift(msgspec.Struct, frozen=True, kw_only=True):
+    """What a comparison of a collection's counts came to; see `contracts.observation.CollectionDrift`."""
+
+    told_at: datetime
+    slot: int
+    log: int
+    projection: int
+    chain: int
+    observed: int
+    living: int
+    das: int | None
+    differences: tuple[Difference, ...]
 
 
 class Interval(msgspec.Struct, frozen=True, kw_only=True):
@@ -181,6 +216,8 @@ class Collection(msgspec.Struct, frozen=True, kw_only=True):
     external_url: str | None = None
     error_code: str | None = None
     error_message: str | None = None
+    trees: tuple[CollectionTree, ...] | None = None
+    """All of them, by number; None in lists, and where the log alone was asked."""
 
 
 class CollectionQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -212,6 +249,10 @@ class Projection(Protocol):
 
     async def collections(self, query: CollectionQuery) -> CollectionPage:
         """Return one page of created collections, the newest first."""
+        ...
+
+    async def drifts(self, collection: UUID, limit: int) -> Sequence[Drift]:
+        """Return what the collection's last comparisons came to, where that was another than before; newest first."""
         ...
 
     async def collection_at(self, address: str) -> UUID | None:

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 from solders.pubkey import Pubkey
+from solders.signature import Signature
 
 MAX_NAME_BYTES = 32
 """Bubblegum refuses longer names in UTF-8 (its MetadataArgs checks Token Metadata's MAX_NAME_LENGTH)."""
@@ -73,6 +74,15 @@ def solana_address(text: str) -> str:
         Pubkey.from_string(text)
     except ValueError:  # stop: outside input
         raise ValueError("must be a Solana address: 32 bytes in base58") from None
+    return text
+
+
+def transaction_signature(text: str) -> str:
+    """Refuse what is not 64 bytes in base58."""
+    try:
+        Signature.from_string(text)
+    except ValueError:  # stop: outside input
+        raise ValueError("must be a transaction's signature: 64 bytes in base58") from None
     return text
 
 
@@ -146,6 +156,8 @@ Description = Annotated[str, AfterValidator(storable), Field(max_length=MAX_DESC
 TraitType = Annotated[str, AfterValidator(one_line), Field(max_length=MAX_TRAIT_CHARACTERS)]
 TraitValue = Annotated[str, AfterValidator(storable), Field(max_length=MAX_TRAIT_CHARACTERS)]
 Recipient = Annotated[str, AfterValidator(solana_address), Field(max_length=44)]
+AssetId = Recipient
+TransactionSignature = Annotated[str, AfterValidator(transaction_signature), Field(max_length=88)]
 WebUrl = Annotated[str, AfterValidator(web_url), Field(max_length=MAX_URI_CHARACTERS)]
 ImageText = Annotated[str, AfterValidator(image_uri), Field(max_length=MAX_URI_CHARACTERS)]
 CollectionId = Annotated[UUID, BeforeValidator(uuid_of_text)]

@@ -39,6 +39,7 @@ from services.gateway.ports import (
     Collection,
     CollectionPage,
     CollectionQuery,
+    Drift,
     FailedItem,
     History,
     Interval,
@@ -48,6 +49,7 @@ from services.gateway.ports import (
     OperationSummary,
     Overview,
     ProjectionUnavailable,
+    Result,
     Wallet,
 )
 from services.gateway.results import Results
@@ -92,6 +94,7 @@ class MemoryProjection:
         )
         self.since: datetime | None = None
         self.rows: dict[UUID, Collection] = {}
+        self.compared: dict[UUID, list[Drift]] = {}
         self.position: int | None = None
         """MINT sequence up to which the log is copied; None for all of it."""
         self.step: timedelta | None = None
@@ -109,6 +112,8 @@ class MemoryProjection:
             and query.status in (None, one.status)
             and query.collection in (None, one.collection)
             and query.recipient in (None, one.recipient)
+            and query.asset in (None, *(result.asset_id for result in self._results(one)))
+            and query.signature in (None, *(result.signature for result in self._results(one)))
             and (query.before is None or (one.start_time, one.id) < query.before)
         ]
         return found[: query.limit]
@@ -149,6 +154,10 @@ class MemoryProjection:
         await self.check()
         return self.rows.get(collection)
 
+    async def drifts(self, collection: UUID, limit: int) -> Sequence[Drift]:
+        await self.check()
+        return self.compared.get(collection, [])[:limit]
+
     async def collection_at(self, address: str) -> UUID | None:
         await self.check()
         return next((row.id for row in self.rows.values() if row.collection_address == address), None)
@@ -168,6 +177,10 @@ class MemoryProjection:
     async def check(self) -> None:
         if self.down:
             raise ProjectionUnavailable("down")
+
+    def _results(self, one: OperationSummary) -> Sequence[Result]:
+        found = self.operations_by_id.get(one.id)
+        return found.results if found else ()
 
 
 @dataclass

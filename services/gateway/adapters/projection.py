@@ -15,10 +15,13 @@ import msgspec
 from chassis.database import Row
 from chassis.postgres import Connection, Pool, load_queries
 from chassis.telemetry import get_logger
+from contracts.observation import Difference
 from services.gateway.ports import (
     Collection,
     CollectionPage,
     CollectionQuery,
+    CollectionTree,
+    Drift,
     FailedItem,
     History,
     Interval,
@@ -39,6 +42,8 @@ PLANS = {"plan_cache_mode": "force_custom_plan"}
 
 _log = get_logger(__name__)
 _results = msgspec.json.Decoder(tuple[Result, ...])
+_trees = msgspec.json.Decoder(tuple[CollectionTree, ...])
+_differences = msgspec.json.Decoder(tuple[Difference, ...])
 
 
 class _Sql(msgspec.Struct, frozen=True):
@@ -46,6 +51,7 @@ class _Sql(msgspec.Struct, frozen=True):
 
     operation: str
     collection: str
+    drifts: str
     collection_at: str
     collections: str
     collections_total: str
@@ -94,7 +100,20 @@ class PostgresProjection:
         """See `ports.Projection.collection`."""
         async with self._connection() as connection:
             row = await connection.fetchrow(self._sql.collection, collection, timeout=STATEMENT_SECONDS)
-        return None if row is None else Collection(**dict(row))
+        if row is None:
+            return None
+        values = dict(row)
+        values["trees"] = _trees.decode(values["trees"])
+        return Collection(**values)
+
+    async def drifts(self, collection: UUID, limit: int) -> Sequence[Drift]:
+        """See `ports.Projection.drifts`."""
+        async with self._connection() as connection:
+            rows = await connection.fetch(self._sql.drifts, collection, limit, timeout=STATEMENT_SECONDS)
+        drifts = [dict(row) for row in rows]
+        for values in drifts:
+            values["differences"] = _differences.decode(values["differences"])
+        return [Drift(**values) for values in drifts]
 
     async def collection_at(self, address: str) -> UUID | None:
         """See `ports.Projection.collection_at`."""
@@ -125,6 +144,8 @@ class PostgresProjection:
                 start_time,
                 last,
                 query.limit,
+                query.asset,
+                query.signature,
                 timeout=STATEMENT_SECONDS,
             )
         return [OperationSummary(**dict(row)) for row in rows]

@@ -40,13 +40,41 @@ FROM mint_operations AS o
 WHERE o.id = $1;
 
 -- name: collection
--- One collection at whatever stage.
+-- One collection at whatever stage, with its trees as a JSON array, in one snapshot.
 SELECT
     id, name, description, symbol, standard, capacity, minted, has_valid_tree, supports_das, status, stage, is_public,
     allow_minting, created_at, updated_at, tree_address, collection_address, creator_address, image_url, external_url,
-    error_code, error_message
+    error_code, error_message,
+    (
+        SELECT coalesce(
+            json_agg(
+                json_build_object(
+                    'number', t.number,
+                    'address', t.tree_address,
+                    'max_depth', t.max_depth,
+                    'max_buffer_size', t.max_buffer_size,
+                    'canopy_depth', t.canopy_depth,
+                    'capacity', t.capacity,
+                    'minted', t.minted,
+                    'valid', t.valid
+                )
+                ORDER BY t.number
+            ),
+            '[]'
+        )::text
+        FROM collection_trees AS t
+        WHERE t.collection_id = id
+    ) AS trees
 FROM nft_collections
 WHERE id = $1;
+
+-- name: drifts
+-- What the last comparisons of collection $1 came to, the newest first, at most $2.
+SELECT told_at, slot, log, projection, chain, observed, living, das, differences::text
+FROM collection_drifts
+WHERE collection_id = $1
+ORDER BY sequence DESC
+LIMIT $2;
 
 -- name: collection_at
 -- The created collection with an address on chain.
@@ -76,8 +104,9 @@ WHERE
     AND ($2::boolean IS NULL OR allow_minting = $2);
 
 -- name: operations
--- Operations, the newest first. $1 status, $2 collection, $3 recipient, $4 caller, each NULL for any; ($5, $6) start time
--- and id of the last one that was seen, NULL for the first page; $7 limit.
+-- Operations, the newest first. $1 status, $2 collection, $3 recipient, $4 caller, $8 an asset that they minted, $9 a
+-- transaction that minted items of theirs, each NULL for any; ($5, $6) start time and id of the last one that was seen,
+-- NULL for the first page; $7 limit.
 SELECT
     id, caller, collection_id AS collection, recipient, operation_type, status, total_nfts AS total,
     completed_nfts AS completed, failed_nfts AS failed, cancelled_nfts AS cancelled, start_time, end_time,
@@ -89,6 +118,8 @@ WHERE
     AND ($3::text IS NULL OR recipient = $3)
     AND ($4::text IS NULL OR caller = $4)
     AND ($5::timestamptz IS NULL OR (start_time, id) < ($5, $6::uuid))
+    AND ($8::text IS NULL OR id = ANY(ARRAY(SELECT operation_id FROM mint_results WHERE asset_id = $8)))
+    AND ($9::text IS NULL OR id = ANY(ARRAY(SELECT operation_id FROM mint_results WHERE signature = $9)))
 ORDER BY start_time DESC, id DESC
 LIMIT $7;
 

@@ -1,11 +1,16 @@
-"""The bodies that tell what a collection would cost, and that one is being imported."""
+"""The bodies about one collection: as it stands with its trees, how it compares with the chain, what it would cost."""
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Literal
 
 from contracts.collection import CollectionImportRequested
+from contracts.observation import DriftKind
 from contracts.wallet import LAMPORTS_PER_SOL
-from services.gateway.api.responses import Answer
+from services.gateway import ports
+from services.gateway.api.responses import Answer, CollectionView
 from services.gateway.estimates import Estimate
+from services.gateway.ports import Stage
 
 
 class TreeView(Answer):
@@ -14,6 +19,125 @@ class TreeView(Answer):
     max_depth: int
     max_buffer_size: int
     canopy_depth: int
+
+
+class CollectionTreeView(Answer):
+    """One merkle tree of a collection."""
+
+    number: int
+    """0 is the first one, which `treeAddress` names."""
+    address: str
+    max_depth: int
+    max_buffer_size: int | None = None
+    """Left out, like `canopyDepth`, where that is not known."""
+    canopy_depth: int | None = None
+    capacity: int
+    minted: int | None = None
+    """As the chain was last counted; left out until it was."""
+    left: int | None = None
+    """NFTs that it still has room for."""
+    state: Literal["open", "full", "invalid", "uncounted"]
+    """`invalid`: its accounts on chain are gone, cannot be read or do not agree."""
+
+    @classmethod
+    def of(cls, tree: ports.CollectionTree) -> "CollectionTreeView":
+        """Return the view of `tree`."""
+        left = None if tree.minted is None else tree.capacity - tree.minted
+        return cls(
+            number=tree.number,
+            address=tree.address,
+            max_depth=tree.max_depth,
+            max_buffer_size=tree.max_buffer_size,
+            canopy_depth=tree.canopy_depth,
+            capacity=tree.capacity,
+            minted=tree.minted,
+            left=left,
+            state="uncounted" if tree.valid is None else "invalid" if not tree.valid else "open" if left else "full",
+        )
+
+
+class CollectionDetailView(CollectionView):
+    """A collection at whatever stage of its making, with the reason when that failed."""
+
+    standard: Literal["v1", "v2"] | None = None
+    """Left out while an import was not read yet."""
+    stage: Stage
+    error_code: str | None = None
+    error: str | None = None
+    trees: list[CollectionTreeView] | None = None
+    """All of them; left out where the log alone was asked, as after a change or while the database is away."""
+
+    @classmethod
+    def of(cls, collection: ports.Collection) -> "CollectionDetailView":
+        """Return the view of `collection`."""
+        return cls(
+            **CollectionView.of(collection).model_dump(),
+            standard=collection.standard,
+            stage=collection.stage,
+            error_code=collection.error_code,
+            error=collection.error_message,
+            trees=None if collection.trees is None else [CollectionTreeView.of(tree) for tree in collection.trees],
+        )
+
+
+class DifferenceView(Answer):
+    """One explained difference; `examples` are asset ids, or what `explanation` says they are."""
+
+    kind: DriftKind
+    count: int
+    alarm: bool
+    """Whether this must never be."""
+    explanation: str
+    examples: list[str]
+
+
+class ComparisonView(Answer):
+    """The counts of a collection at one slot of the finalized chain, and every difference between them."""
+
+    time: datetime
+    slot: int
+    log: int
+    """NFTs that the log says were confirmed."""
+    projection: int
+    """Items that the tables show as minted."""
+    chain: int
+    """NFTs that the trees' own accounts tell."""
+    observed: int
+    """NFTs whose mint was read from the chain's transactions."""
+    living: int
+    """Of these, those that are in their tree."""
+    das: int | None = None
+    """Living NFTs that DAS shows; left out when it was not asked or did not answer."""
+    differences: list[DifferenceView]
+
+    @classmethod
+    def of(cls, drift: ports.Drift) -> "ComparisonView":
+        """Return the view of `drift`."""
+        return cls(
+            time=drift.told_at,
+            slot=drift.slot,
+            log=drift.log,
+            projection=drift.projection,
+            chain=drift.chain,
+            observed=drift.observed,
+            living=drift.living,
+            das=drift.das,
+            differences=[DifferenceView.model_validate(one, from_attributes=True) for one in drift.differences],
+        )
+
+
+class DriftView(Answer):
+    """What comparisons of a collection with the chain came to, the newest first.
+
+    One is told when it came out differently from the one before: the first says what holds now.
+    """
+
+    comparisons: list[ComparisonView]
+
+    @classmethod
+    def of(cls, drifts: Sequence[ports.Drift]) -> "DriftView":
+        """Return the view of the comparisons."""
+        return cls(comparisons=[ComparisonView.of(drift) for drift in drifts])
 
 
 class LamportsView(Answer):

@@ -8,12 +8,12 @@ from pydantic import Field
 from contracts.access import Scope
 from services.gateway.api.auth import Access
 from services.gateway.api.body import received
-from services.gateway.api.collection_views import EstimateView, ImportRequestedView
+from services.gateway.api.collection_views import CollectionDetailView, DriftView, EstimateView, ImportRequestedView
 from services.gateway.api.documentation import body_of, errors, json_body_of
 from services.gateway.api.identifiers import collection_id
 from services.gateway.api.listings import SyncView, UpdatedView
 from services.gateway.api.mint import IdempotencyKey
-from services.gateway.api.responses import CollectionDetailView, CollectionListView, CollectionRequestedView, Success
+from services.gateway.api.responses import CollectionListView, CollectionRequestedView, Success
 from services.gateway.callers import Caller
 from services.gateway.curating import Curating
 from services.gateway.estimates import estimate
@@ -54,6 +54,19 @@ def collections_router(collections: Collections, curating: Curating, importing: 
     async def one_collection(id: str) -> Success[CollectionDetailView]:  # noqa: A002  # pyright: ignore[reportUnusedFunction]
         """Look at one collection, also while it is being made or when that failed."""
         return Success(data=CollectionDetailView.of(await collections.one(collection_id(id))))
+
+    @router.get(
+        "/{id}/drift",
+        responses=errors(400, 401, 404, 503),
+        dependencies=[admin],
+        response_model_exclude_none=True,
+    )
+    async def collection_drift(  # pyright: ignore[reportUnusedFunction]
+        id: str,  # noqa: A002
+        limit: Annotated[int, Field(ge=1, le=MAX_LIMIT), DIGITS] = 10,
+    ) -> Success[DriftView]:
+        """See how a collection compares with the chain, and what differed before."""
+        return Success(data=DriftView.of(await collections.drifts(collection_id(id), limit)))
 
     @router.patch(
         "/{id}",

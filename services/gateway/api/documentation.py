@@ -55,6 +55,8 @@ _PARAMETERS: Final = {
     "state": "Only those that ended like this.",
     "collectionId": "Only those of this collection.",
     "recipient": "Only those for this wallet.",
+    "assetId": "Only the one that minted this NFT.",
+    "signature": "Only the one whose NFTs this transaction minted.",
     "allowMinting": "Only those that take mints now, or only those that do not.",
     "cursor": "The `nextCursor` of the page before.",
     "page": "Which page, from 1.",

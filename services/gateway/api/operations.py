@@ -15,7 +15,7 @@ from services.gateway.api.responses import Done, MintBatchView, Success
 from services.gateway.callers import Caller
 from services.gateway.operations import Operations
 from services.gateway.ports import OperationQuery, OperationState
-from services.gateway.texts import DIGITS, CollectionId, Recipient
+from services.gateway.texts import DIGITS, AssetId, CollectionId, Recipient, TransactionSignature
 
 MAX_LIMIT = 100
 MAX_EVENTS = 500
@@ -34,6 +34,8 @@ def operations_router(operations: Operations, access: Access) -> APIRouter:
         status: OperationState | None = None,
         collection: Annotated[CollectionId | None, Query(alias="collectionId")] = None,
         recipient: Recipient | None = None,
+        asset: Annotated[AssetId | None, Query(alias="assetId")] = None,
+        signature: TransactionSignature | None = None,
         cursor: Annotated[str | None, Query(max_length=64, description="The nextCursor of the page before.")] = None,
         limit: Annotated[int, Field(ge=1, le=MAX_LIMIT), DIGITS] = 20,
     ) -> Success[OperationListView]:
@@ -43,6 +45,8 @@ def operations_router(operations: Operations, access: Access) -> APIRouter:
             status=status,
             collection=collection,
             recipient=recipient,
+            asset=asset,
+            signature=signature,
             before=None if cursor is None else read_cursor(cursor),
             limit=limit + 1,
         )

@@ -13,7 +13,7 @@ from contracts.collection import CollectionRequested
 from contracts.mint import Requested
 from services.gateway import ports
 from services.gateway.domain import estimated_seconds
-from services.gateway.ports import CollectionState, OperationState, Stage
+from services.gateway.ports import CollectionState, OperationState
 from services.gateway.status import percentage, seconds_left
 
 T = TypeVar("T")
@@ -217,35 +217,9 @@ class CollectionView(Answer):
     @classmethod
     def of(cls, collection: ports.Collection) -> "CollectionView":
         """Return the view of `collection`."""
-        return cls(**_common(collection))
-
-
-class CollectionDetailView(CollectionView):
-    """A collection at whatever stage of its making, with the reason when that failed."""
-
-    standard: Literal["v1", "v2"] | None = None
-    """Left out while an import was not read yet."""
-    stage: Stage
-    error_code: str | None = None
-    error: str | None = None
-
-    @classmethod
-    def of(cls, collection: ports.Collection) -> "CollectionDetailView":
-        """Return the view of `collection`."""
-        return cls(
-            **_common(collection),
-            standard=collection.standard,
-            stage=collection.stage,
-            error_code=collection.error_code,
-            error=collection.error_message,
-        )
-
-
-def _common(collection: ports.Collection) -> dict[str, Any]:
-    """Return the fields that both views of a collection have, under the models' own names."""
-    return {
-        name: str(collection.id) if name == "id" else getattr(collection, name) for name in CollectionView.model_fields
-    }
+        values: dict[str, Any] = {name: getattr(collection, name) for name in CollectionView.model_fields}
+        values["id"] = str(collection.id)
+        return cls(**values)
 
 
 class PaginationView(Answer):

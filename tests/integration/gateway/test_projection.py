@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -24,11 +25,13 @@ from tests.support.indexing import (
     completed,
     confirmed,
     counted,
+    drift,
     failed,
     pin_failed,
     requested,
     signature,
     signed,
+    tree_added,
     uid,
 )
 from tests.support.postgres import Database
@@ -94,6 +97,44 @@ async def test_operations_are_listed_by_who_asked(store: PostgresStore, reader: 
     one = await projection.operation(uid("list", 0))
     assert one is not None
     assert one.caller == "app:shop"
+
+
+async def test_an_operation_is_found_by_what_it_minted(store: PostgresStore, reader: Pool) -> None:
+    projection, history = PostgresProjection(reader), History()
+    mine, theirs = uid("mine"), uid("theirs")
+    for operation, caller in ((mine, "app:shop"), (theirs, "app:other")):
+        history.say(requested(operation, 2, batch_size=2, caller=caller))
+        history.say(confirmed(operation, 0, 0, [0, 1]))
+    await project(store, "MINT", history)
+
+    async def found(**query: object) -> list[UUID]:
+        return [one.id for one in await projection.operations(OperationQuery(**query))]  # pyright: ignore[reportArgumentType]
+
+    asset, sent = address("asset", mine, 1, 1), signature(mine, 0, 0, 1)
+    assert await found(asset=asset) == await found(signature=sent) == await found(asset=asset, signature=sent) == [mine]
+    assert await found(asset=asset, caller="app:shop") == [mine]
+    assert await found(asset=asset, caller="app:other") == await found(asset=asset, status="pending") == []
+    assert await found(asset=asset, signature=signature(theirs, 0, 0, 1)) == []
+    assert await found(asset=address("nothing")) == await found(signature=signature("nothing")) == []
+
+
+async def test_a_collection_has_all_its_trees_and_its_comparisons(store: PostgresStore, reader: Pool) -> None:
+    projection, history, cats = PostgresProjection(reader), History(), uid("cats")
+    for fact in (collection_created(cats), tree_added(cats, 1), counted(cats, 8), drift(cats, 1), drift(cats, 2)):
+        history.say(fact)
+    await project(store, "COLLECTION", history)
+    row = await projection.collection(cats)
+    assert row is not None
+    assert row.trees is not None
+    assert [(tree.number, tree.address, tree.max_depth, tree.minted, tree.valid) for tree in row.trees] == [
+        (0, address("tree", cats), 3, 8, True),
+        (1, address("tree", cats, 1), 3, None, None),
+    ]
+    told = await projection.drifts(cats, 10)
+    assert [(one.slot, one.chain, one.das) for one in told] == [(82, 3, 2), (81, 2, None)]
+    assert [(one.kind, one.examples) for one in told[1].differences] == [("das_ahead", ("a\ufffd",))]
+    assert len(await projection.drifts(cats, 1)) == 1
+    assert await projection.drifts(uid("nobody"), 10) == []
 
 
 async def test_collections_are_listed_when_they_are_on_chain(store: PostgresStore, reader: Pool) -> None:

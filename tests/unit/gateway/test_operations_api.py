@@ -8,14 +8,16 @@ import httpx
 import pytest
 
 from chassis.log import LogUnavailable
+from contracts.access import Scope
 from contracts.collection import CollectionUpdated
 from contracts.mint import Cancelled, Completed, ImageUri, Nft, Requested, UploadedImage
-from services.gateway.ports import FailedItem, Operation, OperationSummary, Overview, WalletUnavailable
+from services.gateway.ports import FailedItem, Operation, OperationSummary, Overview, Result, WalletUnavailable
 from tests.support.gateway import CLOSED_COLLECTION, COLLECTION, RECIPIENT, URI, Gateway, single
 
 OPERATION = UUID("0199b0a0-0000-7000-8000-00000000000a")
 START = datetime(2026, 1, 1, tzinfo=UTC)
 DIGEST = "ab" * 32
+SIGNATURE = "5VERv8NMvzbJMEkV8xnrLkEaWRtSz9CosKDYjCJjBRnbJLgp8uirBgmQpjKhoR4tjF3ZpRzrFmBV6UjKdiSZkQUW"
 
 
 def requested(operation: UUID = OPERATION, **changes: Any) -> Requested:
@@ -90,6 +92,30 @@ class TestList:
         for query, expected in (("status=failed", [2]), (f"collectionId={COLLECTION}", [2, 1]), ("limit=1", [3])):
             data = (await client.get(f"/api/mint/operations?{query}")).json()["data"]
             assert [one["transactionId"] for one in data["operations"]] == [str(UUID(int=one)) for one in expected]
+
+    async def test_the_operation_of_an_asset_or_a_transaction_is_shown_to_its_caller_and_to_admins(
+        self, gateway: Gateway, client: httpx.AsyncClient
+    ) -> None:
+        gateway.projection.summaries = [summary(1), summary(2)]
+        minted = Result(status="success", asset_id=RECIPIENT, signature=SIGNATURE)
+        gateway.projection.operations_by_id[UUID(int=1)] = Operation(
+            id=UUID(int=1), status="completed", total=1, completed=1, failed=0, start_time=START, results=(minted,)
+        )
+        for query in ({"assetId": RECIPIENT}, {"signature": SIGNATURE}):
+            data = (await client.get("/api/mint/operations", params=query)).json()["data"]
+            assert [one["transactionId"] for one in data["operations"]] == [str(UUID(int=1))]
+            for caller, found in (("app:shop", 1), ("app:other", 0)):
+                async with gateway.client(gateway.key(caller, Scope.READ)) as reader:
+                    data = (await reader.get("/api/mint/operations", params=query)).json()["data"]
+                assert len(data["operations"]) == found
+
+    @pytest.mark.parametrize("query", [{"assetId": SIGNATURE}, {"signature": RECIPIENT}, {"signature": "0" * 88}])
+    async def test_what_is_no_asset_and_no_signature_is_refused(
+        self, client: httpx.AsyncClient, query: dict[str, str]
+    ) -> None:
+        answer = await client.get("/api/mint/operations", params=query)
+        assert (answer.status_code, answer.json()["code"]) == (400, "validation_failed")
+        assert [one["field"] for one in answer.json()["details"]] == list(query)
 
     @pytest.mark.parametrize("cursor", ["x", "%00", "AAAA", "é", "A" * 33])
     async def test_a_cursor_of_nobody_is_refused(self, client: httpx.AsyncClient, cursor: str) -> None:

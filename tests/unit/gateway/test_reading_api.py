@@ -7,9 +7,11 @@ from uuid import UUID
 import httpx
 import pytest
 
+from contracts.access import Scope
 from contracts.collection import CollectionCounted, CollectionFailed, CollectionRequested, Standard, TreeShape
 from contracts.mint import Completed, ImageUri, Nft, Requested, UploadedImage
-from services.gateway.ports import Operation, Result
+from contracts.observation import Difference, DriftKind
+from services.gateway.ports import CollectionTree, Drift, Operation, Result
 from tests.support.gateway import COLLECTION, RECIPIENT, URI, Gateway, collection_row, created, png
 
 OPERATION = UUID("0199b0a0-0000-7000-8000-00000000000a")
@@ -201,6 +203,64 @@ async def test_one_collection_from_the_projection(gateway: Gateway, client: http
     gateway.projection.rows[row.id] = row
     data = (await client.get(f"/api/collections/{row.id}")).json()["data"]
     assert (data["name"], data["stage"], data["standard"]) == ("Camp 3", "created", "v2")
+
+
+async def test_a_collection_tells_each_of_its_trees(gateway: Gateway, client: httpx.AsyncClient) -> None:
+    def tree(number: int, **counted: Any) -> CollectionTree:
+        shape: dict[str, Any] = {"max_depth": 3, "max_buffer_size": 8, "canopy_depth": 0, "capacity": 8}
+        return CollectionTree(number=number, address=RECIPIENT, **(shape | counted))
+
+    trees = (
+        tree(0, minted=8, valid=True),
+        tree(1, minted=3, valid=True),
+        tree(2, minted=3, valid=False),
+        tree(3, minted=None, valid=None, max_buffer_size=None, canopy_depth=None),
+    )
+    row = collection_row(3, trees=trees)
+    gateway.projection.rows[row.id] = row
+    told = (await client.get(f"/api/collections/{row.id}")).json()["data"]["trees"]
+    states = [(one["state"], one.get("minted"), one.get("left")) for one in told]
+    assert states == [("full", 8, 0), ("open", 3, 5), ("invalid", 3, 5), ("uncounted", None, None)]
+    assert told[0] == {
+        "number": 0,
+        "address": RECIPIENT,
+        "maxDepth": 3,
+        "maxBufferSize": 8,
+        "canopyDepth": 0,
+        "capacity": 8,
+        "minted": 8,
+        "left": 0,
+        "state": "full",
+    }
+    assert "maxBufferSize" not in told[3]
+    await gateway.log.publish(created(row.id), cause=None)
+    gateway.projection.down = True
+    assert "trees" not in (await client.get(f"/api/collections/{row.id}")).json()["data"]
+
+
+async def test_comparisons_with_the_chain_are_told_to_admins(gateway: Gateway, client: httpx.AsyncClient) -> None:
+    row = collection_row(3)
+    path = f"/api/collections/{row.id}/drift"
+    assert (await client.get(path)).status_code == 404
+    gateway.projection.rows[row.id] = row
+    assert (await client.get(path)).json()["data"] == {"comparisons": []}
+    difference = Difference(kind=DriftKind.BURNED, count=1, alarm=False, explanation="Burned.", examples=("a",))
+    counts: dict[str, Any] = {"slot": 9, "log": 2, "projection": 2, "chain": 2, "observed": 2, "living": 1}
+    gateway.projection.compared[row.id] = [
+        Drift(told_at=row.updated_at, das=1, differences=(difference,), **counts),
+        Drift(told_at=row.created_at, das=None, differences=(), **counts),
+    ]
+    newest, first = (await client.get(path)).json()["data"]["comparisons"]
+    assert (newest["time"], newest["living"], newest["das"]) == ("2026-02-03T00:00:00Z", 1, 1)
+    explained = {"kind": "burned", "count": 1, "alarm": False, "explanation": "Burned.", "examples": ["a"]}
+    assert newest["differences"] == [explained]
+    assert "das" not in first
+    assert len((await client.get(path, params={"limit": 1})).json()["data"]["comparisons"]) == 1
+    async with gateway.client(gateway.key("reader", Scope.READ)) as reader:
+        assert (await reader.get(path)).status_code == 403
+    gateway.projection.down = True
+    await gateway.log.publish(created(row.id), cause=None)
+    assert (await client.get(path)).json()["code"] == "database_unavailable"
 
 
 async def test_one_collection_from_the_log(gateway: Gateway, client: httpx.AsyncClient) -> None:

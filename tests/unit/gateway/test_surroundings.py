@@ -123,6 +123,7 @@ async def test_the_openapi_document_describes_the_bodies(client: httpx.AsyncClie
         "/api/auth/me",
         "/api/collections",
         "/api/collections/{id}",
+        "/api/collections/{id}/drift",
         "/api/collections/sync/{id}",
         "/api/collections/estimate",
         "/api/collections/import",
