@@ -10,10 +10,8 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from purgatory import AsyncCircuitBreakerFactory
-from purgatory.domain.model import OpenedState
-
 from chassis import telemetry
+from chassis.circuit import Circuit, CircuitOpen
 from chassis.clock import Clock
 from services.ipfs.ports import Content, ContentMismatch, Pinnable, PinningService, PinRefused, PinUnavailable
 from unixfs import Cid
@@ -37,12 +35,8 @@ class Guarded:
         self._inner = inner
         self._clock = clock
         self._pause = pause
-        self._circuits = AsyncCircuitBreakerFactory(
-            default_threshold=failures,
-            default_ttl=pause,
-            # These speak of the content, not of the service.
-            exclude=[PinRefused, ContentMismatch],
-        )
+        # These speak of the content, not of the service.
+        self._circuit = Circuit(clock, failures=failures, pause=pause, exclude=(PinRefused, ContentMismatch))
         self._asked_to_wait_until = 0.0
         self._pinned: OrderedDict[Cid, None] = OrderedDict()
 
@@ -79,9 +73,9 @@ class Guarded:
         if wait > 0:
             raise PinUnavailable(f"{self.name} asked for a pause", after=wait)
         try:
-            async with await self._circuits.get_breaker(self.name):
+            with self._circuit:
                 await pin()
-        except OpenedState as error:  # retry: after the circuit's pause
+        except CircuitOpen as error:  # retry: after the circuit's pause
             raise PinUnavailable(f"the circuit of {self.name} is open", after=self._pause) from error
         except PinUnavailable as error:  # retry: the caller says when
             if error.after is not None:

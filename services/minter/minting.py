@@ -34,6 +34,8 @@ from services.minter.watcher import SignatureWatcher
 FINALITY_DELAY = 13.0
 """Seconds from confirmation to finality: 31 blocks at 400 ms, and a little more."""
 FINALITY_RETRY = 2.0
+DELAY_LOOK = 30.0
+"""Most seconds between two looks at whether the delay between batches has passed."""
 NEVER_CREATED = replace(COLLECTION_GONE, reason="The collection was never created.")
 
 _logger = get_logger(__name__)
@@ -78,7 +80,8 @@ class Minting:
             # What is signed already is followed to its end below; everything else ends here, without any delay.
             await end_unsigned(self._log, cancelled.event, pinned)
         elif pinned.not_before is not None and (early := (pinned.not_before - self._clock.now()).total_seconds()) > 0:
-            raise RetryLater("the delay between batches has not passed", after=early)
+            # Not all of it at once: a clock that is wrong now may be right at the next look.
+            raise RetryLater("the delay between batches has not passed", after=min(early, DELAY_LOOK))
         collection = await self._collection(pinned.collection)
         plan, rooms = await self._plan(message, collection)
         if collection is None or not plan.transactions:
@@ -141,8 +144,8 @@ class Minting:
         """Wait until the transaction is final and say so; if a fork dropped it, land it again."""
         confirmed = message.data
         age = (self._clock.now() - message.stored_at).total_seconds()
-        if age < FINALITY_DELAY:
-            raise RetryLater("not final yet", after=FINALITY_DELAY - age)
+        if abs(age) < FINALITY_DELAY:  # beyond that our clock is behind the log's, and tells nothing
+            raise RetryLater("not final yet", after=FINALITY_DELAY - max(age, 0.0))
         signed = await self._log.last(Signed, operation=confirmed.operation, chunk=confirmed.chunk, tx=confirmed.tx)
         if signed is None:
             raise MissingFact(f"{message.subject} was confirmed and never signed")

@@ -40,7 +40,7 @@ from contracts.webhook import (
     WebhookState,
     thread_pattern,
 )
-from services.notifier.domain import Answer, Outcome, Schedule, judge
+from services.notifier.domain import Answer, Outcome, Schedule, judge, seconds_left
 from services.notifier.ports import NotifierLog, Sender
 from services.notifier.signing import signed_headers
 from services.notifier.telling import Teller, Untellable
@@ -124,7 +124,8 @@ class Courier:
         if before is not None and before.data.ended:
             return
         if before is not None and before.data.next_attempt_at is not None:
-            left = (before.data.next_attempt_at - self._clock.now()).total_seconds()
+            asked = (before.data.next_attempt_at - before.event.time).total_seconds()
+            left = seconds_left(asked, before.stored_at, self._clock.now())
             if left > 0:
                 raise RetryLater("the next attempt is not due yet", after=left)
         webhook = await self._event_log.last(WebhookConfigured, webhook=queued.webhook)

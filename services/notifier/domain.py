@@ -212,3 +212,15 @@ def judge(answer: Answer, attempts: int, first_at: datetime, now: datetime, sche
     if again > first_at + timedelta(seconds=schedule.give_up):
         return Outcome(DeliveryState.PARKED)
     return Outcome(DeliveryState.RETRYING, again)
+
+
+def seconds_left(pause: float, stored_at: datetime, now: datetime) -> float:
+    """Return the seconds until an attempt is due that is to be made `pause` seconds after the last one was stored.
+
+    Clocks of three machines are in this: whoever made the last attempt told the pause by one, the log stored it by
+    another, and `now` is ours. Whichever is wrong, however much, an attempt is never later than by the pause once more.
+    """
+    passed = (now - stored_at).total_seconds()
+    if passed < -pause:  # our clock is far behind the log's and tells nothing; the log has held the message back
+        return 0.0
+    return pause - max(passed, 0.0)

@@ -112,7 +112,7 @@ async def pool_of(
     clock = clock or ManualClock()
     guard = Guard(genesis, compare=len(nodes) > 1)
     guarded = [
-        await Node.guarded(number, f"https://node{number}.example/v2/secret-key", rpc, clock, guard)
+        Node.guarded(number, f"https://node{number}.example/v2/secret-key", rpc, clock, guard)
         for number, rpc in enumerate(nodes, 1)
     ]
     pool = RpcPool(

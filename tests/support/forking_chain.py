@@ -22,6 +22,7 @@ from bubblegum.types import MetadataArgsV2
 from services.minter.adapters.solana_rpc import Answer, NodeRefused, RateLimited, SolanaRpc
 from services.minter.landing import Commitment, SignatureState
 from services.minter.ports import (
+    ChainUnavailable,
     ConfirmedTransaction,
     FinalizedHead,
     OwnedAccount,
@@ -223,7 +224,7 @@ class FaultyNode(SolanaRpc):
         if self._weather.happens("storm"):
             raise RateLimited("429", self._weather.random.choice([None, 0.5, 3.0]))
         if self._weather.happens("node_error"):
-            raise NodeRefused("no answer")  # which opens no circuit: those go by the machine's clock
+            raise ChainUnavailable("no answer")
         return max(0, self._chain.height - self._weather.lag())
 
     def _slot(self, height: int) -> int:

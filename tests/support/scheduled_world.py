@@ -197,7 +197,7 @@ async def minter(world: World, fuse: Fuse, resources: contextlib.AsyncExitStack)
     """The parts of `services.minter.main`, without gate, funds, fees and growth."""
     guard = Guard("genesis", compare=True)
     rpcs = [FaultyNode(world.chain, forgetful=number == 1) for number in range(3)]
-    nodes = [await Node.guarded(n, f"https://node{n}.example", rpc, world.clock, guard) for n, rpc in enumerate(rpcs)]
+    nodes = [Node.guarded(n, f"https://node{n}.example", rpc, world.clock, guard) for n, rpc in enumerate(rpcs)]
     pool = RpcPool(nodes, world.clock, PoolOptions())
     resources.push_async_callback(pool.close)
     chain = world.program.chain(cast("Chain", CrashingChain(pool, fuse)))

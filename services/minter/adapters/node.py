@@ -1,20 +1,17 @@
 """A guarded node: which cluster it is of, its request budget, its circuit. Used by the pool alone.
 
-The circuit breaker is purgatory's: made for asyncio, typed, without dependencies. It opens after failures in a row and
-lets requests through again after a while. It only says whom to ask; no outcome is ever concluded from it. A 429 does
-not count as a failure: the node works, and is left alone for as long as it asks.
+Its circuit opens after failures in a row and lets requests through again after a while. It only says whom to ask; no
+outcome is ever concluded from it. A 429 does not count as a failure: the node works, and is left alone for as long as
+it asks.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from types import TracebackType
-from typing import Final, Protocol, TypeVar
+from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
-from purgatory import AsyncCircuitBreakerFactory
-from purgatory.domain.model import Context, OpenedState
-
 from chassis import metrics
+from chassis.circuit import Circuit, CircuitOpen, State
 from chassis.clock import Clock
 from chassis.logs import get_logger
 from services.minter.adapters.solana_rpc import NodeRefused, RateLimited, SolanaRpc
@@ -35,26 +32,13 @@ T = TypeVar("T")
 _logger = get_logger(__name__)
 
 
-class Circuit(Protocol):
-    """purgatory's AsyncCircuitBreaker, whose class it does not export."""
-
-    context: Context
-
-    async def __aenter__(self) -> object: ...
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
-    ) -> None: ...
-
-
 class Guard:
-    """What all nodes of a pool are held to: one cluster, and circuits that open after FAILURES for OPEN_SECONDS."""
+    """What all nodes of a pool are held to: one cluster."""
 
     def __init__(self, genesis: str | None, *, compare: bool) -> None:
         """`genesis` is the cluster's genesis hash; without one, and with `compare`, the first that is told decides."""
         self.verifies = compare or genesis is not None
         self._genesis = genesis
-        self._breakers = AsyncCircuitBreakerFactory(FAILURES, OPEN_SECONDS, exclude=[RateLimited, NodeRefused])
 
     def admits(self, genesis: str) -> bool:
         """Return whether a node that tells this genesis hash is of the pool's cluster."""
@@ -62,22 +46,18 @@ class Guard:
             self._genesis = genesis
         return self._genesis == genesis
 
-    async def breaker(self, name: str) -> Circuit:
-        """Return the circuit of the node called `name`."""
-        return await self._breakers.get_breaker(name)
-
 
 class Node:
-    """One node of the pool."""
+    """One node of the pool, with a circuit that opens after FAILURES for OPEN_SECONDS."""
 
-    def __init__(self, position: int, name: str, rpc: SolanaRpc, breaker: Circuit, clock: Clock, guard: Guard) -> None:
+    def __init__(self, position: int, name: str, rpc: SolanaRpc, clock: Clock, guard: Guard) -> None:
         self.position = position
         self.name = name
         self.slot: int | None = None
         self.excluded: str | None = None
         """Why this node is never asked; None when it may be."""
         self._rpc = rpc
-        self._breaker = breaker
+        self._circuit = Circuit(clock, failures=FAILURES, pause=OPEN_SECONDS, exclude=(RateLimited, NodeRefused))
         self._clock = clock
         self._guard = guard
         self._verified = not guard.verifies
@@ -88,15 +68,14 @@ class Node:
         self._head_read_at = float("-inf")
 
     @classmethod
-    async def guarded(cls, position: int, url: str, rpc: SolanaRpc, clock: Clock, guard: Guard) -> "Node":
+    def guarded(cls, position: int, url: str, rpc: SolanaRpc, clock: Clock, guard: Guard) -> "Node":
         """Return the node, named by its position and host."""
-        name = f"{position} {host(url)}"
-        return cls(position, name, rpc, await guard.breaker(name), clock, guard)
+        return cls(position, f"{position} {host(url)}", rpc, clock, guard)
 
     @property
-    def circuit(self) -> str:
-        """`closed`, `opened` or `half-opened`."""
-        return self._breaker.context.state
+    def circuit(self) -> State:
+        """How its circuit stands."""
+        return self._circuit.state
 
     @property
     def rests_for(self) -> float:
@@ -118,10 +97,10 @@ class Node:
         if self.rests_for > 0:
             raise ChainUnavailable(f"{self.name}: over its request budget for another {self.rests_for:.0f} s")
         try:
-            async with self._breaker:
+            with self._circuit:
                 await self._verify()
                 result = await work(self._rpc)
-        except OpenedState:
+        except CircuitOpen:
             metrics.RPC_ERRORS.add(node=self.name, kind="circuit_open")
             # Another node: this one has failed several times in a row and is left alone for a moment.
             raise ChainUnavailable(f"{self.name}: circuit open") from None

@@ -98,7 +98,7 @@ class RpcPool:
         async with AsyncExitStack() as stack:
             clients = [await stack.enter_async_context(SolanaRpc.connect(url, options.timeout)) for url in urls]
             pairs = enumerate(zip(urls, clients, strict=True), 1)
-            pool = cls([await Node.guarded(n, url, rpc, clock, guard) for n, (url, rpc) in pairs], clock, options)
+            pool = cls([Node.guarded(n, url, rpc, clock, guard) for n, (url, rpc) in pairs], clock, options)
             stack.push_async_callback(pool.close)
             yield pool
 

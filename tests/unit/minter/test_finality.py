@@ -103,6 +103,18 @@ async def test_what_is_final_is_told_once(log: MemoryLog) -> None:
     assert (finalized.signature, finalized.slot) == (samples.SIGNED.attempt.signature, FINAL.slot)
 
 
+class LateClock(SystemClock):
+    """An hour behind."""
+
+    def now(self) -> datetime:
+        return super().now() - timedelta(hours=1)
+
+
+async def test_a_clock_that_is_behind_the_logs_does_not_hold_up_the_word(log: MemoryLog) -> None:
+    await watch(log, shown(FINAL), LateClock())
+    assert len(log.facts(Finalized)) == 1
+
+
 @pytest.mark.parametrize(
     "view",
     [None, shown(NOT_YET), shown(None, height=None), shown(NOT_YET, height=None)],

@@ -7,7 +7,7 @@ import pytest
 from chassis.clock import ManualClock
 from contracts.health import NodeReported
 from contracts.mint import Attempt
-from services.minter.adapters.node import FAILURES, FIRST_PAUSE, host
+from services.minter.adapters.node import FAILURES, FIRST_PAUSE, OPEN_SECONDS, host
 from services.minter.adapters.pool import BLOCKHASH_REFRESH, PROBE_INTERVAL
 from services.minter.adapters.solana_rpc import NodeRefused, RateLimited
 from services.minter.landing import ChainView, Commitment, SignatureState, is_dead
@@ -151,17 +151,16 @@ async def test_a_429_without_a_time_doubles_the_rest_until_an_answer_comes() -> 
         await pool.minimum_rent(2)
 
 
-async def test_a_node_that_fails_again_and_again_is_left_alone_and_tried_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [1_000_000.0]
-    monkeypatch.setattr("purgatory.domain.model.time.time", lambda: now[0])
+async def test_a_node_that_fails_again_and_again_is_left_alone_and_tried_later() -> None:
+    clock = ManualClock()
     first, second = FakeNode(fails=dead()), FakeNode()
-    async with pool_of(first, second) as pool:
+    async with pool_of(first, second, clock=clock) as pool:
         for size in range(FAILURES + 3):
             await pool.minimum_rent(size)
         assert len(first.calls) == FAILURES
         assert _states(await pool.check()) == ["opened", "closed"]
         first.fails = None
-        now[0] += 60
+        await clock.advance(OPEN_SECONDS)
         await pool.minimum_rent(100)
         assert first.calls[-1] == "minimum_rent"
         assert _states(await pool.check()) == ["closed", "closed"]

@@ -63,10 +63,13 @@ class Scripted:
 class World:
     """A courier on a log in memory."""
 
-    log: MemoryLog = field(default_factory=MemoryLog)
     sender: Scripted = field(default_factory=Scripted)
     clock: ManualClock = field(default_factory=ManualClock)
     draining: asyncio.Event = field(default_factory=asyncio.Event)
+    log: MemoryLog = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.log = MemoryLog(now=self.clock.now)
 
     def courier(self, schedule: Schedule | None = None) -> Courier:
         keyring = Keyring(SEALER, [Secret(SECRET)])

@@ -18,7 +18,18 @@ from contracts.generate import webhook_schemas
 from contracts.notification import EVENT_TYPES, TEST_EVENT, Notification, WebhookTest
 from contracts.streams import NOTIFIER_COLLECTION, NOTIFIER_MINT
 from contracts.webhook import DeliveryState, WebhookConfigured, WebhookState
-from services.notifier.domain import Answer, Schedule, Subject, data_of, judge, may_know, subject_of, takes, wants
+from services.notifier.domain import (
+    Answer,
+    Schedule,
+    Subject,
+    data_of,
+    judge,
+    may_know,
+    seconds_left,
+    subject_of,
+    takes,
+    wants,
+)
 from tests.support.memory_log import matches
 from tests.support.samples import CONFIRMED, OPERATION, SAMPLES, SIGNATURE
 
@@ -126,3 +137,18 @@ def test_retries_go_on_for_three_days_and_end(lucks: list[float]) -> None:
     for attempts, pause in enumerate(pauses, start=1):
         rule = min(SCHEDULE.longest, SCHEDULE.first * 2 ** (attempts - 1))
         assert rule * 0.74 <= pause <= rule * 1.26
+
+
+@given(st.floats(0, 20_000), st.floats(-100_000, 100_000))
+def test_no_clock_holds_up_an_attempt_for_longer_than_its_pause(pause: float, skew: float) -> None:
+    def left(after: float) -> float:
+        return seconds_left(pause, NOW, NOW + timedelta(seconds=skew + after))
+
+    first = max(left(0.0), 0.0)
+    assert first <= pause
+    again = max(left(first), 0.0)  # delivered again when the log has let that much time pass
+    assert first + again <= 2 * pause + 1e-3
+
+
+def test_an_attempt_is_due_when_its_pause_is_over() -> None:
+    assert [seconds_left(10.0, NOW, NOW + timedelta(seconds=after)) for after in (0, 4, 10)] == [10.0, 6.0, 0.0]
