@@ -11,6 +11,7 @@ timed. With `--document` the plans are written there. Not a test: prints figures
 
 import argparse
 import asyncio
+import hashlib
 import os
 import tempfile
 import time
@@ -221,13 +222,13 @@ def cases(leaves: int, start: datetime) -> dict[str, tuple[str, list[object]]]:
     middle = start + timedelta(seconds=leaves / 10)
     day = start + timedelta(seconds=leaves / 5) - timedelta(hours=24) + timedelta(milliseconds=100)
     some = "00000000-0000-0000-0000-000000000000"
-    first: list[object] = [None, None, None, None, None, None, 100]
+    first: list[object] = [None, None, None, None, None, None, 100, None, None]
     asked: list[tuple[str, str, list[object]]] = [
         ("collections, first page", "collections", [None, None, 100, 0]),
         ("collections, a late page", "collections", ["active", True, 100, 900]),
         ("collections, how many", "collections_total", ["active", True]),
         ("operations, first page", "operations", first),
-        ("operations, by cursor", "operations", [None, None, None, None, middle, some, 100]),
+        ("operations, by cursor", "operations", [None, None, None, None, middle, some, *first[6:]]),
         ("operations of a status", "operations", ["processing", *first[1:]]),
         ("operations of a status that none has", "operations", ["failed", *first[1:]]),
         ("operations of a collection", "operations", [None, CATS, *first[2:]]),
@@ -235,6 +236,8 @@ def cases(leaves: int, start: datetime) -> dict[str, tuple[str, list[object]]]:
         ("operations of a recipient", "operations", [None, None, "recipient77", *first[3:]]),
         ("operations of a recipient nobody knows", "operations", [None, None, "nobody", *first[3:]]),
         ("operations of a caller", "operations", [None, None, None, "app:7", *first[4:]]),
+        ("operation of an asset", "operations", [*first[:7], hexdigest("a777"), None]),
+        ("operation of a transaction", "operations", [*first[:8], hexdigest("s777")]),
         ("one operation with its results", "operation", [None]),
         ("statistics of a day", "overview", [day, whole_minute(day)]),
         ("chart of an hour", "series", [day + timedelta(hours=23), timedelta(minutes=1)]),
@@ -243,6 +246,11 @@ def cases(leaves: int, start: datetime) -> dict[str, tuple[str, list[object]]]:
     found = {name: (api[query].sql, given) for name, query, given in asked}
     found["assets of an owner"] = (OWNED, [str(OWNERS[7]), "", 100])
     return found
+
+
+def hexdigest(text: str) -> str:
+    """What Postgres's md5 makes of the text."""
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
 OWNED: Final = (
