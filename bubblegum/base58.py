@@ -4,7 +4,8 @@ Used by `bubblegum.transaction`. Addresses and signatures have solders' own pars
 the length is bounded: the conversion is quadratic and the text comes from outside.
 """
 
-from operator import mul
+import struct
+from collections.abc import Sequence
 from typing import Final
 
 from bubblegum.errors import DecodeError
@@ -13,10 +14,12 @@ _ALPHABET: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 MAX_CHARACTERS: Final = 16_384
 """Above the 10 KiB that an inner instruction's data can have."""
 
-# Long numbers are slow, so digits are put together, and taken apart, in groups that fit into a machine word.
+# Long numbers are slow, so digits are taken apart in groups that fit into a machine word.
 _GROUP: Final = 10
-_WEIGHTS: Final = tuple(58**exponent for exponent in reversed(range(_GROUP)))
 _GROUP_BASE: Final = 58**_GROUP
+# They are put together all at once: first each digit, a byte, with its neighbour, then these pairs, then the fours.
+# What stands in a lane after that is below 58**8, which fits into it.
+_LANE_BYTES: Final = 8
 _NO_DIGIT: Final = 255
 _DIGITS: Final = bytes(_ALPHABET.find(chr(code)) & _NO_DIGIT for code in range(256))
 """By character code, its digit; _NO_DIGIT for what is not of the alphabet."""
@@ -43,9 +46,30 @@ def decode(text: str) -> bytes:
     digits = text.encode("latin-1", "replace").translate(_DIGITS)
     if _NO_DIGIT in digits:
         raise DecodeError(f"{text[digits.index(_NO_DIGIT)]!r} is no base58 character")
-    digits = bytes(-len(digits) % _GROUP) + digits
-    number = 0
-    for start in range(0, len(digits), _GROUP):
-        number = number * _GROUP_BASE + sum(map(mul, digits[start : start + _GROUP], _WEIGHTS))
+    number = _joined(_lanes(digits))
     zeros = len(text) - len(text.lstrip("1"))
     return bytes(zeros) + number.to_bytes((number.bit_length() + 7) // 8, "big")
+
+
+def _lanes(digits: bytes) -> tuple[int, ...]:
+    """The digits as numbers of _LANE_BYTES digits each, the most significant first."""
+    size = len(digits) + -len(digits) % _LANE_BYTES
+    number = int.from_bytes(digits, "big")
+    half, weight = 1, 58
+    while half < _LANE_BYTES:
+        lower = int.from_bytes((bytes(half) + b"\xff" * half) * (size // (2 * half)), "big")
+        number = (number & lower) + (number >> 8 * half & lower) * weight
+        half, weight = 2 * half, weight * weight
+    return struct.unpack(f">{size // _LANE_BYTES}Q", number.to_bytes(size, "big"))
+
+
+def _joined(lanes: Sequence[int]) -> int:
+    """The one number that these lanes are the digits of; neighbours are put together, so that few numbers are long."""
+    base = 58**_LANE_BYTES
+    while len(lanes) > 1:
+        if len(lanes) % 2:
+            lanes = (0, *lanes)
+        pairs = iter(lanes)
+        lanes = [high * base + low for high, low in zip(pairs, pairs, strict=True)]
+        base *= base
+    return lanes[0] if lanes else 0

@@ -59,7 +59,9 @@ class Writer:
 
     def sized(self, value: bytes) -> Self:
         """A u32 length and the bytes."""
-        return self.u32(len(value)).raw(value)
+        self._out += len(value).to_bytes(4, "little")
+        self._out += value
+        return self
 
     def string(self, value: str) -> Self:
         """A u32 length in bytes and the UTF-8."""

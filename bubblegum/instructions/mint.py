@@ -4,7 +4,9 @@ Used by the minter. The asset id is not known from the instruction: it follows f
 the leaf, so it is decoded from what landed (`bubblegum.decode`).
 """
 
-from solders.instruction import Instruction
+from functools import lru_cache
+
+from solders.instruction import AccountMeta, Instruction
 from solders.pubkey import Pubkey
 
 from bubblegum import pda
@@ -82,27 +84,57 @@ def mint_to_collection_v1(
     `bubblegum_signer` and `token_metadata_program`; the defaults here are the interface's real ones, which older
     versions of the program need.
     """
-    return Instruction(
-        BUBBLEGUM,
-        BubblegumInstruction.MINT_TO_COLLECTION_V1.discriminator + metadata.to_bytes(),
-        [
-            writable(pda.tree_config(tree)),
-            readonly(leaf_owner),
-            readonly(leaf_delegate or leaf_owner),
-            writable(tree),
-            readonly(payer, signer=True),
-            readonly(tree_creator_or_delegate, signer=True),
-            readonly(collection_authority, signer=True),
-            optional_readonly(collection_authority_record),
-            readonly(collection_mint),
-            writable(pda.metadata(collection_mint)),
-            readonly(pda.master_edition(collection_mint)),
-            readonly(bubblegum_signer or pda.bubblegum_signer()),
-            readonly(log_wrapper),
-            readonly(compression_program),
-            readonly(token_metadata_program),
-            readonly(SYSTEM),
-        ],
+    accounts = _mint_to_collection_v1_accounts(
+        tree,
+        payer,
+        tree_creator_or_delegate,
+        collection_authority,
+        collection_mint,
+        leaf_owner,
+        leaf_delegate,
+        collection_authority_record,
+        bubblegum_signer,
+        token_metadata_program,
+        log_wrapper,
+        compression_program,
+    )
+    data = BubblegumInstruction.MINT_TO_COLLECTION_V1.discriminator + metadata.to_bytes()
+    return Instruction(BUBBLEGUM, data, accounts)
+
+
+@lru_cache(maxsize=256)
+def _mint_to_collection_v1_accounts(
+    tree: Pubkey,
+    payer: Pubkey,
+    tree_creator_or_delegate: Pubkey,
+    collection_authority: Pubkey,
+    collection_mint: Pubkey,
+    leaf_owner: Pubkey,
+    leaf_delegate: Pubkey | None,
+    collection_authority_record: Pubkey | None,
+    bubblegum_signer: Pubkey | None,
+    token_metadata_program: Pubkey,
+    log_wrapper: Pubkey,
+    compression_program: Pubkey,
+) -> tuple[AccountMeta, ...]:
+    """The accounts of `mint_to_collection_v1`, kept: mints of one request differ in their metadata only."""
+    return (
+        writable(pda.tree_config(tree)),
+        readonly(leaf_owner),
+        readonly(leaf_delegate or leaf_owner),
+        writable(tree),
+        readonly(payer, signer=True),
+        readonly(tree_creator_or_delegate, signer=True),
+        readonly(collection_authority, signer=True),
+        optional_readonly(collection_authority_record),
+        readonly(collection_mint),
+        writable(pda.metadata(collection_mint)),
+        readonly(pda.master_edition(collection_mint)),
+        readonly(bubblegum_signer or pda.bubblegum_signer()),
+        readonly(log_wrapper),
+        readonly(compression_program),
+        readonly(token_metadata_program),
+        readonly(SYSTEM),
     )
 
 
@@ -128,22 +160,45 @@ def mint_v2(
     """
     out = Writer().raw(BubblegumInstruction.MINT_V2.discriminator).raw(metadata.to_bytes())
     out.option(asset_data, out.sized).option(asset_data_schema, out.u8)
-    return Instruction(
-        BUBBLEGUM,
-        out.done(),
-        [
-            writable(pda.tree_config(tree)),
-            writable(payer, signer=True),
-            optional_readonly(tree_creator_or_delegate, signer=True),
-            optional_readonly(collection_authority, signer=True),
-            readonly(leaf_owner),
-            optional_readonly(leaf_delegate),
-            writable(tree),
-            optional_writable(core_collection),
-            optional_readonly(MPL_CORE_CPI_SIGNER if core_collection else None),
-            readonly(log_wrapper),
-            readonly(compression_program),
-            readonly(MPL_CORE),
-            readonly(SYSTEM),
-        ],
+    accounts = _mint_v2_accounts(
+        tree,
+        payer,
+        tree_creator_or_delegate,
+        collection_authority,
+        leaf_owner,
+        leaf_delegate,
+        core_collection,
+        log_wrapper,
+        compression_program,
+    )
+    return Instruction(BUBBLEGUM, out.done(), accounts)
+
+
+@lru_cache(maxsize=256)
+def _mint_v2_accounts(
+    tree: Pubkey,
+    payer: Pubkey,
+    tree_creator_or_delegate: Pubkey | None,
+    collection_authority: Pubkey | None,
+    leaf_owner: Pubkey,
+    leaf_delegate: Pubkey | None,
+    core_collection: Pubkey | None,
+    log_wrapper: Pubkey,
+    compression_program: Pubkey,
+) -> tuple[AccountMeta, ...]:
+    """The accounts of `mint_v2`, kept: mints of one request differ in their metadata only."""
+    return (
+        writable(pda.tree_config(tree)),
+        writable(payer, signer=True),
+        optional_readonly(tree_creator_or_delegate, signer=True),
+        optional_readonly(collection_authority, signer=True),
+        readonly(leaf_owner),
+        optional_readonly(leaf_delegate),
+        writable(tree),
+        optional_writable(core_collection),
+        optional_readonly(MPL_CORE_CPI_SIGNER if core_collection else None),
+        readonly(log_wrapper),
+        readonly(compression_program),
+        readonly(MPL_CORE),
+        readonly(SYSTEM),
     )

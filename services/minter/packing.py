@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from solders.hash import Hash
+from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 
 from bubblegum.reach import MAX_TRANSACTION_BYTES
@@ -136,11 +137,12 @@ def _pack(
     payer: Pubkey,
 ) -> Iterator[PlannedTransaction]:
     lonely = apart | {item.index for item in pinned.items if metadata_fault(collection, item, wallet) is not None}
-    start, tx = 0, 0
+    start, tx, guess = 0, 0, 1
     while start < len(pinned.items):
         tree = rooms.choose()
         alone = tree.free <= LAST_LEAVES or pinned.items[start].index in lonely
-        count = 1 if alone else _fitting(collection, pinned, start, tree, wallet, payer, lonely)
+        count = 1 if alone else _fitting(collection, pinned, start, tree, wallet, payer, lonely, guess)
+        guess = 1 if alone else count
         items = pinned.items[start : start + count]
         yield PlannedTransaction(
             tx=tx,
@@ -161,16 +163,24 @@ def _fitting(
     wallet: Pubkey,
     payer: Pubkey,
     lonely: frozenset[int],
+    guess: int,
 ) -> int:
-    """Return how many items from `start` on one transaction takes; at least one."""
+    """Return how many items from `start` on one transaction takes; at least one. `guess` is where to begin looking."""
     most = min(MAX_MINTS, tree.free, len(pinned.items) - start)
-    count = 1
-    while count < most and pinned.items[start + count].index not in lonely:
-        items = pinned.items[start : start + count + 1]
-        size = transaction_bytes(collection, pinned.recipient, items, wallet, tree.address, tree.table, payer)
-        if size > MAX_TRANSACTION_BYTES:
-            break
-        count += 1
+    most = next((n for n in range(1, most) if pinned.items[start + n].index in lonely), most)
+    work: list[Instruction] = []
+
+    def fits(count: int) -> bool:
+        items = pinned.items[start + len(work) : start + count]
+        work.extend(mint_instructions(collection, pinned.recipient, items, wallet, tree.address, payer))
+        return _size(work[:count], tree.table, payer) <= MAX_TRANSACTION_BYTES
+
+    count = max(1, min(guess, most))
+    while count > 1 and not fits(count):
+        count -= 1
+    if count >= guess or count == 1:
+        while count < most and fits(count + 1):
+            count += 1
     return count
 
 
@@ -187,9 +197,14 @@ def transaction_bytes(
 
     The fee is counted whether one is paid or not: a later attempt may need one, and the plan stands for ever.
     """
+    work = mint_instructions(collection, recipient, items, wallet, tree, payer)
+    return _size(work, table, payer or wallet)
+
+
+def _size(work: Sequence[Instruction], table: LookupTable | None, payer: Pubkey) -> int:
     message = compose(
-        mint_instructions(collection, recipient, items, wallet, tree, payer),
-        payer or wallet,
+        work,
+        payer,
         _ANY_BLOCKHASH,
         mark=_ANY_MARK,
         compute_units=MAX_COMPUTE_UNITS,
