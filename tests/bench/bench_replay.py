@@ -12,7 +12,7 @@ import asyncio
 import os
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from chassis.redaction import Secret
 from contracts.fact import Fact, Producer
 from contracts.mint import Planned, PlannedTransaction
 from contracts.streams import MINT, Stream
-from localnet.child import running
+from localnet.child import Child, running
 from localnet.nats_server import NatsOptions, nats_spec
 from localnet.postgres import PostgresOptions, PostgresRole, dsn, postgres_spec
 from services.indexer.adapters.object_store import ObjectStore
@@ -37,6 +37,7 @@ from services.indexer.comparing import Table, tables_of
 from services.indexer.rebuilding import Rebuild
 from services.indexer.store import MIGRATIONS
 from tests.bench.bench_ipfs import Memory
+from tests.bench.usage import spent, usages
 from tests.support.indexing import (
     History,
     address,
@@ -48,6 +49,9 @@ from tests.support.indexing import (
     signed,
     uid,
 )
+
+Spent = dict[str, float]
+"""Seconds of processor by process."""
 
 ITEMS = 10
 TRANSACTIONS = ((0, 1, 2, 3), (4, 5, 6, 7), (8, 9))
@@ -125,17 +129,17 @@ async def publish(log: Log, count: int) -> None:
         left -= len(batch)
 
 
-async def rebuild(url: str, schema: str, history: LogReader) -> tuple[float, Memory]:
-    """Rebuild into the schema; return the seconds, and the memory that this process took."""
+async def rebuild(url: str, schema: str, history: LogReader, pids: Mapping[str, int]) -> tuple[float, Memory, Spent]:
+    """Rebuild into the schema; return the seconds, the memory that this process took, and everybody's processor."""
     job = Rebuild(Secret(url), schema, history)
     await job.prepare(fresh=True)
     memory = Memory(os.getpid())
     watching = asyncio.create_task(memory.watch())
-    start = time.perf_counter()
+    before, start = usages(pids), time.perf_counter()
     await job.catch_up(lambda stream, sequence: None)
     seconds = time.perf_counter() - start
     watching.cancel()
-    return seconds, memory
+    return seconds, memory, spent(before, usages(pids))
 
 
 async def bare_copy(database: Database, schema: str) -> float:
@@ -170,13 +174,20 @@ async def copy_table(database: Database, table: Table, schema: str) -> float:
         return seconds + await flush()
 
 
-async def measure(name: str, database: Database, url: str, history: LogReader, count: int) -> None:
+async def measure(
+    name: str, database: Database, url: str, history: LogReader, count: int, pids: Mapping[str, int]
+) -> None:
     """Rebuild from the history, copy the same rows, and print."""
-    seconds, memory = await rebuild(url, "rebuilt", history)
+    seconds, memory, processor = await rebuild(url, "rebuilt", history, pids)
+    before = usages(pids)
     best = await bare_copy(database, "rebuilt")
+    copying = spent(before, usages(pids))
     early, late = memory.quarters()
     print(f"{f'{count} events from {name}':34} {count / seconds:10,.0f} events/s")
     print(f"{'  ideal: COPY of the same rows':34} {count / best:10,.0f} events/s {seconds / best:6.1f} x its time")
+    for what, each in (("", processor), (", COPY", copying)):
+        told = ", ".join(f"{process} {cpu / count * 1e6:.0f}" for process, cpu in each.items())
+        print(f"{f'  us of processor an event{what}':34} {told}")
     print(f"{'  resident memory':34} {early:10.0f} MiB in the second quarter, {late:.0f} MiB in the last")
 
 
@@ -191,16 +202,23 @@ async def run(events: int, stream: int) -> None:
             database = await connect(url)
             try:
                 history = await archived(directory / "archive", events)
-                await measure("an archive", database, url, history, events)
+                pids = {"replay": os.getpid(), "postgres": process_of(server)}
+                await measure("an archive", database, url, history, events, pids)
                 async with (
                     running(nats_spec(NatsOptions(data_dir=directory / "nats"))) as nats,
                     Log.session(Connection((nats.addresses["nats"],), Producer(name="bench", version="0"))) as log,
                 ):
                     await log.declare(consumers=(), buckets=())
                     await publish(log, stream)
-                    await measure("a stream", database, url, log, stream)
+                    await measure("a stream", database, url, log, stream, pids | {"nats": process_of(nats)})
             finally:
                 await database.close()
+
+
+def process_of(child: Child) -> int:
+    """Return the id of a server's process."""
+    assert child.pid is not None, "it is running"
+    return child.pid
 
 
 def main() -> None:
