@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, BinaryIO, Final, Generic, Protocol, TypeVar
 
+import msgspec
+
 from contracts.fact import Event, Fact
 from contracts.streams import Consumer, Stream
 
@@ -79,8 +81,7 @@ class Message(Generic[F_co]):
         return self.event.data
 
 
-@dataclass(frozen=True, slots=True)
-class RawMessage:
+class RawMessage(msgspec.Struct, frozen=True):
     """One message as bytes, for readers that keep or check the log itself."""
 
     subject: str

@@ -5,8 +5,10 @@ is about. Within v1 only defaulted fields may be added, and readers ignore field
 """
 
 import re
+from collections.abc import Callable
 from datetime import datetime
 from functools import cache
+from operator import attrgetter
 from typing import Annotated, ClassVar, Generic, TypeVar
 from uuid import UUID
 
@@ -57,7 +59,16 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     def subject(self) -> str:
         """Return this fact's own subject."""
-        return self.SUBJECT.format(**{name: getattr(self, name) for name in self.tokens()})
+        template, fields = self._template()
+        return template.format(*fields(self))
+
+    @classmethod
+    @cache
+    def _template(cls) -> tuple[str, Callable[[object], tuple[object, ...]]]:
+        """Return the subject with an empty brace for each identifying field, and what reads these fields."""
+        names = cls.tokens()
+        read = attrgetter(*names)
+        return _PLACEHOLDER.sub("{}", cls.SUBJECT), read if len(names) > 1 else lambda fact: (read(fact),)
 
 
 class Producer(msgspec.Struct, frozen=True, kw_only=True):

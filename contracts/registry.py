@@ -107,7 +107,11 @@ def fact_class(subject: str) -> type[Fact]:
     try:
         return _BY_TYPE[type_of(subject)]
     except KeyError:
-        raise UnknownType(f"no message type is registered for subject {subject!r}") from None
+        raise _unknown(subject) from None
+
+
+def _unknown(subject: str) -> UnknownType:
+    return UnknownType(f"no message type is registered for subject {subject!r}")
 
 
 def stream_of(fact: type[Fact]) -> Stream:
@@ -126,12 +130,14 @@ def decode(subject: str, payload: bytes) -> Event[Any]:
     Raises UnknownType for an unregistered subject and UndecodableMessage when the bytes do not fit the class, or when
     body and subject do not name the same thing.
     """
-    fact_class(subject)
+    type_name = type_of(subject)
+    if type_name not in _DECODERS:
+        raise _unknown(subject)
     try:
-        event = _DECODERS[type_of(subject)].decode(payload)
+        event = _DECODERS[type_name].decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         # The last two are what the decoder lets through: text that is not UTF-8, and nesting without end.
         raise UndecodableMessage(f"{subject}: {error}") from error
-    if event.type != type_of(subject) or event.data.subject() != subject:
+    if event.type != type_name or event.data.subject() != subject:
         raise UndecodableMessage(f"{subject}: the body says it is {event.data.subject()} of type {event.type}")
     return event

@@ -4,57 +4,64 @@ Each change names its row by the identity in the event, holds only what the even
 own time, never the clock's. What a change means for a row that is already there is decided in `rows`.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
+
+import msgspec
 
 from contracts.collection import CountedTree, TreeShape
 from contracts.observation import CollectionDrift, ObservedLeaf
 
 
-@dataclass(frozen=True, slots=True)
-class OpenOperation:
-    """A new operation with one pending item for every name."""
+class OfOperation(msgspec.Struct, frozen=True):
+    """What all changes of one operation's rows have in common."""
 
     operation: UUID
+
+
+class OfItem(OfOperation, frozen=True):
+    """What all changes of one item's row have in common."""
+
+    index: int
+
+
+class OfCollection(msgspec.Struct, frozen=True):
+    """What all changes of one collection's row have in common."""
+
+    collection: UUID
+
+
+class OpenOperation(OfOperation, frozen=True):
+    """A new operation with one pending item for every name; `metadata` is JSON."""
+
     collection: UUID
     recipient: str
     caller: str
     operation_type: str
     batch_size: int
-    metadata: Mapping[str, Any]
+    metadata: str
     names: tuple[str, ...]
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class StartOperation:
+class StartOperation(OfOperation, frozen=True):
     """A service has begun to work on the operation."""
 
-    operation: UUID
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class PinItem:
+class PinItem(OfItem, frozen=True):
     """The item's metadata is on IPFS. `ipfs_hash` is None for a URI of another kind."""
 
-    operation: UUID
-    index: int
     ipfs_uri: str
     ipfs_hash: str | None
     image_uri: str
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class MintItem:
+class MintItem(OfItem, frozen=True):
     """The item is an asset on chain. `sequence` is the message's own, in MINT."""
 
-    operation: UUID
-    index: int
     signature: str
     asset_id: str
     leaf_index: int
@@ -65,23 +72,18 @@ class MintItem:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class CancelOperation:
+class CancelOperation(OfOperation, frozen=True):
     """A caller wants no more items of the operation minted; the items tell themselves how they end."""
 
-    operation: UUID
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class FailItem:
+class FailItem(OfItem, frozen=True):
     """The item can never be minted by its operation. `sequence` is the message's own, in MINT.
 
     `dropped` is the signature of a confirmation that this takes back, because a fork dropped it for good.
     """
 
-    operation: UUID
-    index: int
     code: str
     reason: str
     sequence: int
@@ -89,30 +91,24 @@ class FailItem:
     dropped: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FinalizeItems:
+class FinalizeItems(OfOperation, frozen=True):
     """The items that this transaction minted are final."""
 
-    operation: UUID
     signature: str
     slot: int
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class CloseOperation:
+class CloseOperation(OfOperation, frozen=True):
     """The operation is over; `cancelled` of its items were withdrawn before they were minted."""
 
-    operation: UUID
     cancelled: int
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class OpenCollection:
+class OpenCollection(OfCollection, frozen=True):
     """A new collection that is not on chain yet."""
 
-    collection: UUID
     name: str
     symbol: str
     standard: str
@@ -126,40 +122,32 @@ class OpenCollection:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class OpenImport:
+class OpenImport(OfCollection, frozen=True):
     """A collection that was made elsewhere is to be taken over; known by its address until it was read."""
 
-    collection: UUID
     address: str
     is_public: bool
     allow_minting: bool
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class PinCollection:
+class PinCollection(OfCollection, frozen=True):
     """The collection's metadata is on IPFS."""
 
-    collection: UUID
     uri: str
     image_url: str | None
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class TouchCollection:
+class TouchCollection(OfCollection, frozen=True):
     """Something happened to the collection that only its `updated_at` shows."""
 
-    collection: UUID
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class CreateCollection:
+class CreateCollection(OfCollection, frozen=True):
     """Collection and tree are on chain; complete in itself, so that it also makes a row that was never opened."""
 
-    collection: UUID
     name: str
     symbol: str
     standard: str
@@ -179,32 +167,26 @@ class CreateCollection:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class AddTree:
+class AddTree(OfCollection, frozen=True):
     """The collection has another tree on chain, its number `number` from 1."""
 
-    collection: UUID
     number: int
     tree_address: str
     tree: TreeShape
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class FailCollection:
+class FailCollection(OfCollection, frozen=True):
     """The collection can never be made as it was asked for."""
 
-    collection: UUID
     code: str
     reason: str
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class CountCollection:
+class CountCollection(OfCollection, frozen=True):
     """The chain's own numbers of the collection at a slot."""
 
-    collection: UUID
     minted: int
     capacity: int
     has_valid_tree: bool
@@ -214,26 +196,21 @@ class CountCollection:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class FlagCollection:
+class FlagCollection(OfCollection, frozen=True):
     """The collection's flags, as a caller set them."""
 
-    collection: UUID
     is_public: bool
     allow_minting: bool
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class SyncCollection:
+class SyncCollection(OfCollection, frozen=True):
     """A caller wants the collection counted now."""
 
-    collection: UUID
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class ObserveLeaves:
+class ObserveLeaves(msgspec.Struct, frozen=True):
     """The chain's changes `after + 1` and following of a tree; `root` (hexadecimal) is the tree's after the last."""
 
     collection: UUID
@@ -243,8 +220,7 @@ class ObserveLeaves:
     root: str
 
 
-@dataclass(frozen=True, slots=True)
-class RecordDrift:
+class RecordDrift(msgspec.Struct, frozen=True):
     """A comparison of a collection's counts came out differently. `sequence` is the message's own, in COLLECTION.
 
     `differences` are those of the fact, in JSON that the database can hold.

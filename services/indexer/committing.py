@@ -5,7 +5,6 @@ Used by the projector and by replays, which so end with the same rows.
 
 from collections.abc import Callable, Sequence
 
-from chassis.messaging_spans import processing_together
 from services.indexer.entries import Entry, park
 from services.indexer.ports import Committed, Refused, Store
 
@@ -18,20 +17,15 @@ async def commit(store: Store, stream: str, after: int, entries: Sequence[Entry]
 
     Raises Fenced and StoreUnavailable; and Refused when the tables are not what this program expects.
     """
-    with processing_together(stream, [entry.raw for entry in entries], "project"):
-        return await _commit(store, stream, after, entries, told)
-
-
-async def _commit(store: Store, stream: str, after: int, entries: Sequence[Entry], told: Told) -> int:
     try:
         committed = await store.apply(stream, after, entries)
     except Refused as error:
         if len(entries) > 1:
             middle = len(entries) // 2
-            position = await _commit(store, stream, after, entries[:middle], told)
-            return await _commit(store, stream, position, entries[middle:], told)
+            position = await commit(store, stream, after, entries[:middle], told)
+            return await commit(store, stream, position, entries[middle:], told)
         if entries[0].parked is not None:
             raise  # stop: a message that changes nothing is refused
-        return await _commit(store, stream, after, [park(entries[0].raw, str(error))], told)
+        return await commit(store, stream, after, [park(entries[0].raw, str(error))], told)
     told(committed, entries)
     return entries[-1].raw.sequence

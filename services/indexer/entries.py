@@ -5,8 +5,9 @@ changes no row, is kept with its reason, and never holds up the ones behind it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from chassis.log import RawMessage
 from contracts.fact import Event
@@ -19,8 +20,7 @@ MAX_REASON = 2000
 """Characters of a parked message's reason that are kept."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """One message with what it changes, or with the reason why it is parked."""
 
     raw: RawMessage

@@ -92,7 +92,7 @@ def project(event: Event[Any], sequence: int) -> Sequence[RowChange]:
     if isinstance(fact, observation.CollectionObserved):
         return [ObserveLeaves(fact.collection, fact.tree, fact.after, fact.leaves, fact.root)]
     if isinstance(fact, observation.CollectionDrift):
-        differences = msgspec.json.encode(_storable(fact.differences)).decode()
+        differences = _storable(fact.differences)
         return [RecordDrift(fact, differences, sequence, at)]
     if isinstance(fact, wallet.Paused | wallet.Resumed):
         return []  # how wallets stand is asked of the log; no table tells it
@@ -135,7 +135,7 @@ def _opened(fact: mint.Requested, at: datetime) -> OpenOperation:
         caller=clean_text(fact.caller),
         operation_type=fact.operation_type,
         batch_size=fact.batch_size,
-        metadata={"nfts": _storable(fact.nfts)},
+        metadata=_storable({"nfts": fact.nfts}),
         names=tuple(clean_text(fact.nfts[item.nft].name)[:MAX_NAME] for item in fact.items()),
         at=at,
     )
@@ -274,13 +274,14 @@ def _clean_optional(text: str | None) -> str | None:
     return None if text is None else clean_text(text)
 
 
-def _storable(values: Sequence[msgspec.Struct]) -> object:
-    """Return the values as JSON that Postgres can hold."""
-    written = msgspec.json.encode(values)
-    described = msgspec.json.decode(written)
+def _storable(value: object) -> str:
+    """Return the value as JSON that Postgres can hold."""
+    written = msgspec.json.encode(value)
     # In JSON a NUL is always written in this way: hardly any request has one, and walking through each costs more than
     # all the rest of its projection.
-    return _clean(described) if b"\\u0000" in written else described
+    if b"\\u0000" in written:
+        written = msgspec.json.encode(_clean(msgspec.json.decode(written)))
+    return written.decode()
 
 
 def _clean(value: object) -> object:

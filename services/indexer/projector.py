@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from chassis import metrics
 from chassis.clock import Clock
 from chassis.log import LogReader, LogUnavailable
+from chassis.messaging_spans import processing_together
 from chassis.telemetry import get_logger
 from contracts.streams import Stream
 from services.indexer.committing import commit
@@ -99,7 +100,8 @@ class Projector:
                 position = await self._commit(position, [plan(raw) for raw in batch])
 
     async def _commit(self, after: int, entries: Sequence[Entry]) -> int:
-        return await commit(self._store, self._stream.name, after, entries, self._tell)
+        with processing_together(self._stream.name, [entry.raw for entry in entries], "project"):
+            return await commit(self._store, self._stream.name, after, entries, self._tell)
 
     def _tell(self, committed: Committed, entries: Sequence[Entry]) -> None:
         stream, position = self._stream.name, entries[-1].raw.sequence

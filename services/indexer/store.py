@@ -5,8 +5,10 @@ fixed number of statements, whatever the batch. What the rows should say is deci
 """
 
 import json
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence, Set
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from json.encoder import encode_basestring_ascii as _quoted
+from operator import attrgetter
 from pathlib import Path
 from typing import Final, TypeVar
 from uuid import UUID
@@ -143,11 +145,11 @@ class PostgresStore:
         except (*_REFUSED, *_UNENCODABLE) as error:  # stop: the same values would be refused again
             raise Refused(f"{type(error).__name__}: {error}") from error
         return Committed(
-            frozenset(rows.newly_settled),
-            frozenset(rows.to_count),
+            rows.newly_settled,
+            rows.to_count,
             parked,
             frozenset(rows.to_sync),
-            {operation.id: operation.start_time for operation in rows.operations.values()},
+            {key: each.operation.start_time for key, each in rows.operations.items()},
         )
 
     async def settled_operations(self, after: int, limit: int) -> list[SettledOperation]:
@@ -212,8 +214,7 @@ class PostgresStore:
 
     async def _keep(self, connection: Connection, stream: str, entries: Sequence[Entry]) -> None:
         records = [
-            # ASCII, so that whatever a header holds is valid in the column.
-            (stream, raw.sequence, raw.subject, raw.payload, json.dumps(dict(raw.headers)), raw.stored_at)
+            (stream, raw.sequence, raw.subject, raw.payload, header_text(raw.headers), raw.stored_at)
             for raw in (entry.raw for entry in entries)
         ]
         try:
@@ -227,10 +228,10 @@ class PostgresStore:
         rows = Rows()
         if keys.operations:
             for row in await connection.fetch(self._sql.load_operations, list(keys.operations)):
-                rows.operations[row["id"]] = Operation(metadata=None, **row)
+                rows.add_operation(Operation(metadata=None, **row))
         # Of an operation that has no row yet there are no items either.
-        by_index = _columns((key for key in keys.items if key[0] in rows.operations), lambda key: key, 2)
-        by_signature = _columns((key for key in keys.signatures if key[0] in rows.operations), lambda key: key, 2)
+        by_index = _columns(keys.items(rows.operations), lambda key: key, 2)
+        by_signature = _columns(keys.signatures(rows.operations), lambda key: key, 2)
         if by_index[0] or by_signature[0]:
             for row in await connection.fetch(self._sql.load_items, *by_index, *by_signature):
                 rows.add_item(Item(**row))
@@ -245,16 +246,18 @@ class PostgresStore:
         return rows
 
     async def _write(self, connection: Connection, rows: Rows) -> None:
-        new, known = _split((rows.operations[key] for key in rows.changed_operations), rows.new_operations, "id")
-        items = (rows.items[operation][index] for operation, index in rows.changed_items)
-        new_items, known_items = _split(items, rows.new_operations, "operation_id")
+        operations = rows.operations.values()
+        new = [each.operation for each in operations if each.is_new]
+        new_items = [item for each in operations if each.is_new for item in each.changed_items()]
+        known = [each.operation for each in operations if each.is_changed and not each.is_new]
+        known_items = [item for each in operations if not each.is_new for item in each.changed_items()]
         collections = [rows.collections[key] for key in rows.changed_collections]
         for table, columns, added in (
             ("mint_operations", _OPERATION_INSERT, new),
             ("mint_results", _ITEM_INSERT, new_items),
         ):
             if added:
-                records = [_values(row, columns) for row in added]
+                records = map(attrgetter(*columns), added)
                 await connection.copy_records_to_table(table, columns=columns, records=records)
         for statement, columns, changed in (
             (self._sql.update_operations, _OPERATION_UPDATE, known),
@@ -274,12 +277,13 @@ class PostgresStore:
         await self._assets.write(connection, rows.observed)
 
 
-def _split(rows: Iterable[T], new: Set[UUID], operation: str) -> tuple[list[T], list[T]]:
-    """The rows of operations in `new`, and the others; `operation` names the attribute with the operation's id."""
-    parts: tuple[list[T], list[T]] = ([], [])
-    for row in rows:
-        parts[getattr(row, operation) not in new].append(row)
-    return parts
+def header_text(headers: Mapping[str, str]) -> str:
+    """Return headers as JSON in ASCII, so that whatever they hold is valid in the column.
+
+    To the letter what `json.dumps` gives, which makes an encoder in each call: the texts of live and of rebuilt rows
+    are compared.
+    """
+    return "{" + ", ".join([f"{_quoted(name)}: {_quoted(value)}" for name, value in headers.items()]) + "}"
 
 
 def _columns(values: Iterable[V], fields: Callable[[V], tuple[object, ...]], width: int) -> list[list[object]]:
@@ -293,12 +297,3 @@ def _drift(change: RecordDrift) -> tuple[object, ...]:
     told = change.drift
     counts = (told.log, told.projection, told.chain, told.observed, told.living, told.das)
     return (told.collection, change.sequence, change.at, told.slot, *counts, change.differences)
-
-
-def _values(row: Operation | Item, columns: Sequence[str]) -> list[object]:
-    """A row's values for COPY; `metadata` as JSON."""
-    values: list[object] = [getattr(row, column) for column in columns]
-    if isinstance(row, Operation):
-        position = columns.index("metadata")
-        values[position] = msgspec.json.encode(values[position]).decode()
-    return values

@@ -4,10 +4,8 @@ Made and changed by `rows`, loaded and written by `store`. Columns that follow f
 a result) are properties. Not done here: what changes them.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID, uuid5
 
 
@@ -15,7 +13,7 @@ from uuid import UUID, uuid5
 class Operation:
     """One row of `mint_operations`. `settled_sequence`: the message that settled the last item.
 
-    `metadata` never changes and can be large: it is None in a row that was loaded.
+    `metadata` is JSON; it never changes and can be large: it is None in a row that was loaded.
     """
 
     id: UUID
@@ -25,7 +23,7 @@ class Operation:
     operation_type: str
     total_nfts: int
     batch_size: int
-    metadata: Mapping[str, Any] | None
+    metadata: str | None
     start_time: datetime
     updated_at: datetime
     status: str = "pending"

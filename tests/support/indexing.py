@@ -19,6 +19,7 @@ from contracts.collection import (
     CollectionCounted,
     CollectionCreated,
     CollectionFailed,
+    CollectionImportRequested,
     CollectionPinned,
     CollectionRequested,
     CollectionTreeAdded,
@@ -335,6 +336,8 @@ def collection_history(seed: int, collections: int = 4) -> History:
         collection = uid("collection", seed, number)
         if random.random() < 0.7:
             history.say(collection_requested(collection))
+        elif random.random() < 0.5:
+            history.say(CollectionImportRequested(collection=collection, collection_address=address("elsewhere")))
         if random.random() < 0.7:
             history.say(collection_pinned(collection))
         if random.random() < 0.2:

@@ -52,10 +52,11 @@ class MemoryTables:
             raise Fenced(stream)
         rows = self._load(Keys.of(change for entry in entries for change in entry.changes))
         parked = fold(rows, entries)
-        if any(row.batch_size > 2**31 for row in rows.operations.values()):
+        if any(each.operation.batch_size > 2**31 for each in rows.operations.values()):
             raise Refused("value out of int32 range")
-        self.operations |= {key: rows.operations[key] for key in rows.changed_operations}
-        self.items |= {(key, index): rows.items[key][index] for key, index in rows.changed_items}
+        self.operations |= {key: each.operation for key, each in rows.operations.items() if each.is_changed}
+        for key, each in rows.operations.items():
+            self.items |= {(key, item.item_index): item for item in each.changed_items()}
         for at, *changes in rows.minutes.changes():
             self._add_to_minute(at, Minute(*changes))
         for at, up_to, items in rows.minutes.latencies():
@@ -72,11 +73,11 @@ class MemoryTables:
         self.parked |= {(stream, entry.raw.sequence): entry.parked or "" for entry in parked}
         self.watermarks[stream] = entries[-1].raw.sequence
         return Committed(
-            frozenset(rows.newly_settled),
-            frozenset(rows.to_count),
+            rows.newly_settled,
+            rows.to_count,
             parked,
             frozenset(rows.to_sync),
-            {operation.id: operation.start_time for operation in rows.operations.values()},
+            {key: each.operation.start_time for key, each in rows.operations.items()},
         )
 
     def _add_to_minute(self, at: datetime, change: Minute) -> None:
@@ -90,14 +91,16 @@ class MemoryTables:
     def _load(self, keys: Keys) -> Rows:
         """Copies of exactly the rows that the keys name: what is not asked for is not there."""
         rows = Rows()
-        rows.operations = {key: copy.copy(self.operations[key]) for key in keys.operations & self.operations.keys()}
+        for key in keys.operations.keys() & self.operations.keys():
+            rows.add_operation(copy.copy(self.operations[key]))
         rows.collections = {key: copy.copy(self.collections[key]) for key in keys.collections & self.collections.keys()}
         for tree in self.trees.values():
             if tree.collection_id in keys.trees_of:
                 rows.trees.load(copy.copy(tree))
         rows.observed.trees = {key: row for key, row in self.observed_trees.items() if key in keys.observed_trees}
+        by_index, by_signature = set(keys.items(rows.operations)), set(keys.signatures(rows.operations))
         for key, item in self.items.items():
-            if key in keys.items or (item.operation_id, item.signature) in keys.signatures:
+            if key in by_index or (item.operation_id, item.signature) in by_signature:
                 rows.add_item(copy.copy(item))
         return rows
 

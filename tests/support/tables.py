@@ -46,7 +46,9 @@ def expected(tables: MemoryTables) -> Dump:
         "collection_trees": [_columns(tree) for _, tree in sorted(tables.trees.items())],
         "collection_drifts": [_drift(change) for _, change in sorted(tables.drifts.items())],
         "mint_operations": [
-            _columns(row) | {"transaction_id": str(row.id), "results": [], "created_at": row.start_time}
+            _columns(row)
+            | {"metadata": msgspec.json.decode(row.metadata or "null")}
+            | {"transaction_id": str(row.id), "results": [], "created_at": row.start_time}
             for row in operations
         ],
         "mint_results": [_columns(row) | {"id": row.id} for row in items],

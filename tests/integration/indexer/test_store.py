@@ -1,6 +1,7 @@
 """The tables in Postgres hold what the fold says, whatever happens on the way."""
 
 import asyncio
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,8 @@ from random import Random
 
 import asyncpg
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chassis import postgres
 from chassis.clock import SystemClock
@@ -17,7 +20,7 @@ from services.indexer.entries import plan
 from services.indexer.intake import Limits
 from services.indexer.ports import Committed, Fenced, Refused
 from services.indexer.projector import LogTruncated, Projector
-from services.indexer.store import MIGRATIONS, PostgresStore
+from services.indexer.store import MIGRATIONS, PostgresStore, header_text
 from tests.support.indexing import (
     collection_created,
     collection_history,
@@ -158,6 +161,11 @@ async def test_messages_that_cannot_be_applied_are_parked_and_the_rest_goes_on(
         b"\xff\x00 not JSON"
     )
     assert await pool.fetchval("SELECT count(*) FROM event_log") == 7
+
+
+@given(st.dictionaries(st.text(), st.text(), max_size=3))
+def test_headers_are_written_as_they_always_were(headers: dict[str, str]) -> None:
+    assert header_text(headers) == json.dumps(headers)
 
 
 async def test_the_minutes_of_rows_from_before_them_are_counted(store: PostgresStore, pool: Pool) -> None:

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from contracts import registry
-from contracts.collection import CollectionUpdated, CountedTree
+from contracts.collection import CollectionImportRequested, CollectionUpdated, CountedTree
 from contracts.fact import Event, Fact
 from contracts.mint import MAX_ITEMS, Cancelled, FailureCode, ImageUri, ItemFailure, Nft, PinFailed
 from services.indexer.changes import OpenOperation, PinItem
@@ -78,7 +78,7 @@ async def test_a_request_opens_the_operation_and_its_items() -> None:
     assert (row.status, row.total_nfts, row.batch_size, row.operation_type) == ("pending", 3, 2, "batch_mint")
     assert row.start_time == START + timedelta(seconds=1)
     assert row.metadata is not None
-    assert [nft["name"] for nft in row.metadata["nfts"]] == ["A", "B"]
+    assert [nft["name"] for nft in msgspec.json.decode(row.metadata)["nfts"]] == ["A", "B"]
     assert [item.nft_name for item in tables.items.values()] == ["A", "A", "B"]
     assert {item.status for item in tables.items.values()} == {"pending"}
 
@@ -273,7 +273,7 @@ def test_texts_are_made_fit_for_postgres() -> None:
     (change,) = project(event(requested(OPERATION, nfts=(nft,))), 1)
     assert isinstance(change, OpenOperation)
     assert change.names == ("\ufffd" + "é" * 199,)
-    assert b"\\u0000" not in msgspec.json.encode(change.metadata)
+    assert "\\u0000" not in change.metadata
 
 
 @pytest.mark.parametrize(
@@ -315,6 +315,14 @@ async def test_a_collection_is_active_only_once_it_is_on_chain() -> None:
 
 async def test_a_collection_that_was_never_requested_here_can_be_created() -> None:
     assert (await collection_after(collection_created(COLLECTION))).status == "active"
+
+
+async def test_a_collection_that_is_to_be_imported_has_a_row_from_then_on() -> None:
+    asked = CollectionImportRequested(collection=COLLECTION, collection_address=address("elsewhere"))
+    row = await collection_after(asked)
+    assert (row.stage, row.name, row.standard, row.imported) == ("requested", address("elsewhere"), None, True)
+    row = await collection_after(asked, collection_failed(COLLECTION))
+    assert (row.stage, row.error_message) == ("failed", "the wallet is empty")
 
 
 async def test_counts_come_from_the_chain_and_close_a_full_collection() -> None:

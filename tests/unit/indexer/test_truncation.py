@@ -1,11 +1,11 @@
 """What a stream has lost, and what is put back, decided without a log."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from chassis.log import RawMessage
 from services.indexer.truncation import Loss, first_difference, judge, missing_among, to_append
