@@ -66,21 +66,22 @@ class Asking:
         """
         return None if key is None else await self._stored(request)
 
-    async def say(self, request: R, where_to_look: str) -> R:
+    async def say(self, request: R) -> R:
         """Store the request unless its subject was used before; return what is on the log then.
 
         Raises IdempotencyKeyReused and LogSilent; after the latter the request may be stored or not.
         """
-        subject_id = _id_of(request)
         try:
             if await self.log.publish_once(request, cause=None):
                 return request
         except LogUnavailable as error:  # stop: the log has retried with its own patience; the caller decides
             _log.warning("request not acknowledged", subject=request.subject(), reason=str(error))
+            name, where = ("transactionId", "mint/status") if isinstance(request, Requested) else ("id", "collections")
             raise LogSilent(
-                "The event log did not acknowledge the request, which may still be carried out: "
-                f"look at {where_to_look} before sending it again, or send it again with the same Idempotency-Key",
-                data={"transactionId" if isinstance(request, Requested) else "id": str(subject_id)},
+                "The event log did not acknowledge the request, which may still be carried out: look at "
+                f"GET /api/{where}/{_id_of(request)} before sending it again, or send it again with the same "
+                "Idempotency-Key",
+                data={name: str(_id_of(request))},
             ) from error
         stored = await self._stored(request)
         if stored is None:  # refused, and yet nothing is there: the log does not hold what it promises
@@ -151,7 +152,7 @@ class Minting:
             return earlier
         await self._asking.open_collections.require(request.collection)
         await self._asking.keep(files, images)
-        return await self._asking.say(request, f"GET /api/mint/status/{request.operation}")
+        return await self._asking.say(request)
 
 
 class Statuses:
@@ -204,7 +205,7 @@ class Collections:
         if earlier := await self._asking.earlier(request, key):
             return earlier
         await self._asking.keep(files, images)
-        stored = await self._asking.say(request, f"GET /api/collections/{collection}")
+        stored = await self._asking.say(request)
         _log.info("collection requested", collection=str(stored.collection), standard=stored.standard.value)
         return stored
 

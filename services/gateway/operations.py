@@ -87,7 +87,7 @@ class Operations:
         if stored := await self._asking.earlier(request, key=str(operation)):
             return stored
         await self._asking.open_collections.require(request.collection)
-        stored = await self._asking.say(request, f"GET /api/mint/status/{request.operation}")
+        stored = await self._asking.say(request)
         _log.info("mint retried", operation=str(stored.operation), retry_of=str(operation), items=stored.total)
         return stored
 

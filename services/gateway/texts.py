@@ -25,6 +25,7 @@ MAX_URI_CHARACTERS = 2_048
 _DECIMAL = re.compile(r"-?[0-9]{1,12}")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _URI = re.compile(r"[\x21-\x7e]+")
 _IPFS_PATH = re.compile(r"[A-Za-z0-9]{32,}(/.*)?")
 _ARWEAVE_PATH = re.compile(r"[A-Za-z0-9_-]{43}(/.*)?")
@@ -46,7 +47,7 @@ def one_line(text: str) -> str:
     storable(text)
     if not text.strip():
         raise ValueError("must not be blank")
-    if any(character < " " or character == "\x7f" for character in text):
+    if _CONTROL.search(text):
         raise ValueError("must not contain control characters")
     return text
 

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.gateway.api.failures import answer
+from services.gateway.api.fields import FieldsRequest
 from services.gateway.api.scope import name_route
 from services.gateway.callers import Caller
 from services.gateway.errors import ApiError
@@ -40,7 +41,7 @@ class Direct:
             await self._app(scope, receive, send)
             return
         name_route(scope, scope["path"])
-        request = Request(scope, receive, send)
+        request = FieldsRequest(scope, receive, send)
         try:
             caller = await self._admit(request)
             key, prefer = request.headers.get(IDEMPOTENCY_HEADER), request.headers.get(PREFER_HEADER)

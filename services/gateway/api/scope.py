@@ -9,14 +9,14 @@ import time
 from http import HTTPStatus
 
 import structlog
-import uuid_utils.compat as uuid_utils
-from starlette.datastructures import Headers
+import uuid_utils
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chassis import metrics, telemetry
 from chassis.telemetry import SpanKind, get_logger
 from services.gateway.api.failures import internal_error
+from services.gateway.api.fields import Fields, fields_of
 from services.gateway.api.peers import client_host
 
 REQUEST_ID_HEADER = "X-Request-Id"
@@ -33,7 +33,7 @@ SECURITY_HEADERS = {
     "Cache-Control": "no-store",
 }
 
-_TRACE_HEADERS = (b"traceparent", b"tracestate")
+_TRACE_FIELDS = ("traceparent", "tracestate")
 _RAW_REQUEST_ID = REQUEST_ID_HEADER.lower().encode()
 _RAW_SECURITY = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
 
@@ -52,7 +52,7 @@ class RequestScope:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
+        headers = fields_of(scope)
         if (client := scope.get("client")) and self._trusted_proxies:
             scope["client"] = (client_host(client[0], headers.getlist(FORWARDED), self._trusted_proxies), client[1])
         if scope["type"] != "http":
@@ -65,7 +65,7 @@ class RequestScope:
             structlog.contextvars.bound_contextvars(request_id=request_id),
             telemetry.span(
                 scope["method"],
-                context=telemetry.extract(_trace_headers(scope)),
+                context=telemetry.extract({name: headers[name] for name in _TRACE_FIELDS if name in headers}),
                 kind=SpanKind.SERVER,
                 attributes={
                     "http.request.method": scope["method"],
@@ -127,16 +127,12 @@ def name_route(scope: Scope, route: str) -> None:
     scope.setdefault("state", {})["route"] = route
 
 
-def _trace_headers(scope: Scope) -> dict[str, str]:
-    return {name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name in _TRACE_HEADERS}
-
-
 def _request_id(given: str | None) -> str:
     """Return the caller's own id when it is harmless in a log, or else a new one."""
     return given if given and _REQUEST_ID.fullmatch(given) else str(uuid_utils.uuid7())
 
 
-def _tell(scope: Scope, headers: Headers, status: int, seconds: float, span: telemetry.Span) -> None:
+def _tell(scope: Scope, headers: Fields, status: int, seconds: float, span: telemetry.Span) -> None:
     """Say how the request went: in its span, in the metrics, and in one line of the log."""
     method, state = scope["method"], scope["state"]
     route: str = state.get("route") or getattr(scope.get("route"), "path", None) or ""
