@@ -69,6 +69,10 @@ fuzz: .venv/.dev ## Feed hostile input to every parser of outside bytes, led by 
 screenshots: .venv/.dev ## Make the console's screenshots of docs/images anew (needs Chromium)
 	@CONSOLE_SCREENSHOTS=docs/images $(BIN)/pytest -q tests/e2e/test_console.py
 
+.PHONY: bench-load
+bench-load: .venv/.dev ## The whole stack under load, and with more workers of each service, in 6 minutes (ARGS="--full")
+	@$(BIN)/python -m tests.bench.load $(ARGS)
+
 .PHONY: bench-cost
 bench-cost: .venv/.dev ## What an NFT costs, and what a million and a billion would: writes docs/scale.md (ARGS="--help")
 	@$(BIN)/python -m tests.bench.cost $(ARGS)

@@ -22,7 +22,7 @@ import uuid_utils.compat as uuid_utils
 from nats.aio.client import Client, RawCredentials
 from nats.js import JetStreamContext
 
-from chassis import telemetry
+from chassis import metrics, telemetry
 from chassis.clock import Clock, SystemClock
 from chassis.connectivity import Connectivity
 from chassis.delivery import BurialCap, backoff
@@ -283,6 +283,7 @@ class Log:
         stored = await self._last_raw(registry.stream_of(type(event.data)), subject)
         if stored is not None and stored.event.id == event.id:
             return stored.sequence
+        metrics.FENCED.add(stream=registry.stream_of(type(event.data)).name)
         raise SequenceConflict(subject, expected)
 
     async def publish_once(self, fact: Fact, *, cause: Event[Fact] | None) -> bool:

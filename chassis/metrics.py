@@ -336,6 +336,13 @@ CONSUMED = Counter(
         Label("verdict", "Handled, to be delivered again, or dead-lettered.", ("ack", "again", "bury")),
     ),
 )
+FENCED = Counter(
+    name="mintstream.log.fenced",
+    unit="{message}",
+    description="Publishes that found that somebody else had spoken first; harmless, and the price of many workers.",
+    services=("gateway", "ipfs", "minter", "indexer", "notifier"),
+    labels=(_STREAM,),
+)
 LOG_TRUNCATED = Counter(
     name="mintstream.log.truncated",
     unit="{loss}",

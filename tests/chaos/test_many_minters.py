@@ -5,7 +5,6 @@
 import signal
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -15,10 +14,11 @@ import pytest_asyncio
 
 from contracts.mint import Completed, Confirmed, Signed
 from contracts.streams import MINTER_FINALITY, MINTER_MINT
-from localnet.child import Child, ChildSpec, running
-from localnet.stack_specs import stack_stages
+from localnet.child import Child, running
+from tests.bench.scaling import scaled
+from tests.bench.stage import Stage
 from tests.support.exactly_once import check_exactly_once
-from tests.support.stack import Json, LiveStack, eventually
+from tests.support.stack import Json, LiveStack, another, eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -35,7 +35,7 @@ async def others(live: LiveStack, tmp_path: Path) -> AsyncGenerator[tuple[Child,
     """Two more minters beside the stack's own, pulling from the same consumers."""
     async with AsyncExitStack() as resources:
         first, second = [
-            await resources.enter_async_context(running(another_minter(live, tmp_path / str(number))))
+            await resources.enter_async_context(running(another(live.stack, "minter", tmp_path / str(number))))
             for number in (2, 3)
         ]
         for child in (first, second):
@@ -43,12 +43,6 @@ async def others(live: LiveStack, tmp_path: Path) -> AsyncGenerator[tuple[Child,
         yield first, second
         for child in (first, second):
             child.kill(signal.SIGCONT)
-
-
-def another_minter(live: LiveStack, directory: Path) -> ChildSpec:
-    """The stack's minter with a log and a ports file of its own."""
-    stages = stack_stages(replace(live.stack.plan, data_dir=directory))
-    return next(spec for stage in stages for spec in stage if spec.name == "minter")
 
 
 async def ready(child: Child) -> bool:
@@ -126,3 +120,17 @@ async def test_three_are_given_everything_again_and_again(
     again = await live.ask(collection, COUNT, batch_size=2)
     await check_exactly_once(live, again)
     await check_exactly_once(live, asked)
+
+
+@pytest.mark.parametrize("service", ["minter", "gateway"])
+async def test_the_load_bench_sees_every_nft_with_one_worker_more(
+    live: LiveStack, collection: Json, service: str
+) -> None:
+    stage = Stage(live.stack, live.api, live.log)
+    found = await scaled(stage, collection["id"], service, 2, 20, warm_up=5)
+    run = found.run
+    assert (run.nfts, run.requests, len(run.posts), len(run.waits)) == (20, 2, 2, 20)
+    assert all(0 < each <= run.seconds for each in run.waits)
+    assert run.samples
+    assert {f"{service} 1", f"{service} 2"} <= set(run.processor)
+    assert service not in run.processor, "each worker is counted once"

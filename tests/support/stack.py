@@ -9,7 +9,7 @@ import os
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 from uuid import UUID
@@ -26,8 +26,10 @@ from contracts import registry
 from contracts.fact import Fact, Producer
 from contracts.mint import Confirmed, Finalized
 from contracts.streams import DEAD, MINT, Stream
+from localnet.child import ChildSpec
 from localnet.linux import port_is_free
 from localnet.stack import Stack, StackPorts, StackSettings
+from localnet.stack_specs import stack_stages
 from mintstream.api import SETTLED, ApiError, GatewayClient
 from tests.support.tables import Dump, dump
 
@@ -56,6 +58,12 @@ def stack_ports() -> StackPorts:
                 postgres=base + 5,
                 ipfs=base + 6,
             )
+
+
+def another(stack: Stack, name: str, directory: Path, **changed: Any) -> ChildSpec:
+    """One more process of a service beside the stack's own, with a log and a ports file of its own."""
+    stages = stack_stages(replace(stack.plan, data_dir=directory, **changed))
+    return next(spec for stage in stages for spec in stage if spec.name == name)
 
 
 def stack_settings(

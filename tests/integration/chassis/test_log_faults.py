@@ -12,6 +12,7 @@ from uuid import UUID
 import nats
 import pytest
 
+from chassis.exposition import REGISTRY
 from chassis.log import Message, RawMessage
 from chassis.messaging import WRONG_LAST_SEQUENCE, Connection, Log
 from contracts.fact import Producer
@@ -133,6 +134,19 @@ async def test_a_batch_is_judged_when_it_is_committed(server: Child) -> None:
         assert json.loads(answer.data)["error"]["err_code"] == WRONG_LAST_SEQUENCE
         assert await log.last_sequence(MINT) == 1
     await client.close()
+
+
+async def test_who_loses_a_fence_is_counted(server: Child) -> None:
+    def fenced() -> float:
+        return REGISTRY.get_sample_value("mintstream_log_fenced_total", {"stream": "MINT"}) or 0.0
+
+    async with Log.session(connection(server)) as log:
+        await log.declare(consumers=())
+        before = fenced()
+        assert await log.publish_once(completed(1), cause=None)
+        assert fenced() == before
+        assert not await log.publish_once(completed(1), cause=None)
+        assert fenced() == before + 1
 
 
 async def first(log: Log, count: int, after: int = 0) -> AsyncIterator[RawMessage]:
