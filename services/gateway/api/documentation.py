@@ -12,7 +12,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from services.gateway.api.examples import examples_of
+from services.gateway.api.examples import every_example, examples_of
 from services.gateway.api.responses import Failure
 from services.gateway.api.webhook_document import webhook_document
 from services.gateway.identity import IDEMPOTENCY_HEADER
@@ -155,6 +155,7 @@ def describe(app: FastAPI) -> None:
             schemas |= cast("Json", definitions["$defs"])
             document["webhooks"], events = webhook_document()
             schemas |= events
+            document["components"]["examples"] = every_example()
             # FastAPI describes its own validation errors, which this API answers in its own shape.
             for name in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(name, None)

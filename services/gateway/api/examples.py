@@ -1,6 +1,6 @@
 """One example of every error that an answer of a given status can be, for the OpenAPI document.
 
-Made from the error classes, so that no code is forgotten. Used by `documentation.errors`.
+Made from the error classes, so that no code is forgotten. Used by `documentation.py`.
 """
 
 from collections.abc import Iterator
@@ -79,8 +79,14 @@ ERRORS: Final[tuple[ApiError, ...]] = (
 
 
 def examples_of(status: int) -> Json:
-    """Return the named examples of an answer with `status`, as OpenAPI's `examples`."""
-    return {body["code"]: {"value": body} for body in _bodies(status)}
+    """Return the named examples of an answer with `status`, as OpenAPI's `examples`: each a reference."""
+    return {body["code"]: {"$ref": f"#/components/examples/{body['code']}"} for body in _bodies(status)}
+
+
+def every_example() -> Json:
+    """Return what the references mean, for the document's `components`; a code is told with one status only."""
+    statuses = sorted({error.status for error in ERRORS} | {500})
+    return {body["code"]: {"value": body} for status in statuses for body in _bodies(status)}
 
 
 def _bodies(status: int) -> Iterator[Json]:

@@ -96,9 +96,13 @@ async def test_the_openapi_document_shows_an_example_of_every_error_and_each_fit
                 found = answer["content"]["application/json"]["examples"]
                 assert found, (method, path, status)
                 for code, example in found.items():
-                    validator.validate(example["value"])  # pyright: ignore[reportUnknownMemberType]
+                    assert example == {"$ref": f"#/components/examples/{code}"}
+                    body = document["components"]["examples"][code]["value"]
+                    assert body["code"] == code
+                    validator.validate(body)  # pyright: ignore[reportUnknownMemberType]
                     shown.add(code)
     assert shown == {error.code for error in examples.ERRORS} | {"internal_error", "not_found"}
+    assert shown == set(document["components"]["examples"])
 
 
 async def test_a_wrong_method_is_told_every_right_one(client: httpx.AsyncClient) -> None:

@@ -13,6 +13,7 @@ from tests.support.gateway import Gateway
 Json = dict[str, Any]
 DOCUMENT: Json = Gateway().app().openapi()
 OPERATIONS: list[Json] = [operation for path in DOCUMENT["paths"].values() for operation in path.values()]
+EXAMPLES: Json = DOCUMENT["components"]["examples"]
 
 each_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation["operationId"])
 
@@ -32,7 +33,8 @@ def test_every_example_fits_its_schema(operation: Json) -> None:
     for where, content in contents(operation):
         assert content.get("examples"), f"{where} has no example: add it to services/gateway/api/examples.json"
         validator = jsonschema.Draft202012Validator(content["schema"] | {"components": DOCUMENT["components"]})
-        for name, example in content["examples"].items():
+        for name, shown in content["examples"].items():
+            example = EXAMPLES[shown["$ref"].rsplit("/", 1)[-1]] if "$ref" in shown else shown
             errors = [error.message for error in validator.iter_errors(example["value"])]  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
             assert errors == [], (where, name)
 

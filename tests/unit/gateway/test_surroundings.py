@@ -147,10 +147,10 @@ async def test_the_openapi_document_describes_the_bodies(client: httpx.AsyncClie
 
 async def test_every_reference_of_the_openapi_document_resolves(client: httpx.AsyncClient) -> None:
     answer = await client.get("/openapi.json")
-    schemas = answer.json()["components"]["schemas"]
-    references = set(re.findall(r'"\$ref":"#/components/schemas/([^"]+)"', answer.text))
-    assert references
-    assert references <= set(schemas)
+    components = answer.json()["components"]
+    references = set(re.findall(r'"\$ref":"#/components/([^/"]+)/([^"]+)"', answer.text))
+    assert {kind for kind, _ in references} == {"schemas", "examples"}
+    assert all(name in components[kind] for kind, name in references)
 
 
 async def test_the_docs_page_shows_every_route_and_asks_nobody_for_anything(client: httpx.AsyncClient) -> None:
