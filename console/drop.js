@@ -1,14 +1,14 @@
-// A drop: pictures and a table become NFTs of a collection. What is sent is sent with idempotency keys, so that a
-// request whose answer was lost, or a page that was closed in the middle, can be sent again and mints nothing twice.
+// A drop: pictures and a table become NFTs of a collection, shown with their cost before they are sent.
 
-import { ApiError, call, get, pause, Unreachable } from "./api.js";
+import { call, get } from "./api.js";
 import { mostEach, toSol } from "./costs.js";
 import { duration, empty, facts, field, fill, h, inSol, notice, plural, size } from "./dom.js";
+import { dropZone, IMAGES } from "./files.js";
 import { may } from "./links.js";
 import { liveOperation } from "./live.js";
+import { send } from "./sending.js";
 import { match, readTable, requests } from "./table.js";
 
-const IMAGES = ["image/png", "image/jpeg", "image/gif", "image/webp"];
 /** Pictures that are shown before a drop; all are minted. */
 const THUMBS = 200;
 /** Under which the browser remembers the last recipient. */
@@ -79,7 +79,7 @@ class Drop {
         field("Collection", this.collection),
         field("Recipient", this.recipient, "The wallet that will own the NFTs."),
       ),
-      this.#zone(),
+      dropZone((files) => this.#take(files)),
       this.preview,
     );
     this.sent = h("div", { class: "stack" });
@@ -89,52 +89,6 @@ class Drop {
 
   get chosen() {
     return this.collections.find((one) => one.id === this.collection.value);
-  }
-
-  #zone() {
-    const accept = [...IMAGES, ".csv", ".json"].join(",");
-    /** @param {string} text @param {Record<string, any>} more */
-    const picker = (text, more) => {
-      const input = h("input", {
-        type: "file",
-        multiple: true,
-        "aria-label": text,
-        onchange: () => this.#take([...(input.files ?? [])]),
-        ...more,
-      });
-      return h("label", null, input, h("span", { class: "button" }, text));
-    };
-    const zone = h(
-      "section",
-      {
-        class: "card zone",
-        "aria-label": "Files",
-        ondragover: (/** @type {DragEvent} */ event) => (event.preventDefault(), zone.classList.add("over")),
-        ondragleave: () => zone.classList.remove("over"),
-        ondrop: async (/** @type {DragEvent} */ event) => {
-          event.preventDefault();
-          zone.classList.remove("over");
-          await this.#take(await dropped(/** @type {DataTransfer} */ (event.dataTransfer)));
-        },
-      },
-      h("h2", null, "Drop a folder of images here"),
-      h(
-        "p",
-        { class: "muted" },
-        "With a CSV or JSON of names and attributes beside them: a column ",
-        h("code", null, "file"),
-        ", a column ",
-        h("code", null, "name"),
-        ", and every further column is an attribute.",
-      ),
-      h(
-        "div",
-        { class: "row" },
-        picker("Choose files", { accept }),
-        picker("Choose a folder", { webkitdirectory: true }),
-      ),
-    );
-    return zone;
   }
 
   /** @param {File[]} files */
@@ -235,34 +189,28 @@ class Drop {
   }
 
   async #send() {
-    const recipient = this.recipient.value.trim();
-    const collection = this.chosen.id;
-    localStorage.setItem(RECIPIENT, recipient);
-    const parts = requests(this.pairs);
-    const memory = `mintstream.drop ${await this.#fingerprint(collection, recipient)}`;
-    const drop = localStorage.getItem(memory) ?? crypto.randomUUID();
-    localStorage.setItem(memory, drop);
+    const order = { collection: this.chosen.id, recipient: this.recipient.value.trim(), pairs: this.pairs };
+    localStorage.setItem(RECIPIENT, order.recipient);
     this.before.hidden = true;
     const told = h("p", { role: "status" });
     const sending = h("section", { class: "card stack" }, told);
     fill(this.sent, sending);
-    for (const [number, pairs] of parts.entries()) {
-      fill(told, parts.length > 1 ? `Sending request ${number + 1} of ${parts.length}…` : "Sending…");
-      let operation;
-      try {
-        operation = await this.#request(`console-${drop}-${number}`, collection, recipient, pairs, told);
-      } catch (error) {
-        if (this.visit.signal.aborted) return;
-        fill(
-          sending,
-          notice("bad", /** @type {Error} */ (error).message),
-          h("button", { onclick: () => ((this.before.hidden = false), fill(this.sent)) }, "Back to the drop"),
-        );
-        return;
-      }
-      this.sent.append(await liveOperation(operation, this.visit));
+    try {
+      await send(
+        order,
+        this.visit.signal,
+        (text) => fill(told, text),
+        async (operation) => this.sent.append(await liveOperation(operation, this.visit)),
+      );
+    } catch (error) {
+      if (this.visit.signal.aborted) return;
+      fill(
+        sending,
+        notice("bad", /** @type {Error} */ (error).message),
+        h("button", { onclick: () => ((this.before.hidden = false), fill(this.sent)) }, "Back to the drop"),
+      );
+      return;
     }
-    localStorage.removeItem(memory);
     fill(
       sending,
       h(
@@ -273,64 +221,6 @@ class Drop {
       ),
     );
   }
-
-  /**
-   * Sends one request until it is answered. Raises ApiError when it is refused.
-   * @param {string} key
-   * @param {string} collection
-   * @param {string} recipient
-   * @param {import("./table.js").Pair[]} pairs
-   * @param {Element} told
-   * @returns {Promise<string>} the operation
-   */
-  async #request(key, collection, recipient, pairs, told) {
-    const form = new FormData();
-    form.set("collectionId", collection);
-    form.set("recipient", recipient);
-    form.set("nfts", JSON.stringify(pairs.map(({ nft }) => sparse(nft))));
-    for (const { image } of pairs) form.append("images", image);
-    const saying = told.textContent;
-    for (;;) {
-      try {
-        const answer = await call("POST", "/api/mint/batch", {
-          form,
-          headers: { "Idempotency-Key": key },
-          signal: this.visit.signal,
-        });
-        return answer.data.transactionId;
-      } catch (error) {
-        const waits =
-          error instanceof Unreachable
-            ? 3
-            : error instanceof ApiError && [429, 503].includes(error.status)
-              ? error.retryAfter
-              : null;
-        if (waits === null) throw error;
-        // Again, with the same key: whether the request was carried out or not, its NFTs are minted once.
-        fill(told, `${/** @type {Error} */ (error).message}; trying again in ${duration(waits)}`);
-        await pause(waits, this.visit.signal);
-        this.visit.signal.throwIfAborted();
-        fill(told, saying);
-      }
-    }
-  }
-
-  /**
-   * By which the same drop is known again after this page was closed.
-   * @param {string} collection
-   * @param {string} recipient
-   */
-  async #fingerprint(collection, recipient) {
-    const what = this.pairs.map(({ nft, image }) => [nft, image.name, image.size, image.lastModified]);
-    const bytes = new TextEncoder().encode(JSON.stringify([collection, recipient, what]));
-    const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-    return Array.from(digest.slice(0, 16), (byte) => byte.toString(16).padStart(2, "0")).join("");
-  }
-}
-
-/** What is not empty. @param {Record<string, any>} nft */
-function sparse(nft) {
-  return Object.fromEntries(Object.entries(nft).filter(([, value]) => value !== "" && value.length !== 0));
 }
 
 /** @param {string} url @param {import("./table.js").Pair} pair */
@@ -353,24 +243,4 @@ function paceOf(operations) {
     .map((one) => (Date.parse(one.endTime) - Date.parse(one.startTime)) / 1000 / one.total)
     .sort((one, other) => one - other);
   return paces.length ? paces[Math.floor(paces.length / 2)] : null;
-}
-
-/** The files of what was dropped, those of folders too. @param {DataTransfer} transfer @returns {Promise<File[]>} */
-async function dropped(transfer) {
-  const entries = [...transfer.items].map((item) => item.webkitGetAsEntry()).filter((entry) => entry !== null);
-  return (await Promise.all(entries.map(filesOf))).flat();
-}
-
-/** @param {any} entry @returns {Promise<File[]>} */
-async function filesOf(entry) {
-  if (entry.isFile) return [await new Promise((resolve, reject) => entry.file(resolve, reject))];
-  const reader = entry.createReader();
-  /** @type {File[]} */
-  const found = [];
-  for (;;) {
-    // A reader tells some entries at a time, and none at the end.
-    const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
-    if (!some.length) return found;
-    found.push(...(await Promise.all(some.map(filesOf))).flat());
-  }
 }

@@ -1,11 +1,14 @@
-// The system: what answers and how fast, totals, the wallet and how far it reaches, and webhooks.
+// The system: totals, the wallet and how far it reaches, activity, what runs and how far it is, webhooks, dead letters.
 
+import { activity } from "./activity.js";
 import { call, get, pause } from "./api.js";
 import { mostEach, toSol } from "./costs.js";
-import { empty, fill, h, inSol, notice, pill, plural } from "./dom.js";
+import { deadLetters } from "./dead.js";
+import { fill, h, inSol, notice, pill, plural } from "./dom.js";
 import { may } from "./links.js";
+import { many, running, section } from "./running.js";
 
-/** `/health` counts towards nobody's limits; everything else here is asked once a visit. */
+/** `/health` counts towards nobody's limits. */
 const HEALTH_SECONDS = 5;
 const MEANINGS = /** @type {Record<string, string>} */ ({
   log: "The event log. Without it nothing is taken on.",
@@ -17,28 +20,44 @@ const MEANINGS = /** @type {Record<string, string>} */ ({
 
 /** @param {import("./app.js").Visit} visit */
 export async function systemView({ config, me, signal }) {
-  const health = h("section", { class: "card stack" });
-  const watch = async () => {
-    for (; !signal.aborted; await pause(HEALTH_SECONDS, signal)) {
-      try {
-        fill(health, ...shown(await call("GET", "/health", { signal })));
-      } catch (error) {
-        if (!signal.aborted) fill(health, notice("bad", /** @type {Error} */ (error).message));
-      }
-    }
-  };
-  void watch();
-  const parts = [await totals(me, signal), health, may(me, "admin") && (await webhooks(signal))];
+  const reads = may(me, "read");
+  const admin = may(me, "admin");
+  const [tiles, letters, hooks] = await Promise.all([
+    reads ? totals(signal) : notice("plain", "Totals need a key with the scope read."),
+    admin && deadLetters(signal),
+    admin && webhooks(signal),
+  ]);
   return h(
     "div",
     { class: "stack" },
-    ...parts,
+    tiles,
+    reads && activity(signal),
+    letters,
+    admin && running(signal, (system) => hooks && hooks.told(system)),
+    health(signal),
+    hooks && hooks.element,
     h("p", { class: "muted" }, `Mintstream ${config.version} · `, h("a", { href: "/docs" }, "API documentation")),
   );
 }
 
+/** @param {AbortSignal} signal */
+function health(signal) {
+  const place = h("div", { class: "stack" }, h("p", { class: "loading" }, "Loading…"));
+  const watch = async () => {
+    for (; !signal.aborted; await pause(HEALTH_SECONDS, signal)) {
+      try {
+        fill(place, answering(await call("GET", "/health", { signal })));
+      } catch (error) {
+        if (!signal.aborted) fill(place, notice("bad", /** @type {Error} */ (error).message));
+      }
+    }
+  };
+  void watch();
+  return place;
+}
+
 /** @param {any} report */
-function shown(report) {
+function answering(report) {
   const rows = Object.entries(report.checks).map(([name, check]) => {
     const { ok, latencyMs } = /** @type {{ok: boolean, latencyMs: number}} */ (check);
     return h(
@@ -50,16 +69,11 @@ function shown(report) {
       h("td", { class: "muted" }, MEANINGS[name] ?? ""),
     );
   });
-  const heads = ["What", "State", "Answers in", "Means"].map((name) => h("th", { scope: "col" }, name));
-  return [
-    h("div", { class: "row between" }, h("h2", null, "Health"), pill(report.status)),
-    h("table", null, h("thead", null, h("tr", null, heads)), h("tbody", null, rows)),
-  ];
+  return section("What this gateway needs", ["What", "State", "Answers in", "Means"], rows, report.status);
 }
 
-/** @param {import("./app.js").Me} me @param {AbortSignal} signal */
-async function totals(me, signal) {
-  if (!may(me, "read")) return notice("plain", "Totals need a key with the scope read.");
+/** @param {AbortSignal} signal */
+async function totals(signal) {
   const [found, { perNft }] = await Promise.all([
     get("/api/stats/overview", signal),
     call("POST", "/api/collections/estimate", { body: {}, signal }).then((answer) => answer.data),
@@ -76,7 +90,6 @@ async function totals(me, signal) {
       h("div", { class: "number" }, number),
       more && h("div", { class: "muted" }, more),
     );
-  const whole = (/** @type {number} */ number) => number.toLocaleString("en");
   return h(
     "div",
     { class: "tiles" },
@@ -90,42 +103,55 @@ async function totals(me, signal) {
     ),
     tile(
       "Minted in 24 hours",
-      whole(day.minted),
+      many(day.minted),
       `${plural(day.operations, "operation")}, ${day.successRate}% of NFTs that ended`,
     ),
-    tile("Under way", whole(found.activeOperations), "operations"),
+    tile("Under way", many(found.activeOperations), "operations"),
     tile(
       "Minted in all",
-      whole(found.totalMinted),
-      `of ${whole(found.totalCapacity)} in ${plural(found.totalCollections, "collection")}`,
+      many(found.totalMinted),
+      `of ${many(found.totalCapacity)} in ${plural(found.totalCollections, "collection")}`,
     ),
   );
 }
 
-/** @param {AbortSignal} signal */
+/**
+ * The webhooks, and who fills in what waits for each; null where this gateway has none.
+ * @param {AbortSignal} signal
+ */
 async function webhooks(signal) {
-  const found = await get("/api/webhooks", signal).catch(() => null); // null: this gateway has none
+  const found = await get("/api/webhooks", signal).catch(() => null); // null: this gateway was set up without them
   if (found === null) return null;
+  /** @type {Map<string, HTMLElement>} */
+  const waiting = new Map();
   const rows = await Promise.all(
     found.webhooks.map(async (/** @type {any} */ one) => {
       const parked = await get(`/api/webhooks/${one.id}/deliveries?state=parked&limit=100`, signal);
-      const many = `${parked.deliveries.length}${parked.nextCursor === undefined ? "" : " or more"}`;
+      const given = `${parked.deliveries.length}${parked.nextCursor === undefined ? "" : " or more"}`;
+      const cell = h("td", { "data-label": "Waiting", class: "count" }, "…");
+      waiting.set(one.id, cell);
       return h(
         "tr",
         null,
         h("td", { "data-label": "Address" }, h("div", { class: "mono" }, one.url)),
-        h("td", { "data-label": "State" }, pill(one.active ? "active" : "paused"), " ", one.disabledReason ?? ""),
-        h("td", { "data-label": "Given up" }, many),
+        h(
+          "td",
+          { "data-label": "State" },
+          h("div", null, pill(one.active ? "active" : "paused"), " ", one.disabledReason ?? ""),
+        ),
+        cell,
+        h("td", { "data-label": "Given up", class: "count" }, given),
       );
     }),
   );
-  const heads = ["Address", "State", "Deliveries given up"].map((name) => h("th", { scope: "col" }, name));
-  return h(
-    "section",
-    { class: "card stack" },
-    h("h2", null, "Webhooks"),
-    rows.length
-      ? h("table", null, h("thead", null, h("tr", null, heads)), h("tbody", null, rows))
-      : empty("There is none."),
-  );
+  return {
+    element: section("Webhooks", ["Address", "State", "Waiting", "Given up"], rows, ""),
+    /** @param {any} system */
+    told: (system) => {
+      const queues = new Map(
+        system.webhooks.map((/** @type {any} */ one) => [one.webhookId, one.pending + one.inHand]),
+      );
+      for (const [id, cell] of waiting) fill(cell, many(/** @type {number} */ (queues.get(id) ?? 0)));
+    },
+  };
 }

@@ -7,9 +7,10 @@ from uuid import UUID
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Locator, Page, expect
 from solders.keypair import Keypair
 
+from contracts.dead import DeadLetterSettled
 from contracts.mint import FailureCode
 from tests.support.browser import (
     AXE,
@@ -26,6 +27,7 @@ from tests.support.browser import (
     visit,
     visitor,
 )
+from tests.support.busy_system import given_up, made_up_hour
 from tests.support.stack import IMAGES, PATIENCE, URI, LiveStack
 
 pytestmark = [
@@ -192,6 +194,53 @@ async def test_a_collection_is_created_with_its_cost_before(live: LiveStack, bro
     assert (await live.http.get(f"/api/collections/{identifier}")).json()["data"]["allowMinting"] is False
 
 
+async def test_the_system_is_shown_and_a_dead_letter_is_decided_about(live: LiveStack, browser: Browser) -> None:
+    collection = await live.collection()
+    await live.settled((await live.ask(collection, 3)).operation)
+    busy = await made_up_hour(live)
+    first, second = await given_up(live, UUID(collection["id"]))
+    async with visitor(browser, live.stack.api_url) as page:
+        page.on("dialog", lambda dialog: dialog.accept())
+        await sign_in(page, live.stack.api_key)
+        await visit(page, "/system")
+        await expect(part(page, "Services").locator("tbody .pill.ready")).to_have_count(5)
+        await expect(part(page, "Solana nodes").locator("tbody .pill.ok")).to_have_count(1)
+        await page.get_by_text("Consumers that have nothing to do").click()
+        await expect(part(page, "Consumers of the log").get_by_text("minter-mint", exact=True)).to_be_visible()
+        await page.get_by_text("Consumers that have nothing to do").click()
+
+        bars = page.locator(".chart").first.locator("svg .good")
+        assert await bars.count() >= busy  # and those of what was minted here
+        await expect(page.locator(".chart svg polyline")).not_to_have_count(0)
+        await portrait(page, "system")
+        await page.get_by_text("As a table").first.click()
+        assert await page.locator(".chart").first.locator("tbody tr").count() >= busy
+        await page.get_by_role("button", name="Last day").click()
+        await expect(page.get_by_role("heading", name="NFTs by the hour")).to_be_visible()
+        assert 1 <= await bars.count() <= 3
+
+        letters = page.get_by_label("Dead letters", exact=True)
+        await expect(letters.get_by_text("2 open ones")).to_be_visible()
+        await letters.get_by_text("Message").first.click()
+        await expect(letters.get_by_text('"type": "collection.sync_requested.v1"')).to_be_visible()
+        await letters.get_by_role("button", name=f"Replay letter {first}").click()
+        await expect(letters.get_by_text("1 open one")).to_be_visible()
+        await letters.get_by_role("button", name=f"Replay letter {second}").click()
+        await expect(letters.get_by_role("alert")).to_contain_text("something else was said")
+        await letters.get_by_role("button", name=f"Drop letter {second}").click()
+        await expect(letters.get_by_text("None: every message was handled.")).to_be_visible()
+    decided = [each.data for each in await live.dead_letters() if isinstance(each.data, DeadLetterSettled)]
+    assert [(each.letter, each.outcome, each.caller) for each in decided] == [
+        (first, "replayed", "api-key"),
+        (second, "dropped", "api-key"),
+    ]
+
+
+def part(page: Page, heading: str) -> Locator:
+    """The part of the page under a heading."""
+    return page.locator("section.card").filter(has=page.get_by_role("heading", name=heading, exact=True))
+
+
 @pytest.mark.skipif(not AXE.exists(), reason="the npm packages are not installed: cd tests/js && npm ci")
 async def test_nothing_serious_hinders_anybody_on_any_page(live: LiveStack, browser: Browser) -> None:
     collection = await live.collection()
@@ -215,7 +264,7 @@ async def test_nothing_serious_hinders_anybody_on_any_page(live: LiveStack, brow
                 await portrait(page, f"{name}-phone")
             await page.set_viewport_size({"width": WIDE[0], "height": WIDE[1]})
             assert await findings(page, "dark") == [], path
-            if name in ("system", "collections", "operations") and path.count("/") == 1:
+            if name in ("collections", "operations") and path.count("/") == 1:
                 await portrait(page, name)
             await page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
 
