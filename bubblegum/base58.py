@@ -4,8 +4,7 @@ Used by `bubblegum.transaction`. Addresses and signatures have solders' own pars
 the length is bounded: the conversion is quadratic and the text comes from outside.
 """
 
-import struct
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import Final
 
 from bubblegum.errors import DecodeError
@@ -17,9 +16,10 @@ MAX_CHARACTERS: Final = 16_384
 # Long numbers are slow, so digits are taken apart in groups that fit into a machine word.
 _GROUP: Final = 10
 _GROUP_BASE: Final = 58**_GROUP
-# They are put together all at once: first each digit, a byte, with its neighbour, then these pairs, then the fours.
-# What stands in a lane after that is below 58**8, which fits into it.
-_LANE_BYTES: Final = 8
+# They are put together all at once: first each digit, a byte, with its neighbour, then these pairs, then the fours, up
+# to lanes of so many bytes. What stands in a lane of n bytes after that is below 58**n, which fits into it.
+_LANE_BYTES: Final = 64
+_LANE_BASE: Final = 58**_LANE_BYTES
 _NO_DIGIT: Final = 255
 _DIGITS: Final = bytes(_ALPHABET.find(chr(code)) & _NO_DIGIT for code in range(256))
 """By character code, its digit; _NO_DIGIT for what is not of the alphabet."""
@@ -46,12 +46,14 @@ def decode(text: str) -> bytes:
     digits = text.encode("latin-1", "replace").translate(_DIGITS)
     if _NO_DIGIT in digits:
         raise DecodeError(f"{text[digits.index(_NO_DIGIT)]!r} is no base58 character")
-    number = _joined(_lanes(digits))
+    number = 0
+    for lane in _lanes(digits):
+        number = number * _LANE_BASE + lane
     zeros = len(text) - len(text.lstrip("1"))
     return bytes(zeros) + number.to_bytes((number.bit_length() + 7) // 8, "big")
 
 
-def _lanes(digits: bytes) -> tuple[int, ...]:
+def _lanes(digits: bytes) -> Iterator[int]:
     """The digits as numbers of _LANE_BYTES digits each, the most significant first."""
     size = len(digits) + -len(digits) % _LANE_BYTES
     number = int.from_bytes(digits, "big")
@@ -60,16 +62,5 @@ def _lanes(digits: bytes) -> tuple[int, ...]:
         lower = int.from_bytes((bytes(half) + b"\xff" * half) * (size // (2 * half)), "big")
         number = (number & lower) + (number >> 8 * half & lower) * weight
         half, weight = 2 * half, weight * weight
-    return struct.unpack(f">{size // _LANE_BYTES}Q", number.to_bytes(size, "big"))
-
-
-def _joined(lanes: Sequence[int]) -> int:
-    """The one number that these lanes are the digits of; neighbours are put together, so that few numbers are long."""
-    base = 58**_LANE_BYTES
-    while len(lanes) > 1:
-        if len(lanes) % 2:
-            lanes = (0, *lanes)
-        pairs = iter(lanes)
-        lanes = [high * base + low for high, low in zip(pairs, pairs, strict=True)]
-        base *= base
-    return lanes[0] if lanes else 0
+    joined = number.to_bytes(size, "big")
+    return (int.from_bytes(joined[start : start + _LANE_BYTES], "big") for start in range(0, size, _LANE_BYTES))

@@ -107,11 +107,11 @@ class Reader:
 
     def raw(self, size: int) -> bytes:
         """The next `size` bytes."""
-        if size > self.remaining:
-            raise DecodeError(f"{size} bytes wanted at offset {self._at}, {self.remaining} there")
-        start = self._at
-        self._at += size
-        return self._data[start : self._at]
+        start, end = self._at, self._at + size
+        if end > len(self._data):
+            raise DecodeError(f"{size} bytes wanted at offset {start}, {self.remaining} there")
+        self._at = end
+        return self._data[start:end]
 
     def _integer(self, size: int) -> int:
         return int.from_bytes(self.raw(size), "little")

@@ -112,7 +112,12 @@ class MintTransaction:
         )
 
     def metadata_fault(self) -> str | None:
-        """Return why the program would refuse one of its items; None when it would not."""
+        """Return why the program would refuse its item; None when it would not, and for several items.
+
+        Those were looked at when they were planned: what would be refused stands alone (`packing`).
+        """
+        if len(self.items) > 1:
+            return None
         faults = (metadata_fault(self.collection, item, self._wallet) for item in self.items)
         return next((fault for fault in faults if fault is not None), None)
 
