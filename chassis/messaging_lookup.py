@@ -33,25 +33,28 @@ class StreamLookup:
 
     async def at(self, stream: Stream, sequence: int) -> Message[Any] | None:
         """See `LogLookup.at`."""
-        return await self._get(stream, sequence, None)
+        return _decoded(await self._get(stream, sequence, None))
 
     async def next(self, stream: Stream, pattern: str, after: int) -> Message[Any] | None:
         """See `LogLookup.next`."""
-        return await self._get(stream, after + 1, pattern)
+        return _decoded(await self._get(stream, after + 1, pattern))
 
-    async def _get(self, stream: Stream, sequence: int, pattern: str | None) -> Message[Any] | None:
+    async def raw(self, stream: Stream, sequence: int) -> RawMessage | None:
+        """Return the message at `sequence` as bytes, or None; as the stream's leader has it. Raises LogUnavailable."""
+        return await self._get(stream, sequence, None)
+
+    async def _get(self, stream: Stream, sequence: int, pattern: str | None) -> RawMessage | None:
         try:
             found = await self._jetstream.get_msg(stream.name, sequence, pattern, next=pattern is not None)
         except nats.js.errors.NotFoundError:
             return None
         except (TimeoutError, nats.errors.Error) as error:
             raise LogUnavailable(f"cannot read {stream.name} at {sequence}: {type(error).__name__}") from error
-        subject = found.subject or ""
-        return Message(
-            event=registry.decode(subject, found.data or b""),
-            subject=subject,
+        return RawMessage(
+            subject=found.subject or "",
             sequence=found.seq or sequence,
             stored_at=found.time or datetime.now(UTC),
+            payload=found.data or b"",
             headers=cast("dict[str, str]", found.headers or {}),
         )
 
@@ -127,6 +130,13 @@ class StreamLookup:
             with contextlib.suppress(nats.errors.Error, TimeoutError):
                 # The server forgets it anyway after READER_INACTIVE seconds.
                 await jetstream.delete_consumer(stream.name, info.name)
+
+
+def _decoded(raw: RawMessage | None) -> Message[Any] | None:
+    if raw is None:
+        return None
+    event = registry.decode(raw.subject, raw.payload)
+    return Message(event, raw.subject, raw.sequence, raw.stored_at, raw.headers)
 
 
 def _start(since: datetime | None, after: int) -> dict[str, Any]:

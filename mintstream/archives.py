@@ -1,4 +1,4 @@
-"""`mintstream archive`: put old messages into the archive now, check all that is in it, and get them back out of it.
+"""`mintstream archive`: put old messages into the archive, check it, take from the log what it has, and get it back.
 
 The indexer does the first by itself, every `ARCHIVE_INTERVAL_SECONDS`.
 """
@@ -7,13 +7,14 @@ import asyncio
 from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
 from chassis import postgres
 from chassis.clock import SystemClock
 from chassis.messaging import Log
+from contracts.streams import MINT
 from mintstream.ending import Exit, end
 from mintstream.places import NAME, Places, opened_archive, opened_log, places
 from mintstream.reach import DATA, AsJson, DataDir, print_json
@@ -21,6 +22,11 @@ from services.indexer.archiving import Archive, Archiver
 from services.indexer.archiving_task import STREAMS, archive_all
 from services.indexer.archiving_task import drop_copies as drop_archived
 from services.indexer.archiving_task import restore_copies as restore_archived
+from services.indexer.pruning import Pruned, Pruner
+from services.indexer.vault import PostgresVault
+
+MIN_DAYS: Final = 7
+"""Webhooks are tried for three days and parked; until then what they tell has to be on the log."""
 
 app = typer.Typer(name="archive", help="The archive of old messages.", no_args_is_help=True)
 
@@ -52,6 +58,31 @@ def check(as_json: AsJson = False, data: DataDir = DATA) -> None:
     Example: ARCHIVE_URL=file:///srv/archive mintstream archive check
     """
     _run(_check(places(data)), "{segments} segments, messages 1 to {last}", as_json=as_json)
+
+
+@app.command()
+def prune(
+    older_than_days: Annotated[
+        float, typer.Option(min=MIN_DAYS, help="Only operations of which nothing was said for so long.")
+    ],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would leave, and take nothing.")] = False,
+    as_json: AsJson = False,
+    data: DataDir = DATA,
+) -> None:
+    """Take the attempts of operations that are over from the log, once the archive and the tables have them.
+
+    Nothing else deletes from the log, and only the operator's NATS user may. It tells which operations stay, and why.
+
+    Example: ARCHIVE_URL=s3://archive mintstream archive prune --older-than-days 90 --dry-run
+    """
+    done = asyncio.run(_prune(places(data), timedelta(days=older_than_days), dry_run=dry_run))
+    if as_json:
+        print_json(pruned_figures(done))
+        return
+    verb = "would leave" if dry_run else "have left"
+    typer.echo(f"{MINT.name}: {done.messages} messages ({done.bytes} bytes) of {done.operations} operations {verb}")
+    for reason, count in sorted(done.staying.items()):
+        typer.echo(f"{MINT.name}: {count} operations stay: {reason}")
 
 
 @app.command("drop-copies")
@@ -106,6 +137,22 @@ async def _archive(settings: Places, age: timedelta, *, flush: bool) -> Told:
         archiver = Archiver(log, _archive_of(settings, log))
         counts = await archive_all(archiver, pool, SystemClock(), age, flush=flush)
         return {stream: {"archived": count} for stream, count in counts.items()}
+
+
+def pruned_figures(done: Pruned) -> dict[str, dict[str, Any]]:
+    """Return what was pruned, by stream."""
+    staying = {reason.name.lower(): count for reason, count in sorted(done.staying.items())}
+    figures = {"operations": done.operations, "messages": done.messages, "bytes": done.bytes, "staying": staying}
+    return {MINT.name: figures}
+
+
+async def _prune(settings: Places, age: timedelta, *, dry_run: bool) -> Pruned:
+    async with (
+        opened_log(settings) as log,
+        postgres.pool(settings.database_url, application_name=NAME, max_size=1) as pool,
+    ):
+        pruner = Pruner(log, log.repair(), PostgresVault(pool), _archive_of(settings, log))
+        return await pruner.prune(SystemClock().now() - age, rehearse=dry_run)
 
 
 async def _drop(settings: Places, age: timedelta) -> Told:

@@ -154,7 +154,8 @@ class Guard:
             return  # the alarm was raised for this very loss, and what can be restored was
         for stream, loss in losses:
             await self._alarm(stream, loss)
-        replaced = [await self._restore(stream, loss) for stream, loss in losses]
+        # Collections first: whoever is given a request that is back looks for its collection at once.
+        replaced = [await self._restore(stream, loss) for stream, loss in reversed(losses)]
         if any(replaced):
             _logger.warning("the log has changed where it was lost: projecting it anew")
             await self._vault.empty()

@@ -7,6 +7,7 @@ that was judged, and again without harm: whoever dies goes on with what the stre
 is decided in `retention`.
 """
 
+import asyncio
 from bisect import bisect_left
 from collections import Counter, OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence, Set
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Protocol, cast
 
-from chassis.log import LogLookup, RawMessage
+from chassis.log import RawMessage
 from chassis.telemetry import get_logger
 from contracts.leaving import LEAVING, operation_of, operation_patterns
 from contracts.streams import MINT, Stream
@@ -23,6 +24,10 @@ from services.indexer.archive import Manifest
 from services.indexer.archiving import Archive
 from services.indexer.retention import Reason, judge
 
+SCANNED: Final = 10_000
+"""Operations that are found in one reading of the stream."""
+AT_ONCE: Final = 64
+"""Messages that the log is asked for at once."""
 BATCH: Final = 32
 """Operations whose copies are held in memory at once."""
 KEPT_SEGMENTS: Final = 2
@@ -33,12 +38,30 @@ REMEMBERED: Final = 100_000
 _log = get_logger(__name__)
 
 
+class Lookup(Protocol):
+    """What the stream's leader has now. Every method raises LogUnavailable."""
+
+    async def raw(self, stream: Stream, sequence: int) -> RawMessage | None:
+        """Return the message at `sequence`, or None."""
+        ...
+
+    async def newest(self, stream: Stream, subject: str) -> RawMessage | None:
+        """Return the newest message on the subjects of a pattern, or None."""
+        ...
+
+    def history(
+        self, stream: Stream, patterns: Sequence[str], since: datetime | None = None, after: int = 0
+    ) -> AsyncIterator[RawMessage]:
+        """See `chassis.log.LogLookup.history`."""
+        ...
+
+
 class Searchable(Protocol):
     """The log."""
 
     @property
-    def lookup(self) -> LogLookup:
-        """What it holds of some subjects."""
+    def lookup(self) -> Lookup:
+        """What it holds."""
         ...
 
 
@@ -86,7 +109,7 @@ class Pruner:
         """
         done = Pruned()
         archived = await ArchivedMessages.of(self._archive)
-        async for operations in self._candidates(until):
+        async for operations in self._batches(until):
             copies = await self._copies.operations(operations)
             for operation in operations:
                 said = copies.get(operation, ())
@@ -116,13 +139,10 @@ class Pruner:
         """Take what may leave and return it; or return why it stays all the same."""
         if fault := await archived.fault(copies):
             return fault
-        history = self._event_log.lookup.history(MINT, operation_patterns(operation))
-        async with aclosing(cast("AsyncGenerator[RawMessage]", history)) as messages:
-            logged = [raw async for raw in messages]
+        logged = await self._on_log(copies)
         there = {raw.sequence for raw in logged}
-        if [_said(raw) for raw in copies if raw.sequence in there or raw.sequence not in leaving] != [
-            *map(_said, logged)
-        ]:
+        told = [_said(raw) for raw in copies if raw.sequence in there or raw.sequence not in leaving]
+        if told != [*map(_said, logged)] or await self._newest(operation) != copies[-1].sequence:
             return Reason.LOG_DIFFERS  # beyond what has left before
         if not rehearse:
             for fact in LEAVING:
@@ -131,31 +151,46 @@ class Pruner:
             _log.info("operation pruned", operation=operation)
         return [raw for raw in logged if raw.sequence in leaving]
 
-    async def _candidates(self, until: datetime) -> AsyncIterator[list[str]]:
-        """Yield operations that still have messages of the age which could leave, the oldest first."""
+    async def _on_log(self, copies: Sequence[RawMessage]) -> list[RawMessage]:
+        """Return what the log has where the copies are from."""
+        found: list[RawMessage | None] = []
+        for first in range(0, len(copies), AT_ONCE):
+            some = copies[first : first + AT_ONCE]
+            found += await asyncio.gather(*(self._event_log.lookup.raw(MINT, raw.sequence) for raw in some))
+        return [raw for raw in found if raw is not None]
+
+    async def _newest(self, operation: str) -> int:
+        """Return the sequence of the last word about an operation."""
+        patterns = operation_patterns(operation)
+        found = await asyncio.gather(*(self._event_log.lookup.newest(MINT, pattern) for pattern in patterns))
+        return max((raw.sequence for raw in found if raw is not None), default=0)
+
+    async def _batches(self, until: datetime) -> AsyncIterator[Sequence[str]]:
+        """Yield operations that still have messages of the age which could leave, the oldest first, a few at a time."""
         seen: OrderedDict[str, None] = OrderedDict()
-        position, more = 0, True
-        while more:
-            batch: list[str] = []
-            more = False
-            # Not read on while a batch is worked on: the server would forget whoever is silent for so long.
-            history = self._event_log.lookup.history(MINT, [fact.pattern() for fact in LEAVING], after=position)
-            async with aclosing(cast("AsyncGenerator[RawMessage]", history)) as messages:
-                async for raw in messages:
-                    if raw.stored_at >= until:
-                        break
-                    position = raw.sequence
-                    operation = operation_of(raw.subject)
-                    if operation not in seen:
-                        seen[operation] = None
-                        batch.append(operation)
-                    if len(batch) == BATCH:
-                        more = True
-                        break
+        position: int | None = 0
+        while position is not None:
+            operations, position = await self._candidates(position, until)
+            unseen = [operation for operation in operations if operation not in seen]
+            for first in range(0, len(unseen), BATCH):
+                yield unseen[first : first + BATCH]
+            seen |= dict.fromkeys(unseen)
             while len(seen) > REMEMBERED:
                 seen.popitem(last=False)
-            if batch:
-                yield batch
+
+    async def _candidates(self, after: int, until: datetime) -> tuple[Collection[str], int | None]:
+        """Return operations with such messages beyond sequence `after`, and where to go on; None at the end."""
+        found: dict[str, None] = {}
+        # Read to its end before anything is done: the server forgets a reader that is silent for too long.
+        history = self._event_log.lookup.history(MINT, [fact.pattern() for fact in LEAVING], after=after)
+        async with aclosing(cast("AsyncGenerator[RawMessage]", history)) as messages:
+            async for raw in messages:
+                if raw.stored_at >= until:
+                    break
+                found[operation_of(raw.subject)] = None
+                if len(found) == SCANNED:
+                    return found, raw.sequence
+        return found, None
 
 
 class ArchivedMessages:

@@ -1,13 +1,29 @@
-"""What docs/runbooks/restore.md says, on one machine: Postgres is lost, and NATS is lost, each with all that it had."""
+"""What docs/runbooks/restore.md says, on one machine: Postgres is lost, and NATS is lost, each with all that it had.
+
+In between the log is pruned (docs/replay.md): what had left it comes back with the rest.
+"""
 
 import shutil
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
+
+from audit.checks import audit
+from audit.gathering import Gatherer
+from audit.report import Verdict
+from chassis import postgres
 from chassis.log import RawMessage
 from contracts.guard import Truncated
-from contracts.streams import COLLECTION, GUARD, MINT
+from contracts.streams import COLLECTION, CONSUMERS, GUARD, MINT
+from mintstream.whole_log import whole_log
+from services.indexer.adapters.object_store import ObjectStore
+from services.indexer.archiving import Archive, Archiver, Bounds
+from services.indexer.pruning import Pruner
+from services.indexer.vault import PostgresVault
 from tests.support.exactly_once import check_exactly_once
-from tests.support.stack import LiveStack, eventually, facts, live_stack, stack_settings
+from tests.support.stack import Asked, LiveStack, eventually, facts, live_stack, stack_settings
 from tests.support.tables import Dump
 
 SLOT_MS = 40
@@ -33,6 +49,7 @@ async def test_whatever_is_lost_comes_back_and_minting_goes_on(tmp_path: Path) -
         for table in ("mint_operations", "mint_results", "nft_collections", "collection_trees"):
             assert rebuilt[table] == tables[table]
         assert [await live.settled(each.operation) for each in asked] == statuses
+        await prune(live, tmp_path / "archive", asked)
 
     shutil.rmtree(tmp_path / "nats")
     async with live_stack(settings) as live:
@@ -43,6 +60,34 @@ async def test_whatever_is_lost_comes_back_and_minting_goes_on(tmp_path: Path) -
         await check_exactly_once(live, await live.ask(collection, 3))
         for each in asked:
             await check_exactly_once(live, each)
+
+
+async def prune(live: LiveStack, folder: Path, asked: Sequence[Asked]) -> None:
+    """Archive and prune everything, and give the services all of the log again: nothing comes of it."""
+    archive = Archive(ObjectStore(folder.as_uri()), live.log)
+    before, soon = await live.raw_events(MINT), datetime.now(UTC) + timedelta(minutes=1)
+    await Archiver(live.log, archive).archive(MINT, Bounds(watermark=len(before), until=soon), flush=True)
+    async with (
+        postgres.pool(live.stack.database_url, application_name="prune", max_size=1) as pool,
+        httpx.AsyncClient(base_url=live.stack.ipfs_url) as ipfs,
+    ):
+        done = await Pruner(live.log, live.log.repair(), PostgresVault(pool), archive).prune(soon)
+        assert (done.operations, done.staying) == (len(asked), {})
+        assert len(await live.raw_events(MINT)) == len(before) - done.messages < len(before)
+        await live.log.repair().renew([each for each in CONSUMERS if each.stream == MINT.name])
+        await eventually(lambda: idle(live), "every consumer was given everything")
+        assert await live.log.last_sequence(MINT) == len(before)
+        assert await live.dead_letters() == []
+        for each in asked:
+            report = audit(
+                await Gatherer(whole_log(live.log, archive), pool, live.chain, ipfs).evidence(each.operation)
+            )
+            left = {finding.question for finding in report.findings if finding.verdict is not Verdict.PROVEN}
+            assert left <= {"content"}, "the image that a mint asks for by its address is one that nobody has"
+
+
+async def idle(live: LiveStack) -> bool:
+    return all(each.pending == each.in_hand == 0 for each in await live.log.consumers(MINT))
 
 
 async def caught_up(live: LiveStack) -> Dump:

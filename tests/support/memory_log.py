@@ -145,8 +145,12 @@ class MemoryLog:
 
     async def at(self, stream: Stream, sequence: int) -> Message[Any] | None:
         """See `chassis.log.LogLookup.at`."""
-        found = next((raw for raw in self.held(stream, max(0, sequence - 1)) if raw.sequence == sequence), None)
+        found = await self.raw(stream, sequence)
         return None if found is None else self._decode(found)
+
+    async def raw(self, stream: Stream, sequence: int) -> RawMessage | None:
+        """See `services.indexer.pruning.Lookup.raw`."""
+        return next((raw for raw in self.held(stream, max(0, sequence - 1)) if raw.sequence == sequence), None)
 
     async def next(self, stream: Stream, pattern: str, after: int) -> Message[Any] | None:
         """See `chassis.log.LogLookup.next`."""

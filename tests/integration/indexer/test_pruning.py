@@ -1,5 +1,7 @@
 """Pruning on a real nats-server: killed between any two deletions, and every service given everything again."""
 
+import asyncio
+import json
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -9,7 +11,9 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from typer.testing import CliRunner, Result
 
+from chassis.clock import SystemClock
 from chassis.database import Pool
 from chassis.log import RawMessage, SequenceConflict
 from chassis.messaging import Connection, Log
@@ -21,6 +25,9 @@ from contracts.registry import decode
 from contracts.streams import COLLECTION, GUARD, MINT, Stream
 from contracts.webhook import WebhookConfigured
 from localnet.child import Child
+from mintstream import archives
+from mintstream.cli import app
+from mintstream.ending import Exit
 from services.gateway.adapters.projection import PostgresProjection
 from services.gateway.callers import Caller
 from services.gateway.errors import IdempotencyKeyReused, OperationEnded
@@ -78,6 +85,7 @@ class World:
     log: Log
     pool: Pool
     archive: Archive
+    archive_url: str
 
     @property
     def url(self) -> str:
@@ -129,10 +137,11 @@ async def world(
         await say(log, [hook, collection_created(uid("collection")), *stories()])
         for stream in (MINT, COLLECTION):
             await replay(log, store, stream, await log.last_sequence(stream), silent)
-        archive = Archive(ObjectStore((tmp_path / "archive").as_uri()), log)
+        archive_url = (tmp_path / "archive").as_uri()
+        archive = Archive(ObjectStore(archive_url), log)
         bounds = Bounds(watermark=await log.last_sequence(MINT), until=now + timedelta(days=1))
         await Archiver(log, archive).archive(MINT, bounds, flush=True)
-        yield World(server, log, pool, archive)
+        yield World(server, log, pool, archive, archive_url)
 
 
 def attempts(messages: Sequence[RawMessage], operation: UUID | None = None) -> list[RawMessage]:
@@ -248,6 +257,34 @@ async def test_a_lost_log_comes_back_with_what_was_pruned(world: World, start_na
         await Guard(log, vault).whole()
         back = [raw async for raw in log.lookup.history(MINT, ["mint.>"])]
     assert [(r.sequence, r.subject, r.payload) for r in back] == [(r.sequence, r.subject, r.payload) for r in messages]
+
+
+class NextWeek(SystemClock):
+    def now(self) -> datetime:
+        return super().now() + timedelta(days=8)
+
+
+async def test_the_command_takes_it_after_a_week_at_the_earliest_and_tells_what_stays(
+    world: World, tables: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environ = {"NATS_URL": world.url, "DATABASE_URL": tables.dsn, "ARCHIVE_URL": world.archive_url}
+
+    async def prune(*options: str) -> Result:
+        arguments = ["archive", "prune", "--older-than-days", *options]
+        return await asyncio.to_thread(CliRunner().invoke, app, arguments, env=environ)
+
+    before = await world.held()
+    assert (await prune("6.9")).exit_code == Exit.USAGE
+    assert json.loads((await prune("7", "--json")).stdout)["MINT"]["staying"] == {}
+    monkeypatch.setattr(archives, "SystemClock", NextWeek)
+    count = len(attempts(before)) - len(attempts(before, RUNNING))
+    rehearsed = await prune("7", "--dry-run")
+    assert f"MINT: {count} messages (" in rehearsed.stdout
+    assert f"of {len(SEEDS)} operations would leave\nMINT: 1 operations stay: not completed\n" in rehearsed.stdout
+    assert await world.held() == before
+    told = json.loads((await prune("7", "--json")).stdout)["MINT"]
+    assert (told["operations"], told["messages"], told["staying"]) == (len(SEEDS), count, {"running": 1})
+    assert len(before) - len(await world.held()) == count
 
 
 def _never() -> Any:
