@@ -46,7 +46,7 @@ bench-faults: .venv/.dev ## 10,000 mints under faults with the minter killed eve
 	@$(BIN)/python -m tests.bench.fault_run $(ARGS)
 
 .PHONY: soak
-soak: .venv/.dev ## Mixed load under random faults for HOURS, then an audit of chain, log and tables (HOURS=1, ARGS="--seed 7")
+soak: .venv/.dev ## Mixed load under random faults for HOURS, then every witness is asked (HOURS=1, ARGS="--without kill --document")
 	@$(BIN)/python -m tests.chaos.soak --minutes $$(( $(or $(HOURS),1) * 60 )) $(ARGS)
 
 .PHONY: bench-mint
@@ -111,6 +111,7 @@ generated: .venv/.dev ## Check that generated files are what their sources say
 	@$(BIN)/python -m chassis.metrics_document --check
 	@$(BIN)/python -m mintstream.cli_document --check
 	@$(BIN)/python -m services.gateway.api.export --check
+	@$(BIN)/python -m tests.chaos.report --check
 
 .PHONY: format
 format: .venv/.dev ## Format the code and mend what lint can mend

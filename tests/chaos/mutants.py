@@ -13,18 +13,19 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final, cast
 from unittest.mock import patch
 
-from chassis.log import Message
-from contracts.mint import Attempt, Pinned
+from chassis.log import Message, RetryLater
+from contracts.mint import Attempt, Confirmed, Pinned
 from services.indexer.entries import Entry
 from services.indexer.ports import Committed, Fenced
 from services.minter import lander
 from services.minter.drafting import Draft, Drafter, Work
 from services.minter.landing import ChainView, Sign, Step, next_step
-from services.minter.minting import Minting
+from services.minter.minting import FINALITY_DELAY, Minting
 from services.minter.ports import Chain, Look
 from services.minter.refusals import Refusal
 from tests.bench.report import Section, Table
-from tests.chaos.schedules import RELIABILITY, quiet, schedule
+from tests.chaos.report import RELIABILITY, document
+from tests.chaos.schedules import quiet, schedule
 from tests.support.scheduled_wires import FaultyTables
 from tests.support.scheduled_world import Program
 
@@ -98,6 +99,22 @@ def acknowledge_before_publish() -> Generator[Program]:
     yield Program(minting=Eager)
 
 
+class Trusting(Minting):
+    """Waits for as long as its wall clock says, right or wrong."""
+
+    async def on_confirmed(self, message: Message[Confirmed]) -> None:
+        age = (self._clock.now() - message.stored_at).total_seconds()
+        if age < FINALITY_DELAY:
+            raise RetryLater("not final yet", after=FINALITY_DELAY - age)
+        await super().on_confirmed(message)
+
+
+@contextmanager
+def wait_by_a_wrong_clock() -> Generator[Program]:
+    """A pause that is as long as a clock was wrong."""
+    yield Program(minting=Trusting)
+
+
 class LooseWatermark(FaultyTables):
     """Commits the watermark in a transaction of its own, before the rows."""
 
@@ -121,6 +138,7 @@ MUTANTS: Final[Mapping[str, Mutant]] = {
     "sign again without proof of expiry": sign_again_without_proof,
     "history search off": history_search_off,
     "acknowledge before publish": acknowledge_before_publish,
+    "wait by a wrong clock": wait_by_a_wrong_clock,
     "watermark outside the transaction": watermark_outside_the_transaction,
 }
 
@@ -138,7 +156,7 @@ def main() -> None:
     """Plant each bug and tell what notices it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--document", action="store_true", help=f"write the outcome into {RELIABILITY.name}")
-    document: bool = parser.parse_args().document
+    recorded: bool = parser.parse_args().document
     quiet()
     section, table = (
         Section("Planted bugs", "python -m tests.chaos.mutants"),
@@ -149,8 +167,8 @@ def main() -> None:
         seed, what = outcome or ("none", "nothing")
         table.add(name, str(seed), what.split(":")[0])
     section.show(table)
-    if document:
-        section.write(RELIABILITY)
+    if recorded:
+        document(section, {name: outcome[0] if outcome else None for name, outcome in outcomes.items()})
     sys.exit(0 if all(outcomes.values()) else 1)
 
 

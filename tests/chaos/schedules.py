@@ -18,13 +18,12 @@ from dataclasses import dataclass, field
 import structlog
 
 from contracts.mint import Cancelled, Confirmed, Failed, Requested, Signed
-from tests.bench.report import DOCUMENT, Section
+from tests.bench.report import Section
+from tests.chaos.report import RELIABILITY, document
 from tests.support.scheduled_checks import on_chain, violations
 from tests.support.scheduled_run import run
 from tests.support.scheduled_world import Program, Violation, World
 from tests.support.virtual_time import Stuck, run_in_virtual_time
-
-RELIABILITY = DOCUMENT.with_name("reliability.md")
 
 
 @dataclass
@@ -51,6 +50,17 @@ class Tally:
         ]
         lines += [f"- seed {seed}: {'; '.join(found[:3])}" for seed, found in list(self.broken.items())[:20]]
         return "\n".join(lines)
+
+    def figures(self) -> dict[str, object]:
+        """The same as numbers."""
+        return {
+            "first_seed": self.seeds[0],
+            "schedules": len(self.seeds),
+            "broken": len(self.broken),
+            "virtual_seconds": round(self.virtual_seconds),
+            "faults": dict(sorted(self.faults.items())),
+            "sums": dict(sorted(self.sums.items())),
+        }
 
 
 def schedule(seed: int, program: Program | None = None, tally: Tally | None = None) -> list[str]:
@@ -110,7 +120,7 @@ def main() -> None:
     )
     section.say(tally.text())
     if arguments.document:
-        section.write(RELIABILITY)
+        document(section, tally.figures())
     sys.exit(1 if tally.broken else 0)
 
 

@@ -1,241 +1,49 @@
 """A running stack under a mixed load and random faults, then one question: is each NFT that was accepted there once?
 
-    python -m tests.chaos.soak --minutes 10 --seed 7
+    python -m tests.chaos.soak --minutes 10 --seed 7 [--only kill,network | --without kill,freeze]
 
-Asks for single mints, copies and batches, repeats requests with their keys, cancels some and retries what was
-cancelled, while every process is killed and frozen, every connection between a service and NATS, Postgres or the
-cluster's RPC is cut, held up or slowed down, and the cluster forks, drops, lags and answers 429: alone and together, in
-the order that the seed has it; when it strikes is up to the machine. Then chain, log and tables are audited.
+Callers mint (`soak_load`), each fault strikes alone and then together with others (`soak_faults`); when it strikes is
+up to the machine, what it is to the seed. Then there is peace, and chain, log, tables, a replay, the receiver of the
+webhooks and the logs of all processes are asked what they know (`soak_witnesses`). Memory and file descriptors are
+judged for processes that lived for a minute at least: a soak that is to find leaks leaves out `kill`.
 """
 
 import argparse
 import asyncio
 import random
-import signal
+import shutil
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
-from uuid import UUID
+from typing import Final
 
-import httpx
 from solders.keypair import Keypair
 
 from contracts.mint import Cancelled, Confirmed, Pinned, Requested
 from contracts.streams import MINT
 from localnet.secret_files import read_secret
-from tests.bench.fault_run import PATIENT
-from tests.bench.report import Section
-from tests.chaos.schedules import RELIABILITY
+from tests.bench.report import Section, Table
+from tests.chaos.report import RELIABILITY, document
+from tests.chaos.soak_faults import DRAWN, Faults
+from tests.chaos.soak_load import Load
+from tests.chaos.soak_scene import LINKS, Hook, scene, soak_stack
+from tests.chaos.soak_witnesses import judge_deliveries, judge_logs, replay_verdict, secret_texts, to_be_told
+from tests.support import slow_disk
 from tests.support.audit import Verdict, Wanted, audit, newest
 from tests.support.ending import end
 from tests.support.exactly_once import trees_of
-from tests.support.fault_proxy import FaultProxy, fault_proxy
-from tests.support.stack import URI, Asked, Json, LiveStack, facts, live_stack, stack_settings
+from tests.support.small_disk import SmallDisk
+from tests.support.stack import Asked, LiveStack, facts
+from tests.support.vitals import Trend, Vitals
 
-LINKS = {
-    "gateway": ("NATS_URL", "DATABASE_URL", "RPC_URL"),
-    "ipfs": ("NATS_URL",),
-    "minter": ("NATS_URL", "RPC_URL"),
-    "indexer": ("NATS_URL", "DATABASE_URL", "RPC_URL"),
-    "notifier": ("NATS_URL",),
-}
-"""What each service needs, by the variable that says where it is."""
-SHORTEST, LONGEST = 0.5, 5.0
-"""Seconds that a fault lasts."""
-TOGETHER = 3
-"""Most faults at the same time."""
-
-Act = Callable[[], Awaitable[None]]
-
-
-@dataclass
-class Soak:
-    """A stack, the proxies of its services, and what is known of the load so far."""
-
-    live: LiveStack
-    chance: random.Random
-    """Draws the load."""
-    weather: random.Random
-    """Draws the faults."""
-    collection: Json
-    recipient: str
-    links: dict[tuple[str, str], FaultProxy]
-    accepted: set[UUID] = field(default_factory=set[UUID])
-    """Operations that the gateway has answered for; there may be one more, whose answer nobody waited for."""
-    struck: Counter[str] = field(default_factory=Counter[str])
-
-    # The load ----------------------------------------------------------------------------------------------------
-
-    async def load(self) -> None:
-        """Ask for one thing after another."""
-        number = 0
-        while True:
-            number += 1
-            await self._ask(number)
-            await asyncio.sleep(self.chance.uniform(0.1, 0.8))
-
-    async def _ask(self, number: int) -> None:
-        base = {"collectionId": self.collection["id"], "recipient": self.recipient}
-        if self.chance.random() < 0.4:
-            nft = {"name": f"Single {number}", "image": URI}
-            path, body = "/api/mint/single", base | {"metadata": nft, "copies": self.chance.randint(1, 4)}
-        else:
-            nfts = [{"name": f"Batch {number}.{each}", "image": URI} for each in range(self.chance.randint(1, 12))]
-            path, body = "/api/mint/batch", base | {"nfts": nfts, "batchSize": self.chance.randint(1, 6)}
-        headers = {"Idempotency-Key": f"soak-{self.recipient}-{number}"}
-        operation = UUID((await self._insist("POST", path, json=body, headers=headers))["data"]["transactionId"])
-        if self.chance.random() < 0.3:  # the answer may have been lost
-            again = await self._insist("POST", path, json=body, headers=headers)
-            assert UUID(again["data"]["transactionId"]) == operation
-        self.accepted.add(operation)
-        if self.chance.random() < 0.2:
-            await self._insist("DELETE", f"/api/mint/cancel/{operation}", enough=(409,))
-
-    async def _insist(self, method: str, path: str, *, enough: tuple[int, ...] = (), **request: object) -> Json:
-        """Ask until it is answered, as a caller does; an answer of `enough` counts as one too."""
-        while True:
-            try:
-                answer = await self.live.http.request(method, path, **request)  # pyright: ignore[reportArgumentType]
-            except httpx.HTTPError:  # retry: the gateway is away, or the way to it
-                answer = None
-            if answer is not None and (answer.status_code == 200 or answer.status_code in enough):
-                return answer.json()
-            assert answer is None or answer.status_code in (429, 500, 502, 503, 504), answer.text
-            await asyncio.sleep(0.3)
-
-    async def retry_cancelled(self, after: int) -> None:
-        """Wait for every end; ask anew for what cancelled operations left out, of half of them, and wait again."""
-        await self._all_settled(after)
-        cancelled = {fact.operation for fact in facts(await self.live.events(after=after), Cancelled)}
-        for operation in sorted(cancelled & self.accepted):
-            if self.chance.random() < 0.5:
-                answer = await self._insist("POST", f"/api/mint/retry/{operation}", enough=(404, 409))
-                if answer.get("success"):
-                    self.accepted.add(UUID(answer["data"]["transactionId"]))
-        await self._all_settled(after)
-
-    async def _all_settled(self, after: int) -> None:
-        for request in facts(await self.live.events(after=after), Requested):
-            await self.live.settled(request.operation)
-
-    # The faults --------------------------------------------------------------------------------------------------
-
-    async def faults(self) -> None:
-        """Let faults strike, up to TOGETHER at a time, until cancelled; what was done is undone."""
-        while True:
-            acts = [self._drawn() for _ in range(self.weather.randint(1, TOGETHER))]
-            await asyncio.gather(*(act() for act in acts))
-            await asyncio.sleep(self.weather.uniform(0.0, 2.0))
-
-    def _drawn(self) -> Act:
-        kind = self.weather.choice(["kill", "freeze", "network", "network", "cluster"])
-        name = self.weather.choice(self.live.stack.names)
-        link = self.weather.choice(sorted(self.links))
-        mode = self.weather.choice(["cut", "hang", "slow"])
-        seconds = self.weather.uniform(SHORTEST, LONGEST)
-        seed = self.weather.randrange(2**31)
-        told = {"kill": name, "freeze": name, "network": f"{link[0]} {link[1]} {mode}", "cluster": "faults"}[kind]
-        self.struck[f"{kind} {told}"] += 1
-        match kind:
-            case "kill":
-                return lambda: self._kill(name)
-            case "freeze":
-                return lambda: self._freeze(name, seconds)
-            case "network":
-                return lambda: self._disturb(self.links[link], mode, seconds)
-            case _:
-                return lambda: self._cluster(seed, seconds)
-
-    async def _kill(self, name: str) -> None:
-        self.live.stack.kill(name)
-        await self.live.stack.wait(name)
-
-    async def _freeze(self, name: str, seconds: float) -> None:
-        self.live.stack.kill(name, signal.SIGSTOP)
-        try:
-            await asyncio.sleep(seconds)
-        finally:
-            self.live.stack.kill(name, signal.SIGCONT)
-
-    async def _disturb(self, proxy: FaultProxy, mode: str, seconds: float) -> None:
-        match mode:
-            case "cut":
-                proxy.cut()
-            case "hang":
-                proxy.hang()
-            case _:
-                proxy.slow(0.2)
-        try:
-            await asyncio.sleep(seconds)
-        finally:
-            proxy.heal()
-
-    async def _cluster(self, seed: int, seconds: float) -> None:
-        chance = random.Random(seed)
-        every = {
-            "dropSendShare": 0.5,
-            "sendErrorShare": 0.3,
-            "rateLimitShare": 0.5,
-            "errorShare": 0.3,
-            "delayMs": 500,
-            "lagSlots": 20,
-            "skipSlotShare": 0.3,
-            "forkShare": 0.05,
-        }
-        drawn = {name: worst for name, worst in every.items() if chance.random() < 0.4}
-        await self.cluster_faults(**drawn, seed=seed)
-        try:
-            await asyncio.sleep(seconds)
-        finally:
-            await self.cluster_faults()
-
-    async def cluster_faults(self, **drawn: float) -> None:
-        """Put faults in force, however often the cluster is away meanwhile."""
-        while True:
-            try:
-                await self.live.faults(**drawn)
-            except (httpx.HTTPError, AssertionError):  # retry: it is dead or frozen
-                await asyncio.sleep(0.2)
-            else:
-                return
-
-    # The end -----------------------------------------------------------------------------------------------------
-
-    async def verdicts(self, after: int) -> list[Verdict]:
-        """Audit everything that was accepted."""
-        events = await self.live.events(after=after)
-        requests = {fact.operation: fact for fact in facts(events, Requested)}
-        cancelled = frozenset(fact.operation for fact in facts(events, Cancelled))
-        names = {(fact.operation, item.index): item.name for fact in facts(events, Pinned) for item in fact.items}
-        copies: Counter[str] = Counter()
-        for operation in requests.keys() - cancelled:
-            copies.update({nft.name: nft.copies for nft in requests[operation].nfts})
-        for fact in newest(facts(events, Confirmed)):
-            if fact.operation in cancelled:
-                copies.update(names[fact.operation, leaf.item] for leaf in fact.leaves)
-        asked = Asked(
-            operation=next(iter(requests)), collection=self.collection, recipient=self.recipient, names=(), after=after
-        )
-        secrets = self.live.stack.plan.secrets
-        wanted = Wanted(
-            names=frozenset(copies),
-            recipient=self.recipient,
-            operations=tuple(requests),
-            trees=tuple(await trees_of(self.live, asked)),
-            wallet=str(Keypair.from_base58_string(read_secret(secrets.wallet_key)).pubkey()),
-            after=after,
-            copies=copies,
-            cancelled=cancelled,
-        )
-        verdicts = await audit(self.live, wanted)
-        verdicts += [Verdict(witness="the gateway's answers", lost=len(self.accepted - requests.keys()))]
-        return verdicts
+LONGEST: Final = 5.0
+"""Seconds that a fault lasts at most, unless told otherwise."""
+PATIENCE: Final = 120.0
+"""Seconds after the last fault within which the receiver must have been told of everything."""
 
 
 @dataclass(frozen=True)
@@ -246,83 +54,175 @@ class Report:
     seconds: float
     operations: int
     struck: Counter[str]
+    left_out: Sequence[str]
+    """Faults that this machine cannot do."""
     verdicts: list[Verdict]
+    trends: list[Trend]
 
     @property
     def clean(self) -> bool:
         """Whether nothing was lost, doubled or strange."""
         return bool(self.operations) and all(verdict.clean for verdict in self.verdicts)
 
-    def text(self) -> str:
-        """The report as Markdown."""
-        lines = [
+    def tell(self, section: Section) -> None:
+        """Put it into a section."""
+        kinds = Counter[str]()
+        for told, times in self.struck.items():
+            kinds[told.partition(":")[0]] += times
+        struck = ", ".join(f"{name} {times}" for name, times in sorted(kinds.items()))
+        section.say(
             f"Seed {self.seed}, {self.seconds:.0f} s with the end: {self.operations} operations under "
-            f"{self.struck.total()} faults ({', '.join(f'{name} {n}' for name, n in sorted(self.struck.items()))}).",
-            "",
-            "| told by | lost | doubled | else |",
-            "| --- | --- | --- | --- |",
-        ]
-        lines += [
-            f"| {each.witness} | {each.lost} | {each.doubled} | {'; '.join(each.strange[:3]) or 'nothing'} |"
-            for each in self.verdicts
-        ]
-        return "\n".join(lines)
+            f"{self.struck.total()} faults ({struck})."
+            + (f" This machine cannot do: {', '.join(self.left_out)}." if self.left_out else "")
+        )
+        table = Table(("told by", "lost", "doubled", "else"))
+        for each in self.verdicts:
+            table.add(each.witness, str(each.lost), str(each.doubled), "; ".join(each.strange[:3]) or "nothing")
+        section.show(table)
+        table = Table(("process", "lives", "longest, s", "MiB, middle and last third", "MiB/h", "descriptors", "flat"))
+        for each in self.trends:
+            flat = {None: "too short to tell", True: "yes", False: "no"}[each.steady]
+            middle, last = (value / 2**20 for value in each.memory)
+            table.add(
+                *(each.name, str(each.lives), f"{each.seconds:.0f}", f"{middle:.1f}, {last:.1f}"),
+                *(f"{each.slope / 2**20:+.1f}", f"{each.descriptors[0]:.0f}, {each.descriptors[1]:.0f}", flat),
+            )
+        section.show(table)
+
+    def text(self) -> str:
+        """The same as Markdown."""
+        self.tell(section := Section("Soak", ""))
+        return "\n\n".join(section.parts)
+
+    def figures(self) -> dict[str, object]:
+        """The same as numbers."""
+        return {
+            "seed": self.seed,
+            "seconds": round(self.seconds),
+            "operations": self.operations,
+            "faults": dict(sorted(self.struck.items())),
+            "violations": sum(each.lost + each.doubled + len(each.strange) for each in self.verdicts),
+        }
 
 
-@asynccontextmanager
-async def proxied(live: LiveStack) -> AsyncGenerator[dict[tuple[str, str], FaultProxy]]:
-    """Put a proxy into every way that a service has, and start the services anew behind them."""
-    urls = {"NATS_URL": live.stack.nats_url, "RPC_URL": live.stack.rpc_url, "DATABASE_URL": live.stack.database_url}
-    async with AsyncExitStack() as resources:
-        links: dict[tuple[str, str], FaultProxy] = {}
-        for service, variables in LINKS.items():
-            own = urls | ({"DATABASE_URL": live.stack.reader_database_url} if service == "gateway" else {})
-            moved: dict[str, str] = {}
-            for variable in variables:
-                port = urlsplit(own[variable]).port
-                assert port is not None
-                links[service, variable] = proxy = await resources.enter_async_context(fault_proxy(port))
-                moved[variable] = own[variable].replace(f":{port}", f":{proxy.port}")
-            live.stack.reconfigure(service, **moved)
-            live.stack.kill(service)
-            await live.stack.wait(service)
-        yield links
-
-
-async def soak(live: LiveStack, *, seconds: float, seed: int) -> Report:
-    """Load and faults for `seconds`, then peace, and the audit."""
+async def soak(
+    live: LiveStack,
+    disks: dict[str, SmallDisk],
+    *,
+    seconds: float,
+    seed: int,
+    kinds: Sequence[str] = tuple(DRAWN),
+    longest: float = LONGEST,
+) -> Report:
+    """Load and faults for `seconds`, and until each fault of `kinds` came alone; then peace, and the witnesses."""
     began = time.perf_counter()
+    unable = {"full disk": not disks, "slow disk": not slow_disk.allowed()}
+    possible = [kind for kind in kinds if not unable.get(kind, False)]
     collection = await live.collection("v2")
     after = await live.log.last_sequence(MINT)
-    async with proxied(live) as links:
-        run = Soak(live, random.Random(seed), random.Random(seed + 1), collection, str(Keypair().pubkey()), links)
-        tasks = [asyncio.create_task(run.load()), asyncio.create_task(run.faults())]
-        try:
-            done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            await end(tasks)
-        for proxy in links.values():
-            proxy.heal()
-        await run.cluster_faults()
-        for name in live.stack.names:
-            await live.stack.wait(name)
-        await run.retry_cancelled(after)
-        verdicts = await run.verdicts(after)
-    return Report(seed, time.perf_counter() - began, len(run.accepted), run.struck, verdicts)
+    async with scene(live) as around:
+        load = Load(live, random.Random(seed), collection, str(Keypair().pubkey()), around.keys)
+        faults = Faults(
+            live=live,
+            chance=random.Random(seed + 1),
+            kinds=possible,
+            longest=longest,
+            links=around.links,
+            clocks=around.clocks,
+            disks=disks,
+            pinning=around.pinning,
+            receiving=around.hook.receiving,
+            mint={"collection": collection["id"], "recipient": load.recipient},
+        )
+        # Before anything goes wrong: when the first write of a stream fails, its sequence 1 is skipped (limits.md).
+        await load.ask(0)
+        vitals = Vitals(live.stack.pid, live.stack.names)
+        await _together(load, faults, vitals, seconds)
+        await load.retry_cancelled(after)
+        verdicts = await _verdicts(live, load, after)
+        verdicts += [await _told(live, around.hook, after), await replay_verdict(live)]
+        verdicts += [judge_logs(live.stack.data_dir, secret_texts(live, around.secrets))]
+    trends = vitals.trends()
+    grown = [each.name for each in trends if each.steady is False and each.name in LINKS]
+    verdicts.append(Verdict(witness="memory and descriptors", strange=[f"those of {name} grow" for name in grown]))
+    left_out = [kind for kind in kinds if kind not in possible]
+    took = time.perf_counter() - began
+    return Report(seed, took, len(load.accepted), faults.struck, left_out, verdicts, trends)
 
 
-async def run(minutes: float, seed: int, *, document: bool) -> bool:
-    """Start a stack, soak it, print the report, put it into the document if asked; return whether it is clean."""
+async def _together(load: Load, faults: Faults, vitals: Vitals, seconds: float) -> None:
+    """Run all three for `seconds` and until each fault came alone; raise what one of them ended with."""
+    tasks = [asyncio.create_task(each) for each in (load.run(), faults.run(), vitals.run())]
+    enough = asyncio.gather(asyncio.sleep(seconds), faults.each_alone.wait())
+    try:
+        done, _ = await asyncio.wait([*tasks, enough], return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        enough.cancel()
+        await end(tasks)
+    await faults.calm()
+    for name in load.live.stack.names:
+        await load.live.stack.wait(name)
+
+
+async def _verdicts(live: LiveStack, load: Load, after: int) -> list[Verdict]:
+    """Ask chain, log and tables for everything that was accepted."""
+    events = await live.events(after=after)
+    requests = {fact.operation: fact for fact in facts(events, Requested)}
+    cancelled = frozenset(fact.operation for fact in facts(events, Cancelled))
+    names = {(fact.operation, item.index): item.name for fact in facts(events, Pinned) for item in fact.items}
+    copies: Counter[str] = Counter()
+    for operation in requests.keys() - cancelled:
+        copies.update({nft.name: nft.copies for nft in requests[operation].nfts})
+    for fact in newest(facts(events, Confirmed)):
+        if fact.operation in cancelled:
+            copies.update(names[fact.operation, leaf.item] for leaf in fact.leaves)
+    asked = Asked(
+        operation=next(iter(requests)), collection=load.collection, recipient=load.recipient, names=(), after=after
+    )
+    wanted = Wanted(
+        names=frozenset(copies),
+        recipient=load.recipient,
+        operations=tuple(requests),
+        trees=tuple(await trees_of(live, asked)),
+        wallet=str(Keypair.from_base58_string(read_secret(live.stack.plan.secrets.wallet_key)).pubkey()),
+        after=after,
+        copies=copies,
+        cancelled=cancelled,
+    )
+    verdicts = await audit(live, wanted)
+    return [*verdicts, Verdict(witness="the gateway's answers", lost=len(load.accepted - requests.keys()))]
+
+
+async def _told(live: LiveStack, hook: Hook, after: int) -> Verdict:
+    """Return how the webhook fared, once everything was told or PATIENCE is over."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        verdict = judge_deliveries(to_be_told(await live.events(after=after)), list(hook.taken))
+        if not verdict.lost or time.monotonic() > until:
+            return verdict
+        await asyncio.sleep(0.2)
+
+
+async def run(
+    minutes: float, seed: int, kinds: Sequence[str], command: str, *, recorded: bool, keep: Path | None = None
+) -> bool:
+    """Start a stack, soak it, print the report, record it if asked; return whether it is clean.
+
+    The logs of all processes are left in `keep`, if that is given, also after a failure.
+    """
     with tempfile.TemporaryDirectory() as directory:
-        settings = replace(stack_settings(Path(directory), slot_ms=100), restarts=PATIENT)
-        async with live_stack(settings) as live:
-            report = await soak(live, seconds=60 * minutes, seed=seed)
-    section = Section("Soak", f"python -m tests.chaos.soak --minutes {minutes:g} --seed {seed}")
-    section.say(report.text())
-    if document:
-        section.write(RELIABILITY)
+        try:
+            async with soak_stack(Path(directory)) as (live, disks):
+                report = await soak(live, disks, seconds=60 * minutes, seed=seed, kinds=kinds)
+        finally:
+            if keep is not None:
+                shutil.copytree(Path(directory) / "logs", keep, dirs_exist_ok=True)
+    section = Section("Soak", command)
+    report.tell(section)
+    if recorded:
+        document(section, report.figures())
     return report.clean
 
 
@@ -331,11 +231,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=10.0, help="how long load and faults last")
     parser.add_argument("--seed", type=int, default=None, help="by default another one each time, which is printed")
+    parser.add_argument("--only", default=",".join(DRAWN), help="these faults, by name, comma separated")
+    parser.add_argument("--without", default="", help="not these")
+    parser.add_argument("--keep", type=Path, help="a folder that gets the logs of all processes")
     parser.add_argument("--document", action="store_true", help=f"write the outcome into {RELIABILITY.name}")
     arguments = parser.parse_args()
-    seed = random.SystemRandom().randrange(10**6) if arguments.seed is None else arguments.seed
-    print(f"seed {seed}", flush=True)
-    sys.exit(0 if asyncio.run(run(arguments.minutes, seed, document=arguments.document)) else 1)
+    seed = arguments.seed if arguments.seed is not None else random.SystemRandom().randrange(10**6)
+    kinds = [kind for kind in arguments.only.split(",") if kind not in arguments.without.split(",")]
+    if unknown := {*kinds, *filter(None, arguments.without.split(","))} - DRAWN.keys():
+        parser.error(f"no such fault: {', '.join(sorted(unknown))}; there are {', '.join(DRAWN)}")
+    chosen = [
+        f" --{name} '{text}'"
+        for name in ("only", "without")
+        if (text := getattr(arguments, name)) != parser.get_default(name)
+    ]
+    command = f"python -m tests.chaos.soak --minutes {arguments.minutes:g} --seed {seed}{''.join(chosen)}"
+    print(command, flush=True)
+    soaking = run(arguments.minutes, seed, kinds, command, recorded=arguments.document, keep=arguments.keep)
+    sys.exit(0 if asyncio.run(soaking) else 1)
 
 
 if __name__ == "__main__":

@@ -48,6 +48,7 @@ async def ask(world: World, number: int) -> None:
         recipient=str(recipient_of(number)),
         nfts=nfts,
         batch_size=chance.randint(1, 8),
+        delay_between_batches_ms=chance.choice([0, 0, 0, 2000]),
     )
     await world.log.publish_once(request, cause=None)
     if chance.random() < 0.3:

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from random import Random
 from typing import Any, TypeVar, cast
 from uuid import UUID
@@ -57,6 +58,19 @@ class Program:
     minting: type[Minting] = Minting
     tables: type[FaultyTables] = FaultyTables
     chain: Callable[[Chain], Chain] = lambda chain: chain
+
+
+class WrongClock(LoopClock):
+    """A process's own wall clock: set wrong now and then, by seconds or by an hour, and right when it is calm."""
+
+    def __init__(self, weather: Weather) -> None:
+        self._weather = weather
+        self._error = timedelta(0)
+
+    def now(self) -> datetime:
+        if self._weather.happens("clock_jump"):
+            self._error = timedelta(seconds=self._weather.clock_error())
+        return super().now() + (timedelta(0) if self._weather.calm else self._error)
 
 
 class WitnessedLog(MemoryLog):
@@ -195,40 +209,40 @@ async def ipfs(world: World, fuse: Fuse, _: contextlib.AsyncExitStack) -> list[C
 
 async def minter(world: World, fuse: Fuse, resources: contextlib.AsyncExitStack) -> list[Coroutine[Any, Any, None]]:
     """The parts of `services.minter.main`, without gate, funds, fees and growth."""
+    clock = WrongClock(world.weather)
     guard = Guard("genesis", compare=True)
     rpcs = [FaultyNode(world.chain, forgetful=number == 1) for number in range(3)]
-    nodes = [Node.guarded(n, f"https://node{n}.example", rpc, world.clock, guard) for n, rpc in enumerate(rpcs)]
-    pool = RpcPool(nodes, world.clock, PoolOptions())
+    nodes = [Node.guarded(n, f"https://node{n}.example", rpc, clock, guard) for n, rpc in enumerate(rpcs)]
+    pool = RpcPool(nodes, clock, PoolOptions())
     resources.push_async_callback(pool.close)
     chain = world.program.chain(cast("Chain", CrashingChain(pool, fuse)))
     log = CrashingLog(FaultyLog(world.log, world.weather), fuse)
     signer = Signer(Keypair.from_seed(bytes(32)))
-    watcher = SignatureWatcher(chain, world.clock, BLOCK_SECONDS)
-    lander = world.program.lander(chain, signer, watcher, world.clock, max_in_flight=16)
-    minting = world.program.minting(log, chain, lander, watcher, signer.pubkey, world.clock)
+    watcher = SignatureWatcher(chain, clock, BLOCK_SECONDS)
+    lander = world.program.lander(chain, signer, watcher, clock, max_in_flight=16)
+    minting = world.program.minting(log, chain, lander, watcher, signer.pubkey, clock)
     handlers = {
         MINTER_MINT.name: minting.on_pinned,
         MINTER_CANCELLED.name: Cancelling(log).on_cancelled,
         MINTER_FINALITY.name: minting.on_confirmed,
     }
-    work = [
-        consume(world.consumers[name], handler, world.weather, world.clock, 8) for name, handler in handlers.items()
-    ]
+    work = [consume(world.consumers[name], handler, world.weather, clock, 8) for name, handler in handlers.items()]
     return [pool.run(), watcher.run(), *work]
 
 
 async def indexer(world: World, fuse: Fuse, _: contextlib.AsyncExitStack) -> list[Coroutine[Any, Any, None]]:
     """The parts of `services.indexer.term`: two projectors, and the closer once they have caught up."""
+    clock = WrongClock(world.weather)
     log = FaultyLog(world.log, world.weather)
     store = cast("Store", CrashingChain(cast("Chain", world.tables), fuse))
-    closer = Closer(CrashingLog(log, fuse), cast("SettledOperations", store), world.clock)
+    closer = Closer(CrashingLog(log, fuse), cast("SettledOperations", store), clock)
 
     def on_commit(committed: Committed) -> None:
         if committed.settled or committed.unheard:
             closer.wake()
 
     projectors = [
-        Projector(stream, log=log, store=store, clock=world.clock, on_commit=on_commit) for stream in (MINT, COLLECTION)
+        Projector(stream, log=log, store=store, clock=clock, on_commit=on_commit) for stream in (MINT, COLLECTION)
     ]
 
     async def close() -> None:

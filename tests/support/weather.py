@@ -26,6 +26,7 @@ WORST: Final[Mapping[str, float]] = {
     "pin_lost": 0.3,
     "pin_refused": 0.2,
     "crash": 0.04,
+    "clock_jump": 0.5,
 }
 """The most often that each can happen: a share of the calls (blocks, for forks) that it can happen to."""
 
@@ -60,6 +61,10 @@ class Weather:
     def lag(self) -> int:
         """How many blocks a node is behind this time."""
         return self.random.choice([1, 2, 5, 12, 40]) if self.happens("lag") else 0
+
+    def clock_error(self) -> float:
+        """By how many seconds a wall clock that jumps is wrong from then on."""
+        return self.random.choice([-3600.0, -90.0, -5.0, 5.0, 90.0, 3600.0])
 
     def blocks_until_landing(self) -> int:
         """How many blocks a transaction waits in the mempool, more than its blockhash lives at times."""

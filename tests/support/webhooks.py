@@ -79,18 +79,25 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def receiver(answer: Answering = take) -> AsyncGenerator[Receiver]:
-    """A receiver on a free port of 127.0.0.1."""
-    running = Receiver(answer=answer)
-    app = Starlette(routes=[Route("/{path:path}", running.on_request, methods=["POST"])])
+async def serving(app: Starlette) -> AsyncGenerator[str]:
+    """The URL of an application that is served on a free port of 127.0.0.1."""
     server = _Server(uvicorn.Config(app, port=0, log_config=None, lifespan="off", timeout_graceful_shutdown=1))
-    serving = asyncio.create_task(server.serve())
+    task = asyncio.create_task(server.serve())
     try:
         async with asyncio.timeout(60):
             while not server.started:  # noqa: ASYNC110  (uvicorn has no event for it)
                 await asyncio.sleep(0.01)
-        running.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/hook"
-        yield running
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:
         server.should_exit = True
-        await serving
+        await task
+
+
+@asynccontextmanager
+async def receiver(answer: Answering = take) -> AsyncGenerator[Receiver]:
+    """A receiver on a free port of 127.0.0.1."""
+    running = Receiver(answer=answer)
+    app = Starlette(routes=[Route("/{path:path}", running.on_request, methods=["POST"])])
+    async with serving(app) as url:
+        running.url = f"{url}/hook"
+        yield running
