@@ -9,6 +9,7 @@ batch or its timeout, which would cost a lone mint up to that timeout.
 import asyncio
 import contextlib
 import json
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC
@@ -33,7 +34,9 @@ PULL_EXPIRES = 30.0
 """Seconds that a pull request waits on the server for messages."""
 PULL_HEARTBEAT = 5.0
 """Seconds between the server's signs of life while a pull request waits."""
-READ_BATCH = 512
+PULL_BYTES = 16 * 1024 * 1024
+"""About the most bytes of messages that one pull request brings; more than the largest message."""
+READ_BATCH = 2048
 READER_INACTIVE = 60.0
 """Seconds after which the server forgets a reader that vanished."""
 
@@ -54,10 +57,33 @@ class Pull:
         self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
         self._inbox = client.new_inbox()
         self._subscription: Subscription | None = None
+        self._arrived: deque[Msg] = deque()
+        """What has come of the request and was not yielded; never more than was asked for."""
+        self._news = asyncio.Event()
+
+    @property
+    def ready(self) -> bool:
+        """Whether the next message is there already."""
+        return bool(self._arrived)
 
     async def open(self) -> None:
         """Subscribe to the inbox."""
-        self._subscription = await self._client.subscribe(self._inbox)
+        self._subscription = await self._client.subscribe(self._inbox, cb=self._take)
+
+    async def _take(self, message: Msg) -> None:
+        self._arrived.append(message)
+        self._news.set()
+
+    async def _next(self) -> Msg:
+        # Not the client's `next_msg`: it makes two tasks and a timer for each message.
+        while not self._arrived:
+            self._news.clear()
+            try:
+                async with asyncio.timeout(2 * PULL_HEARTBEAT):
+                    await self._news.wait()
+            except TimeoutError as error:
+                raise PullLost("no heartbeat") from error
+        return self._arrived.popleft()
 
     async def close(self) -> None:
         """Give the inbox up; messages not yet taken are delivered again after the consumer's ack wait."""
@@ -67,34 +93,34 @@ class Pull:
                 await self._subscription.unsubscribe()
 
     async def messages(self, batch: int) -> AsyncIterator[Msg]:
-        """Ask for up to `batch` messages and yield them as they come, until the request ends; raises PullLost."""
+        """Ask for up to `batch` messages and yield them as they come, until the request ends; raises PullLost.
+
+        It ends with the batch, with its time, or with about PULL_BYTES of messages.
+        """
         assert self._subscription is not None, "open() comes first"
         request = {
             "batch": batch,
+            "max_bytes": PULL_BYTES,
             "expires": int(PULL_EXPIRES * 1e9),
             "idle_heartbeat": int(PULL_HEARTBEAT * 1e9),
         }
         await self._client.publish(self._subject, json.dumps(request).encode(), reply=self._inbox)
         left = batch
         while left:
-            try:
-                message = await self._subscription.next_msg(timeout=2 * PULL_HEARTBEAT)
-            except nats.errors.TimeoutError as error:
-                raise PullLost("no heartbeat") from error
-            finally:
-                _honour_cancellation()
+            message = await self._next()
             if message.reply.startswith("$JS.ACK"):
                 left -= 1
                 yield message
                 continue
             headers = message.headers or {}
-            match headers.get("Status"):
-                case "100":  # the server is alive and has nothing yet
+            match headers.get("Status"), headers.get("Description", ""):
+                # The server is alive and has nothing yet; or it says so of the request before, which had its batch.
+                case ("100", _) | ("409", "Batch Completed"):
                     continue
-                case "404" | "408":  # the request's time is over
+                case ("404" | "408", _) | ("409", "Message Size Exceeds MaxBytes"):  # no more for this request
                     return
-                case status:
-                    raise PullLost(f"{status} {headers.get('Description', '')}")
+                case status, description:
+                    raise PullLost(f"{status} {description}")
 
 
 def raw_message(message: Msg) -> RawMessage:
@@ -244,18 +270,6 @@ class ConsumerLoop:
                     break
 
 
-def _honour_cancellation() -> None:
-    """Raise the CancelledError that the client has swallowed, if it has.
-
-    A message that comes at the moment of the cancellation is returned by `asyncio.wait_for` in its place (until
-    Python 3.12), and on a closed connection the client raises an error of its own instead. Whoever goes on pulling
-    after that is never cancelled again. The message was not acknowledged, so it is delivered once more.
-    """
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
-
-
 async def _acquire_all(slots: asyncio.Semaphore) -> int:
     """Wait for one slot, then take every other that is free; return how many were taken."""
     await slots.acquire()
@@ -311,7 +325,8 @@ class StreamReader:
                     given += 1
                     if message.metadata.sequence.consumer != given:
                         raise PullLost(f"{given} messages arrived, it gave {message.metadata.sequence.consumer}")
-                    metrics.CONSUMER_LAG.set(message.metadata.num_pending or 0, consumer=self._stream.name)
+                    if not pull.ready:
+                        metrics.CONSUMER_LAG.set(message.metadata.num_pending or 0, consumer=self._stream.name)
                     yield raw_message(message)
         finally:
             await pull.close()
