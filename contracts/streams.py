@@ -27,7 +27,7 @@ DUPLICATE_WINDOW = 120.0
 
 
 class Stream(msgspec.Struct, frozen=True, kw_only=True):
-    """A JetStream stream on file storage; without `max_age` (seconds) its messages are never removed.
+    """A JetStream stream on file storage; without `max_age` (seconds) the server never removes its messages.
 
     With `max_bytes` it refuses what does not fit any more.
     """

@@ -11,6 +11,7 @@ import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +20,20 @@ import pytest
 from nats.aio.client import Client
 
 from chassis.clock import SystemClock
+from chassis.health import Health
 from chassis.log import InvalidEvent, Message
 from chassis.messaging import Connection, Log
+from chassis.pulse import Pulse
+from chassis.subjects import matches
 from contracts import registry
 from contracts.access import Scope
 from contracts.fact import Producer
 from contracts.mint import Confirmed, Requested
-from contracts.permissions import ROLES, Role, consumers_of
+from contracts.permissions import ROLES, Role, consumers_of, permissions
 from contracts.streams import (
     CONSUMERS,
     CONTENT,
+    HEALTH,
     INDEXER_DEAD,
     IPFS_MINT,
     IPFS_UPLOAD,
@@ -45,8 +50,11 @@ from localnet.child import ChildSpec, running
 from localnet.nats_server import NatsOptions, nats_spec
 from services.gateway.callers import Caller
 from services.gateway.dead_letters import DeadLetters
+from services.gateway.system import System
 from services.indexer.dead_letters import DeadLetters as Replaying
 from tests.support.ending import end
+from tests.support.gateway import MemoryProjection
+from tests.support.memory_log import MemoryLog
 from tests.support.samples import CONFIRMED, PINNED, REQUESTED, SAMPLES, event
 
 BY_NAME = {role.name: role for role in ROLES}
@@ -165,6 +173,13 @@ async def test_nobody_destroys_streams_or_touches_the_consumers_of_others(server
 
 
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_only_the_operator_takes_messages_from_a_stream(role: Role) -> None:
+    for stream, verb in product(STREAMS, ("DELETE", "PURGE", "MSG.DELETE")):
+        subject = f"$JS.API.STREAM.{verb}.{stream.name}"
+        assert not [pattern for pattern in permissions(role).publish if matches(pattern, subject)], subject
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
 async def test_nobody_listens_to_the_log_or_to_the_answers_of_others(server: Server, role: Role) -> None:
     async with server.raw(role.name) as raw:
         for subject in (">", "mint.>", "_INBOX.>", "_INBOX_mintstream.>", "$JS.API.>", "$O.>", "$SYS.>"):
@@ -190,6 +205,25 @@ async def test_the_notifier_makes_and_removes_the_queues_of_its_webhooks_and_no_
         await notifier.remove(queue)
     async with server.raw("ipfs") as raw:
         assert await raw.refused("$JS.API.CONSUMER.DURABLE.CREATE.DELIVERY.hook")
+
+
+async def test_the_gateway_sees_every_process_and_consumer(server: Server) -> None:
+    clock = SystemClock()
+    async with (
+        Log.session(server.connection("gateway")) as gateway,
+        Log.session(server.connection("ipfs")) as ipfs,
+        Log.session(server.connection("mintstream")) as operator,
+    ):
+        pulse = asyncio.create_task(Pulse(ipfs, Health(clock), clock, "ipfs").run())
+        try:
+            async with asyncio.timeout(60):
+                await anext(operator.read(HEALTH, 0))
+        finally:
+            await end([pulse])
+        report = await System(gateway, MemoryProjection(MemoryLog()), clock).report()
+    assert [process.report.service for process in report.processes] == ["ipfs"]
+    assert [seen.name for seen in report.consumers if seen.standing is None] == []
+    assert report.behind == {"MINT": 0, "COLLECTION": 0}
 
 
 async def test_a_dead_letter_is_replayed_for_the_gateway_by_the_indexer(server: Server) -> None:
