@@ -1,14 +1,75 @@
-"""uvicorn's HTTP protocol, made impatient with callers who send headers or take answers too slowly.
+"""uvicorn's HTTP protocol, made impatient with callers who send headers or take answers too slowly, and terse to all.
 
 uvicorn waits for ever for the end of a request's headers, for whatever follows an answer, and for a caller to read.
 Each such connection costs a socket and its buffers, so that a few thousand of them shut out everybody else. Used by
 `server.py`. Not done here: slow bodies (`api/patience.py`), which are answered with an error as long as they can be.
+
+uvicorn writes an answer's head and its body one after the other; here they leave together, with one system call.
 """
 
 import asyncio
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+MOST_TOGETHER: Final = 64 * 1024
+"""Bytes beyond which nothing is held back any more."""
+
+
+class Together(asyncio.Transport):
+    """A transport that writes at once what it is given in one turn of the event loop. All else it leaves to another."""
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__()
+        self._transport = transport
+        self._loop = loop
+        self._held: list[bytes] = []
+        self._size = 0
+
+    def write(self, data: bytes) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]  (uvicorn writes bytes)
+        """Hold the bytes back until the loop's next turn, or until there are many."""
+        if not self._held:
+            self._loop.call_soon(self._let_go)
+        self._held.append(data)
+        self._size += len(data)
+        if self._size > MOST_TOGETHER:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self._held:
+            held, self._held, self._size = self._held, [], 0
+            if not self._transport.is_closing():  # a caller may have hung up since
+                self._transport.write(b"".join(held))
+
+    def close(self) -> None:
+        """Write what is held back, and close."""
+        self._let_go()
+        self._transport.close()
+
+    def abort(self) -> None:
+        """Close without writing."""
+        self._held.clear()
+        self._transport.abort()
+
+    def is_closing(self) -> bool:
+        """See asyncio's transports, as for the rest."""
+        return self._transport.is_closing()
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """Ask the other transport."""
+        return self._transport.get_extra_info(name, default)
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Have the other transport do so."""
+        self._transport.set_protocol(protocol)
+
+    def pause_reading(self) -> None:
+        """Have the other transport do so."""
+        self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Have the other transport do so."""
+        self._transport.resume_reading()
 
 
 class ImpatientProtocol(HttpToolsProtocol):
@@ -27,7 +88,7 @@ class ImpatientProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]  (as uvicorn)
         """Begin to wait for a request."""
-        super().connection_made(transport)
+        super().connection_made(Together(transport, self.loop))
         self._await_headers()
 
     def data_received(self, data: bytes) -> None:
