@@ -22,6 +22,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
@@ -33,14 +34,14 @@ from localnet.secret_files import read_secret
 from tests.bench.presigned import one_by_one, presigned
 from tests.bench.report import Section, Table
 from tests.bench.stage import NULL_COLLECTION, ROOT, Run, Stage, staged, staged_on_nothing
-from tests.bench.usage import FsyncCount, profiled, spent, usages
+from tests.bench.usage import FsyncCount, ceiling, processor_table, profiled, show_processor, usages
 from tests.support.stack import URI
 
 JS: Final = ROOT / "tests" / "js"
 RECIPIENT: Final = "CktRuQ2mttgRGkXJtyksdKHjUdc2C4TgDzyB98oEzy8"
 COMMAND: Final = "make bench-mint"
 SERVICES: Final = ("gateway", "ipfs", "minter", "indexer")
-MEASURED: Final = (*SERVICES, "nats", "postgres", "pinning")
+MEASURED: Final = (*SERVICES, "notifier", "nats", "postgres", "pinning")
 WARM_UP: Final = 200
 """NFTs that are minted before anything is measured."""
 
@@ -51,20 +52,35 @@ WARM_UP: Final = 200
 async def local(options: argparse.Namespace) -> None:
     """Throughput on the local cluster, with its peers."""
     section = Section("Minting on the local cluster", COMMAND)
-    table = Table(("way", "NFTs", "seconds", "NFTs/s", "transactions an NFT", "lamports an NFT", "x sequential client"))
+    table = Table(
+        (
+            *("way", "NFTs", "seconds", "NFTs/s", "transactions an NFT", "lamports an NFT"),
+            *("x sequential client", "of the cluster alone"),
+        )
+    )
+    processor = processor_table("run", (*MEASURED, "cluster", "bench"))
+    ceilings: list[str] = []
+    ideals: dict[str, float] = {}
     memory = Table(("after", *(f"{name}, MiB" for name in SERVICES)))
+
+    async def ours(stage: Stage, standard: str, trees: int, count: int, how: str = "") -> None:
+        run = await _ours(stage, table, standard, trees, count, how, Beside(base, ideals[standard]))
+        name = f"{standard.upper()}{how}, {count} NFTs, {trees} trees"
+        show_processor(processor, name, run.taken, run.mints)
+        ceilings.append(f"- {name}: {ceiling(run.taken, run.seconds, os.cpu_count() or 1)}")
+
     async with staged() as stage:
         base = await _peers(stage, table)
         for standard in ("v1", "v2"):
-            await _cluster_alone(stage, table, standard, base)
-            await _ours(stage, table, f"{standard}, a file for each NFT", options.trees[-1], options.counts[0], base)
+            ideals[standard] = await _cluster_alone(stage, table, standard, base)
+            await ours(stage, standard, options.trees[-1], options.counts[0], ", a file for each NFT")
     async with staged(METADATA_LAYOUT="chunk") as stage:
         for standard in ("v1", "v2"):
             for trees in options.trees:
-                await _ours(stage, table, standard, trees, options.counts[0], base)
+                await ours(stage, standard, trees, options.counts[0])
         for count in options.counts[1:]:  # minutes each
             for trees in options.trees if options.whole else options.trees[-1:]:
-                await _ours(stage, table, "v2", trees, count, base)
+                await ours(stage, "v2", trees, count)
         peaks = usages({name: pid for name, pid in stage.pids().items() if name in SERVICES})
         memory.add(f"{max(options.counts)} NFTs a run", *(f"{peaks[name].peak / 2**20:.0f}" for name in SERVICES))
     section.say(
@@ -73,6 +89,9 @@ async def local(options: argparse.Namespace) -> None:
         "`confirmed` on the log. Lamports are fees; a leaf has no rent of its own."
     )
     section.show(table)
+    section.say("Milliseconds of processor an NFT, by process, in these runs, and what bounded each:")
+    section.show(processor)
+    section.say("\n".join(ceilings))
     section.say("Peak resident memory of the services:")
     section.show(memory)
     section.write()
@@ -81,7 +100,7 @@ async def local(options: argparse.Namespace) -> None:
 async def _peers(stage: Stage, table: Table) -> float:
     """Mint with the official client; return its sequential rate, 0 without Node.js."""
     if shutil.which("node") is None or not (JS / "node_modules").exists():
-        table.add("official client: Node.js or tests/js/node_modules is missing", *("-" for _ in range(6)))
+        table.add("official client: Node.js or tests/js/node_modules is missing", *("-" for _ in range(7)))
         return 0.0
     collection = await stage.collection("v1")
     base = 0.0
@@ -90,7 +109,7 @@ async def _peers(stage: Stage, table: Table) -> float:
         base = base or count / seconds
         ratio = f"{count / seconds / base:.1f}"
         name = f"official client, {parallel} at a time"
-        table.add(name, str(count), f"{seconds:.1f}", f"{count / seconds:.1f}", "1.00", "5000", ratio)
+        table.add(name, str(count), f"{seconds:.1f}", f"{count / seconds:.1f}", "1.00", "5000", ratio, "-")
     return base
 
 
@@ -113,33 +132,50 @@ async def _official(stage: Stage, collection: Mapping[str, Any], count: int, par
     return told["seconds"]
 
 
-async def _cluster_alone(stage: Stage, table: Table, standard: str, base: float) -> None:
+async def _cluster_alone(stage: Stage, table: Table, standard: str, base: float) -> float:
     ideal = await presigned(stage, _wallet(stage), await stage.collection(standard), 1000)
-    name = f"the cluster alone, signed before, {standard.upper()}, 1 tree"
-    each = f"{ideal.transactions / ideal.mints:.2f}"
-    fees = f"{5000 * ideal.transactions / ideal.mints:.0f}"
-    table.add(name, str(ideal.mints), f"{ideal.seconds:.1f}", f"{ideal.rate:.1f}", each, fees, _ratio(ideal.rate, base))
+    table.add(
+        f"the cluster alone, signed before, {standard.upper()}, 1 tree",
+        str(ideal.mints),
+        f"{ideal.seconds:.1f}",
+        f"{ideal.rate:.1f}",
+        f"{ideal.transactions / ideal.mints:.2f}",
+        f"{5000 * ideal.transactions / ideal.mints:.0f}",
+        _ratio(ideal.rate, base),
+        "100%",
+    )
+    return ideal.rate
 
 
 def _wallet(stage: Stage) -> Keypair:
     return Keypair.from_base58_string(read_secret(stage.stack.plan.secrets.wallet_key))
 
 
-async def _ours(stage: Stage, table: Table, what: str, trees: int, count: int, base: float) -> None:
-    collection = await stage.collection(what[:2], trees)
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """NFTs a second of those that ours are compared with, in the same run."""
+
+    sequential: float
+    cluster: float
+
+
+async def _ours(stage: Stage, table: Table, standard: str, trees: int, count: int, how: str, beside: Beside) -> Run:
+    collection = await stage.collection(standard, trees)
     run = await stage.mint(collection["id"], RECIPIENT, count)
     story = run.story
     if story.leaves != run.mints:
         raise SystemExit(f"{story.leaves} NFTs were minted, not {run.mints}")
     table.add(
-        f"Mintstream {what.replace('v', 'V', 1)}, {trees} tree{'s' * (trees > 1)}",
+        f"Mintstream {standard.upper()}{how}, {trees} tree{'s' * (trees > 1)}",
         str(run.mints),
         f"{run.seconds:.1f}",
         f"{run.rate:.1f}",
         f"{story.transactions / run.mints:.2f}",
         f"{story.fees / run.mints:.0f}",
-        _ratio(run.rate, base),
+        _ratio(run.rate, beside.sequential),
+        f"{run.rate / beside.cluster:.0%}",
     )
+    return run
 
 
 def _ratio(rate: float, base: float) -> str:
@@ -187,28 +223,24 @@ async def null(options: argparse.Namespace) -> None:
         "metadata by itself, `chunk` one directory for a hundred."
     )
     table = Table(("METADATA_LAYOUT", "NFTs", "seconds", "NFTs/s"))
-    processor = Table(("METADATA_LAYOUT", *(f"{name}, ms" for name in MEASURED), "all"))
-    profiles: list[str] = []
-    for layout, counts in (("file", options.counts[:1]), ("chunk", options.counts)):
-        for count in counts:
+    processor = processor_table("METADATA_LAYOUT", (*MEASURED, "simulator", "bench"))
+    told: list[str] = []
+    for layout in ("file", "chunk"):
+        for count in options.counts:
             async with staged_on_nothing(4, METADATA_LAYOUT=layout) as stage:
                 await stage.mint(str(NULL_COLLECTION), RECIPIENT, WARM_UP)
                 run = await stage.mint(str(NULL_COLLECTION), RECIPIENT, count)
                 table.add(layout, str(count), f"{run.seconds:.1f}", f"{run.rate:.0f}")
-                _processor(processor, layout, run)
-                if count == counts[-1]:
-                    profiles += await _profile(stage, layout)
+                show_processor(processor, f"{layout}, {count} NFTs", run.taken, count)
+                if count == options.counts[-1]:
+                    told.append(f"- `{layout}`: {ceiling(run.taken, run.seconds, os.cpu_count() or 1)}")
+                    told += await _profile(stage, layout)
     section.show(table)
-    section.say("Seconds of processor by process, in ms an NFT, in the same runs:")
+    section.say("Milliseconds of processor an NFT, by process, in the same runs:")
     section.show(processor)
-    section.say("\n".join(profiles))
+    section.say("What bounded the longest runs, and where the two services spend their time:")
+    section.say("\n".join(told))
     section.write()
-
-
-def _processor(table: Table, layout: str, run: Run) -> None:
-    taken = spent(run.before, run.after)
-    cells = [f"{taken[name] / run.mints * 1000:.2f}" for name in MEASURED]
-    table.add(f"{layout}, {run.mints} NFTs", *cells, f"{sum(taken.values()) / run.mints * 1000:.2f}")
 
 
 async def _profile(stage: Stage, layout: str) -> list[str]:

@@ -25,13 +25,13 @@ from contracts.collection import CollectionCreated, CollectionTableCreated, Coll
 from contracts.fact import Fact, Producer
 from contracts.mint import Completed, Confirmed, Failed, Finalized, PinFailed
 from contracts.streams import MINT
-from localnet.child import ChildSpec, minimal_environ, ports_file_ready, running
+from localnet.child import Child, ChildSpec, minimal_environ, ports_file_ready, running
 from localnet.secret_files import SecretFiles, read_secret
 from localnet.stack import Stack, StackSettings
 from mintstream.api import GatewayClient
 from services.minter.plan import table_addresses
 from tests.bench.null_cluster import NullPlan
-from tests.bench.usage import Usage, usages
+from tests.bench.usage import Usage, spent, usages
 from tests.support.samples import SIGNATURE
 from tests.support.stack import URI, stack_ports
 
@@ -42,7 +42,6 @@ DEPTH: Final = 14
 ROOT: Final = Path(__file__).resolve().parents[2]
 NULL_COLLECTION: Final = UUID("0199b0a0-0000-7000-8000-00000000000f")
 PRODUCER: Final = Producer(name="bench", version="0")
-SPECTATED: Final = (*("gateway", "ipfs", "minter", "indexer"), *("nats", "postgres", "cluster", "pinning"))
 
 
 @dataclass(slots=True)
@@ -89,6 +88,11 @@ class Run:
     after: Mapping[str, Usage]
 
     @property
+    def taken(self) -> Mapping[str, float]:
+        """Seconds of processor by process."""
+        return spent(self.before, self.after)
+
+    @property
     def rate(self) -> float:
         """NFTs a second."""
         return self.mints / self.seconds
@@ -101,11 +105,19 @@ class Stage:
     stack: Stack
     api: GatewayClient
     log: Log
-    null: ChildSpec | None = None
+    simulator: Child | None = None
+    """What stands in the place of the cluster."""
 
     def pids(self) -> dict[str, int]:
         """Process ids by name."""
-        return {name: pid for name in self.stack.names if (pid := self.stack.pid(name)) is not None}
+        found = {name: self.stack.pid(name) for name in self.stack.names}
+        if self.simulator is not None:
+            found["simulator"] = self.simulator.pid
+        return {name: pid for name, pid in found.items() if pid is not None}
+
+    def usages(self) -> dict[str, Usage]:
+        """What each process has taken until now, the bench's own among them."""
+        return {**usages(self.pids()), "bench": Usage(time.process_time(), 0)}
 
     async def collection(self, standard: str, trees: int = 1) -> dict[str, Any]:
         """Make a collection through the API."""
@@ -118,14 +130,14 @@ class Stage:
     async def mint(self, collection: str, recipient: str, count: int) -> Run:
         """Mint NFTs, images published already, and wait until everything is confirmed and each operation completed."""
         after = await self.log.last_sequence(MINT)
-        before = usages(self.pids())
+        before = self.usages()
         began = time.time()
         operations = [
             await self._ask(collection, recipient, range(start, min(start + OPERATION_ITEMS, count)), after)
             for start in range(0, count, OPERATION_ITEMS)
         ]
         story = await self.until(after, leaves=count, completed=len(operations))
-        return Run(count, story.confirmed_at - began, story, before, usages(self.pids()))
+        return Run(count, story.confirmed_at - began, story, before, self.usages())
 
     async def _ask(self, collection: str, recipient: str, numbers: range, run: int) -> str:
         nfts = [{"name": f"Bench {run} #{number}", "image": URI} for number in numbers]
@@ -181,20 +193,20 @@ async def staged_on_nothing(trees: int = 4, *, sync_interval: str = "2m", **envi
                 log_level="warning",
                 quiet=True,
             )
-            async with _connected(settings) as stage:
+            async with _connected(settings, null) as stage:
                 for fact in facts:
                     await stage.log.publish(fact, cause=None)
                 yield stage
 
 
 @asynccontextmanager
-async def _connected(settings: StackSettings) -> AsyncGenerator[Stage]:
+async def _connected(settings: StackSettings, simulator: Child | None = None) -> AsyncGenerator[Stage]:
     async with (
         Stack(settings) as stack,
         GatewayClient(stack.api_url, stack.api_key, timeout=120) as api,
         Log.session(Connection(servers=(stack.nats_url,), producer=PRODUCER)) as log,
     ):
-        yield Stage(stack, api, log)
+        yield Stage(stack, api, log, simulator)
 
 
 def _null_collection(wallet: Pubkey, count: int) -> tuple[Sequence[Fact], NullPlan]:

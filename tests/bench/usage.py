@@ -10,12 +10,15 @@ import re
 import shutil
 import signal
 from collections import Counter
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import psutil
+
+from tests.bench.report import Table
 
 SAMPLES_A_SECOND = 100
 OURS = re.compile(r"\((?:services|chassis|contracts|bubblegum|unixfs|localnet)/")
@@ -54,6 +57,35 @@ def usages(pids: Mapping[str, int]) -> dict[str, Usage]:
 def spent(before: Mapping[str, Usage], after: Mapping[str, Usage]) -> dict[str, float]:
     """Return the seconds of processor that each took in between."""
     return {name: used.cpu - before[name].cpu for name, used in after.items()}
+
+
+BUSY: Final = 0.85
+"""Part of a core, or of all cores, from which on it is called the ceiling; the rest is waiting for one another."""
+
+
+def ceiling(taken: Mapping[str, float], seconds: float, cores: int) -> str:
+    """Say which resource bounded a run that took `seconds`, by the seconds of processor that each process took."""
+    used = sum(taken.values()) / seconds
+    busiest = max(taken, key=lambda name: taken[name])
+    share = taken[busiest] / seconds
+    told = f"{used:.2f} of {cores} cores were at work, of which {busiest} had the most, {share:.2f}"
+    if share >= BUSY:
+        return f"{told}: that one process, which has one thread for its work, is the ceiling."
+    if used >= BUSY * cores:
+        return f"{told}: the processor is the ceiling."
+    return f"{told}: neither a process nor the processor is the ceiling, the run waits for what takes its time."
+
+
+def processor_table(what: str, names: Sequence[str]) -> Table:
+    """Return a table of the milliseconds of processor an NFT, by process; its rows come from `show_processor`."""
+    return Table((what, *(f"{name}, ms" for name in names), "all"))
+
+
+def show_processor(table: Table, what: str, taken: Mapping[str, float], mints: int) -> None:
+    """Add a row to a `processor_table`; the last column is of all processes, those without a column too."""
+    names = [cell.removesuffix(", ms") for cell in table.header[1:-1]]
+    cells = [f"{taken.get(name, 0.0) / mints * 1000:.2f}" for name in names]
+    table.add(what, *cells, f"{sum(taken.values()) / mints * 1000:.2f}")
 
 
 class FsyncCount:
