@@ -1,10 +1,11 @@
-"""Fuzzes for as long as it is told: `python -m tests.fuzz [--minutes 10] [--only form,image] [--blind]`.
+"""Fuzzes for as long as it is told: `python -m tests.fuzz [--minutes 10] [--quiet 60] [--only form,image] [--blind]`.
 
 Each target has a process of its own and its share of the time. With Atheris (libFuzzer for Python; Linux, CPython up to
 3.13) the inputs are led by the branches that they reach, and those that reached new ones are kept in .data/fuzz for the
-next run; without it, or with `--blind`, they are mutations of the samples and of what was taken before. A finding is
-written into the target's folder of `tests/fuzz/cases`, where every later test run tries it: fix the parser, keep the
-file. Ends with status 1 when there was one.
+next run; without it, or with `--blind`, they are mutations of the samples and of what was taken before. With `--quiet`
+a target ends early, when it has reached nothing new for so many seconds. A finding is written into the target's folder
+of `tests/fuzz/cases`, where every later test run tries it: fix the parser, keep the file. Ends with status 1 when there
+was one.
 """
 
 import argparse
@@ -16,14 +17,20 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 import traceback
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from random import Random
 from types import FrameType
-from typing import Any, Final
+from typing import IO, Any, Final
 
+from tests.bench.report import Section, Table
+from tests.chaos.report import RELIABILITY, document
 from tests.fuzz.mutation import MAX_BYTES, mutated
+from tests.fuzz.progress import Progress
 from tests.fuzz.target import CASES, Target, Trial
 
 INPUT_SECONDS: Final = 20
@@ -32,6 +39,8 @@ MEMORY_BYTES: Final = 4 << 30
 """Address space of one fuzzing process; beyond it Python raises MemoryError, which is a finding."""
 CORPUS: Final = Path(__file__).resolve().parents[2] / ".data" / "fuzz"
 MOST_SAMPLES: Final = 500
+STOPPED: Final = 72
+"""libFuzzer's exit status when it was interrupted."""
 INSTRUMENTED: Final = ["bubblegum", "chassis", "contracts", "services", "unixfs", "python_multipart"]
 
 
@@ -127,6 +136,8 @@ def main() -> int:
     parser.add_argument("--only", type=lambda text: text.split(","), help="names of targets")
     parser.add_argument("--seed", type=int, default=Random().randrange(2**31))
     parser.add_argument("--blind", action="store_true", help="do not use Atheris")
+    parser.add_argument("--quiet", type=float, help="seconds without anything new after which a target is done")
+    parser.add_argument("--document", action="store_true", help=f"write the outcome into {RELIABILITY.name}")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     options = parser.parse_args()
     led = not options.blind and importlib.util.find_spec("atheris") is not None
@@ -136,16 +147,64 @@ def main() -> int:
 
     names = list(TARGETS) if options.only is None else options.only
     print(f"{'led by coverage (Atheris)' if led else 'blind'}, seed {options.seed}", flush=True)
-    share = options.minutes / len(names)
-    flags = ["--blind"] if not led else []
-    failed = [name for name in names if _child(name, share, options.seed, flags) != 0]
-    print(f"findings in: {', '.join(failed)}" if failed else "no findings")
+    command = f"python -m tests.fuzz --minutes {options.minutes:g} --seed {options.seed}"
+    command += f" --quiet {options.quiet:g}" if options.quiet is not None else ""
+    section = Section("Fuzzing", command)
+    table = Table(("target", "inputs", "branches", "nothing new since", "seconds"))
+    runs = {name: Run(name, options) for name in names}
+    for run in runs.values():
+        run.to_its_end(options.minutes * 60 / len(names), led=led)
+        table.add(*run.row())
+    section.show(table)
+    failed = [name for name, run in runs.items() if run.failed]
+    section.say(f"Findings in: {', '.join(failed)}." if failed else "No findings.")
+    if options.document:
+        document(section, {name: asdict(run.progress) for name, run in runs.items()})
     return 1 if failed else 0
 
 
-def _child(name: str, minutes: float, seed: int, flags: list[str]) -> int:
-    command = [sys.executable, "-m", "tests.fuzz", "--one", name, "--minutes", str(minutes), "--seed", str(seed)]
-    return subprocess.run([*command, *flags], check=False).returncode
+class Run:
+    """One target's process, and what it tells."""
+
+    def __init__(self, name: str, options: argparse.Namespace) -> None:
+        self.progress = Progress()
+        self.failed = False
+        self._name = name
+        self._seed: int = options.seed
+        self._quiet: float | None = options.quiet
+        self._seconds = 0.0
+
+    def to_its_end(self, seconds: float, *, led: bool) -> None:
+        """Run for `seconds`, or until nothing new has come for a while."""
+        command = [sys.executable, "-m", "tests.fuzz", "--one", self._name, "--minutes", str(seconds / 60)]
+        command += ["--seed", str(self._seed), *(() if led else ("--blind",))]
+        began = time.monotonic()
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace") as process:
+            listening = threading.Thread(target=self._listen, args=(process.stderr, began))
+            listening.start()
+            stopped = False
+            while process.poll() is None:
+                time.sleep(0.2)
+                silent = time.monotonic() - began - self.progress.newest_at
+                if self.progress.branches and not stopped and self._quiet is not None and silent > self._quiet:
+                    stopped = True
+                    process.send_signal(signal.SIGTERM)  # libFuzzer tells its counts and ends
+            listening.join()
+        self._seconds = time.monotonic() - began
+        self.failed = process.returncode not in ((0, STOPPED, -signal.SIGTERM) if stopped else (0,))
+
+    def _listen(self, lines: IO[str], began: float) -> None:
+        for line in lines:
+            if not self.progress.read(line, time.monotonic() - began):
+                sys.stderr.write(line)
+
+    def row(self) -> Sequence[str]:
+        """The run as a row of the table."""
+        told = self.progress
+        if not told.branches:
+            return self._name, "?", "?", "?", f"{self._seconds:.0f}"
+        since = f"input {told.newest_input}, {told.newest_at:.0f} s"
+        return self._name, str(told.inputs), str(told.branches), since, f"{self._seconds:.0f}"
 
 
 if __name__ == "__main__":

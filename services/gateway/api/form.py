@@ -90,6 +90,9 @@ class FormReader:
         self._text_bytes = 0
         self._writes: list[tuple[ReceivedFile, bytes]] = []
         self._ended = False
+        self._begin = b"--" + boundary
+        self._unparsed: bytes | None = b""
+        """What came before there was enough to tell how the body begins; None when that is told."""
         self._parser = MultipartParser(
             boundary,
             {
@@ -108,7 +111,7 @@ class FormReader:
         """Read the body to its end. Raises MalformedBody, BodyTooLarge and ValidationFailed."""
         try:
             async for chunk in chunks:
-                self._parser.write(chunk)
+                self._parser.write(self._beginning(chunk))
                 for file, data in self._writes:
                     await file.write(data)
                 self._writes.clear()
@@ -119,6 +122,21 @@ class FormReader:
             raise MalformedBody("The body is not a multipart form") from None
         if not self._ended:
             raise MalformedBody("The multipart form breaks off before its end")
+
+    def _beginning(self, chunk: bytes) -> bytes:
+        """Return what is to be parsed of a chunk. Raises MalformedBody when something stands before the first part.
+
+        The parser passes over it when the first part begins in the same chunk, and refuses it otherwise.
+        """
+        if self._unparsed is None:
+            return chunk
+        self._unparsed = (self._unparsed + chunk).lstrip(b"\r\n")
+        if len(self._unparsed) < len(self._begin):
+            return b""
+        if not self._unparsed.startswith(self._begin):
+            raise MalformedBody("The body is not a multipart form")
+        begun, self._unparsed = self._unparsed, None
+        return begun
 
     # The parser calls these synchronously from `write`; file data waits in `_writes` for the next await.
 

@@ -76,6 +76,16 @@ async def test_a_form_that_breaks_off_is_refused(length: int) -> None:
     reader.form.close()
 
 
+@given(st.lists(st.integers(1, 70), min_size=1, max_size=6))
+async def test_nothing_but_line_ends_may_stand_before_the_first_part(sizes: list[int]) -> None:
+    body = encoded([("name", None, b"Tent")])
+    assert (await read(b"\r\n\r\n" + body, sizes)).form.texts == {"name": "Tent"}
+    with pytest.raises(MalformedBody):
+        await read(b"a preamble\r\n" + body, sizes)
+    with pytest.raises(MalformedBody):
+        await read(b"--bound", sizes)
+
+
 async def test_a_file_that_reaches_the_disk_is_read_back_whole() -> None:
     content = bytes(range(256)) * (SPOOL_BYTES // 128)
     reader = await read(encoded([("images", "x.png", content)]))
