@@ -242,7 +242,7 @@ class Log:
             self.witnesses[stream] = Witness(stream=stream, sequence=sequence, event=event.id)
 
     def repair(self) -> LogRepair:
-        """Return the means to put messages back; for the truncation guard alone."""
+        """Return the means to put messages back; for the truncation guard and for replays of dead letters."""
         return LogRepair(self._jetstream, {each.name: consumer_config(each) for each in CONSUMERS})
 
     @property
