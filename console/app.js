@@ -2,9 +2,11 @@
 
 import { ApiError, call, Unreachable } from "./api.js";
 import { h, fill, notice, say } from "./dom.js";
-import { collectionsView, collectionView, importView, newCollectionView } from "./collections.js";
+import { collectionView } from "./collection.js";
+import { collectionsView } from "./collections.js";
 import { dropView } from "./drop.js";
 import { loginView } from "./login.js";
+import { importView, newCollectionView } from "./making.js";
 import { operationView, operationsView } from "./operations.js";
 import { systemView } from "./system.js";
 

@@ -1,6 +1,7 @@
 // Addresses of other places: the explorer of the configured cluster, and IPFS.
 
 import { h, short } from "./dom.js";
+import { kindOf } from "./search.js";
 
 /**
  * A link to a transaction or an account.
@@ -12,6 +13,17 @@ import { h, short } from "./dom.js";
 export function explorer(config, kind, id, text) {
   const href = config.explorer.replace("{kind}", kind).replace("{id}", encodeURIComponent(id));
   return h("a", { href, target: "_blank", rel: "noreferrer", title: id }, text ?? short(id));
+}
+
+/**
+ * A text of somebody else's: a link where it is an address or a transaction, else itself.
+ * @param {import("./app.js").Config} config
+ * @param {string} text
+ */
+export function linked(config, text) {
+  const kind = kindOf(text);
+  if (kind === "signature") return explorer(config, "tx", text);
+  return kind === "address" ? explorer(config, "address", text) : text;
 }
 
 /**

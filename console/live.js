@@ -59,6 +59,8 @@ class Panel {
     this.story = story;
     this.visit = visit;
     this.limit = ROWS;
+    /** An asset or a transaction that was searched for: only its NFTs are shown at first. */
+    this.sought = visit.query.get("find");
     /** @type {Map<number, HTMLElement>} */
     this.rows = new Map();
     /** @type {Set<import("./story.js").Item>} */
@@ -74,6 +76,7 @@ class Panel {
     this.complaint = h("div");
     this.list = h("ol", { class: "items", "aria-label": "NFTs" });
     this.more = h("div");
+    this.found = h("div");
     this.timeline = h("ol", { class: "timeline" });
     this.told = 0;
     this.cancel = h("button", { class: "danger", onclick: () => this.#cancel() }, "Cancel what is not signed yet");
@@ -93,6 +96,7 @@ class Panel {
         "section",
         { class: "card stack" },
         h("div", { class: "row between" }, h("h2", null, "NFTs"), h("label", { class: "row" }, "Show", this.only)),
+        this.found,
         this.list,
         this.more,
       ),
@@ -150,12 +154,19 @@ class Panel {
       if (row) fill(row, this.#row(item));
     }
     this.#tellEvents();
-    if (this.only.value || this.rows.size < Math.min(this.limit, story.items.length)) this.arrange();
+    if (this.only.value || this.sought || this.rows.size < Math.min(this.limit, story.items.length)) this.arrange();
   }
 
   /** Puts the rows that are wanted in place. */
   arrange() {
-    const wanted = this.story.items.filter((item) => !this.only.value || item.state === this.only.value);
+    const { sought } = this;
+    const wanted = this.story.items.filter(
+      (item) =>
+        (!this.only.value || item.state === this.only.value) &&
+        (!sought || item.assetId === sought || item.signature === sought),
+    );
+    const all = h("button", { class: "quiet", onclick: () => ((this.sought = null), this.arrange()) }, "Show all");
+    fill(this.found, sought && h("div", { class: "row muted" }, "What was searched for: ", short(sought), all));
     const shown = wanted.slice(0, this.limit);
     this.rows = new Map(shown.map((item) => [item.index, h("li", null, this.#row(item))]));
     fill(this.list, [...this.rows.values()]);

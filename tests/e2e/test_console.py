@@ -1,5 +1,6 @@
 """The operators' console, by clicks and keys in a real Chromium, against the stack."""
 
+import re
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any, cast
@@ -12,6 +13,7 @@ from solders.keypair import Keypair
 
 from contracts.dead import DeadLetterSettled
 from contracts.mint import FailureCode
+from contracts.observation import CollectionDrift, Difference, DriftKind
 from tests.support.browser import (
     AXE,
     CHROMIUM,
@@ -28,7 +30,7 @@ from tests.support.browser import (
     visitor,
 )
 from tests.support.busy_system import given_up, made_up_hour
-from tests.support.stack import IMAGES, PATIENCE, URI, LiveStack
+from tests.support.stack import IMAGES, PATIENCE, URI, LiveStack, eventually
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
@@ -37,6 +39,10 @@ pytestmark = [
 expect.set_options(timeout=PATIENCE_MS)
 
 COUNT = 6
+LATE = 1_000_000
+"""A slot that no cluster of these tests comes to."""
+QUESTIONS = 10
+"""Of an audit in which every message can be read."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -86,6 +92,12 @@ async def test_a_drop_is_minted_by_clicks(live: LiveStack, browser: Browser, tmp
         await visit(page, f"/operations?recipient={recipient}")
         await page.locator("tbody a").first.click()
         await expect(page.get_by_text(operation, exact=True)).to_be_visible()
+        await page.get_by_role("button", name="Audit it").click()
+        await expect(page.get_by_text("proven:")).to_be_visible()
+        await expect(page.locator(".findings > li")).to_have_count(QUESTIONS)
+        await page.locator(".findings summary", has_text="on chain").click()
+        await expect(page.locator(".findings a").first).to_have_attribute("href", re.compile("cluster=custom"))
+        await portrait(page, "audit")
         await page.get_by_text("Timeline").click()
         await expect(page.get_by_text(f"Settled: {COUNT} minted, 0 failed, 0 cancelled")).to_be_visible()
         await page.emulate_media(color_scheme="dark")
@@ -100,6 +112,40 @@ async def test_a_drop_is_minted_by_clicks(live: LiveStack, browser: Browser, tmp
     timeline = (await live.http.get(f"/api/mint/operations/{operation}/timeline")).json()["data"]["events"]
     sea = {one["attributes"][0]["value"] for one in timeline[0]["data"]["nfts"]}
     assert sea == {"calm, blue"}
+
+
+async def test_an_operation_is_found_by_whatever_one_has_of_it(live: LiveStack, browser: Browser) -> None:
+    asked = await live.ask(await live.collection(), 6, batch_size=3)
+    results = (await live.settled(asked.operation))["results"]
+    asset, sent = results[4]["assetId"], results[4]["signature"]
+    together = sum(one["signature"] == sent for one in results)
+    nobodys = str(Keypair().sign_message(b""))
+    async with visitor(browser, live.stack.api_url) as page:
+        await sign_in(page, live.stack.api_key)
+
+        async def search(text: str) -> None:
+            await visit(page, "/operations")
+            await page.get_by_label("Search").fill(text)
+            await page.keyboard.press("Enter")
+
+        for text, shown in ((str(asked.operation), 6), (asset, 1), (sent, together)):
+            await search(text)
+            await expect(page.get_by_text(str(asked.operation), exact=True)).to_be_visible()
+            await expect(page.locator(".operation .items .name")).to_have_count(shown)
+        await page.get_by_role("button", name="Show all").click()
+        await expect(page.locator(".operation .items .name")).to_have_count(6)
+        await search(asked.recipient)
+        await expect(page.locator("tbody tr")).to_have_count(1)
+        await expect(page.get_by_text("6 of 6")).to_be_visible()
+        await expect(page.get_by_label("Search")).to_have_value(asked.recipient)
+        for text, told in (
+            (nobodys, "with this transaction"),
+            (str(Keypair().pubkey()), "minted this NFT, or minted for"),
+        ):
+            await search(text)
+            await expect(page.get_by_text(told)).to_be_visible()
+        await search("harbour 3")
+        await expect(page.get_by_role("alert")).to_contain_text("no operation's id, wallet, NFT or transaction")
 
 
 async def test_an_answer_that_is_lost_mints_nothing_twice(live: LiveStack, browser: Browser) -> None:
@@ -190,7 +236,6 @@ async def test_a_collection_is_created_with_its_cost_before(live: LiveStack, bro
         await page.get_by_label("Takes mints").click()
         await expect(page.get_by_role("link", name="Mint into it")).to_have_count(0)
         identifier = page.url.rsplit("/", 1)[1]
-        await portrait(page, "collection")
     assert (await live.http.get(f"/api/collections/{identifier}")).json()["data"]["allowMinting"] is False
 
 
@@ -241,6 +286,74 @@ def part(page: Page, heading: str) -> Locator:
     return page.locator("section.card").filter(has=page.get_by_role("heading", name=heading, exact=True))
 
 
+async def test_a_collection_tells_its_trees_and_how_it_compares_with_the_chain(
+    live: LiveStack, browser: Browser
+) -> None:
+    created = await live.api.create_collection(
+        IMAGES[2], name="Piers", symbol="PIER", description="Where the boats land.", tree={"maxDepth": 3}, trees=2
+    )
+    collection = await live.api.wait_for_collection(created, within=PATIENCE)
+    asked = await live.ask(collection, 5)
+    results = (await live.settled(asked.operation))["results"]
+    path = f"/api/collections/{collection['id']}"
+
+    async def counted() -> bool:
+        trees = (await live.http.get(path)).json()["data"]["trees"]
+        return [tree["state"] for tree in trees] == ["open", "open"] and sum(tree["minted"] for tree in trees) == 5
+
+    await eventually(counted, "the chain is counted")
+    await live.log.publish(planted(UUID(collection["id"]), results), cause=None)
+    await eventually(lambda: said_of(live, path), "the difference is in the tables")
+    async with visitor(browser, live.stack.api_url) as page:
+        await sign_in(page, live.stack.api_key)
+        await visit(page, f"/collections/{collection['id']}")
+        trees = page.get_by_role("region", name="Trees")
+        await expect(trees.locator("tbody tr")).to_have_count(2)
+        fills = await trees.locator("progress").evaluate_all("bars => bars.map((bar) => bar.value)")
+        assert sum(fills) == 5
+        await expect(trees.get_by_text(re.compile(r"depth 3 · buffer \d+ · canopy \d+")).first).to_be_visible()
+        assert collection["treeAddress"] in str(await trees.locator("a").first.get_attribute("href"))
+        compared = page.get_by_role("region", name="Compared with the chain")
+        await expect(compared.get_by_text("1 not on chain")).to_be_visible()
+        await expect(compared.get_by_text("Burned by whoever owned them.")).to_be_visible()
+        assert results[0]["signature"] in str(await compared.locator("a").first.get_attribute("href"))
+        await expect(compared.locator(".pill.alarm").first).to_be_visible()
+        await portrait(page, "collection")
+        await page.get_by_role("button", name="Count on chain").click()
+        await expect(page.get_by_text("Chain and tables agree: 5 of 16.")).to_be_visible()
+        await page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
+        assert await overflow(page) <= 0
+        await portrait(page, "collection-phone")
+
+
+def planted(collection: UUID, results: list[dict[str, Any]]) -> CollectionDrift:
+    """A comparison in which something is wrong, of a slot that the indexer's own do not come to."""
+    lost = Difference(
+        kind=DriftKind.NOT_ON_CHAIN,
+        count=1,
+        alarm=True,
+        explanation="The log says confirmed, but the finalized chain has no such mint; the examples are signatures.",
+        examples=(results[0]["signature"],),
+    )
+    burned = Difference(
+        kind=DriftKind.BURNED,
+        count=2,
+        alarm=False,
+        explanation="Burned by whoever owned them.",
+        examples=tuple(one["assetId"] for one in results[1:3]),
+    )
+    return CollectionDrift(
+        collection=collection, slot=LATE, log=5, projection=5, chain=4, observed=4, living=2, das=2,
+        differences=(lost, burned),
+    )  # fmt: skip
+
+
+async def said_of(live: LiveStack, path: str) -> bool:
+    """Whether the planted comparison is told as the newest."""
+    comparisons = (await live.http.get(f"{path}/drift")).json()["data"]["comparisons"]
+    return bool(comparisons) and comparisons[0]["slot"] == LATE
+
+
 @pytest.mark.skipif(not AXE.exists(), reason="the npm packages are not installed: cd tests/js && npm ci")
 async def test_nothing_serious_hinders_anybody_on_any_page(live: LiveStack, browser: Browser) -> None:
     collection = await live.collection()
@@ -257,6 +370,9 @@ async def test_nothing_serious_hinders_anybody_on_any_page(live: LiveStack, brow
         await sign_in(page, live.stack.api_key)
         for path in paths:
             await visit(page, path)
+            if path.startswith("/operations/"):
+                await page.get_by_role("button", name="Audit it").click()
+                await page.locator(".findings").wait_for()
             assert await overflow(page) <= 0, path
             assert await findings(page, "light") == [], path
             name = path.split("/")[1]
@@ -270,14 +386,14 @@ async def test_nothing_serious_hinders_anybody_on_any_page(live: LiveStack, brow
 
 
 async def test_everything_is_reached_by_keyboard(live: LiveStack, browser: Browser) -> None:
-    await live.collection()
+    collection = await live.collection()
     async with visitor(browser, live.stack.api_url) as page:
         await page.goto("/console")
         await page.get_by_label("API key").focus()
         await page.keyboard.type(live.stack.api_key)
         await page.keyboard.press("Enter")
         await page.get_by_role("button", name="Sign out").wait_for()
-        for path in ("/drop", "/operations", "/collections/new", "/system"):
+        for path in ("/drop", "/operations", "/collections/new", f"/collections/{collection['id']}", "/system"):
             await visit(page, path)
             await page.evaluate("document.activeElement.blur()")
             wanted = await page.evaluate(
