@@ -141,7 +141,7 @@ async def _look(name: str, look: Look, advice: str) -> Finding:
         async with asyncio.timeout(LOOK_SECONDS):
             return Finding(name, True, await look())
     except Wrong as wrong:
-        return Finding(name, False, str(wrong), advice)
+        return Finding(name, False, str(wrong), wrong.advice or advice)
     except FAILURES as error:
         # Stop: this is what was to be found out. The others are looked at all the same.
         text = scrub(f"{type(error).__name__}: {error}".strip(": "))
@@ -182,7 +182,7 @@ class Api:
         async with gateway(self._context, self._data) as api:
             sol = (await api.call("GET", "/api/stats/overview")).get("walletBalance")
         if sol is None:
-            raise Wrong("no node tells its balance")
+            raise Wrong("no node tells its balance", "Look again in a moment; else see `rpc` below, and the gateway's.")
         cost = tree_cost(10_000, shape_for(10_000, Standard.V2), Standard.V2)
         mints = int(sol * LAMPORTS_PER_SOL / (cost.fee_per_nft + cost.rent_per_nft))
         if mints < LOW_MINTS:

@@ -30,7 +30,11 @@ SYSTEM_PROGRAM: Final = "11111111111111111111111111111111"
 
 
 class Wrong(Exception):
-    """A look found something wrong; the text says what."""
+    """A look found something wrong; the text says what. `advice` is for this alone, in place of the look's own."""
+
+    def __init__(self, text: str, advice: str = "") -> None:
+        super().__init__(text)
+        self.advice = advice
 
 
 def pinning_providers(data: Path, client: httpx.AsyncClient) -> list[PinningService]:
