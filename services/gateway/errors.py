@@ -257,6 +257,16 @@ class OperationEnded(ApiError):
         super().__init__("Operation has already ended", [Problem("transactionId", "the operation has already ended")])
 
 
+class EventsArchived(ApiError):
+    """Events of the operation have left the log for the archive: webhooks cannot be told of them any more."""
+
+    status = 409
+    code = "events_archived"
+
+    def __init__(self) -> None:
+        super().__init__("Events of this operation have left the log; its timeline tells them")
+
+
 class OperationRunning(ApiError):
     """The operation is not over: which of its items fail is not known yet."""
 

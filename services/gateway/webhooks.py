@@ -22,8 +22,9 @@ from chassis.sealing import Sealer
 from chassis.telemetry import get_logger
 from contracts import registry
 from contracts.fact import Fact
+from contracts.mint import Confirmed, Finalized
 from contracts.notification import TEST_EVENT
-from contracts.streams import DELIVERY, WEBHOOK
+from contracts.streams import DELIVERY, MINT, WEBHOOK
 from contracts.webhook import (
     MAX_SECRETS,
     DeliveryAttempted,
@@ -36,7 +37,14 @@ from contracts.webhook import (
     queue_pattern,
 )
 from services.gateway.callers import Caller
-from services.gateway.errors import LogSilent, Problem, TooManyWebhooks, ValidationFailed, WebhookNotFound
+from services.gateway.errors import (
+    EventsArchived,
+    LogSilent,
+    Problem,
+    TooManyWebhooks,
+    ValidationFailed,
+    WebhookNotFound,
+)
 from services.gateway.handlers import NOTHING_STORED
 from services.gateway.identity import new_id
 from services.gateway.requests import read_body
@@ -165,18 +173,32 @@ class Webhooks:
         return test
 
     async def replay(self, webhook: UUID, fields: Mapping[str, object], caller: Caller) -> UUID:
-        """Ask for past events once more; return the replay's id. Raises as `update`."""
+        """Ask for past events once more; return the replay's id. Raises as `update`, and EventsArchived."""
         body = read_body(ReplayBody, fields)
         if (body.transaction_id is None) == (body.since is None):
             raise ValidationFailed([Problem("", "name either transactionId or since")])
         if body.until is not None and (body.since is None or body.until <= body.since):
             raise ValidationFailed([Problem("until", "must be later than since")])
         await self._found(webhook, caller)
+        if body.transaction_id is not None and await self._has_left(body.transaction_id):
+            raise EventsArchived
         replay = ReplayRequested(
             webhook=webhook, replay=new_id(), operation=body.transaction_id, since=body.since, until=body.until
         )
         await self._say(replay, expected=0)
         return replay.replay
+
+    async def _has_left(self, operation: UUID) -> bool:
+        """Return whether the log has no more of the operation than how it ended. Raises LogSilent."""
+        try:
+            pattern = Finalized.pattern().replace("*", str(operation), 1)
+            final: Message[Finalized] | None = await self._event_log.lookup.next(MINT, pattern, 0)
+            if final is None:
+                return False
+            place = {"operation": operation, "chunk": final.data.chunk, "tx": final.data.tx}
+            return await self._event_log.last(Confirmed, **place) is None
+        except LogUnavailable as error:  # stop: the caller may ask again
+            raise LogSilent(NOTHING_STORED) from error
 
     async def deliveries(
         self, webhook: UUID, caller: Caller, state: DeliveryState | None, since: datetime | None, after: int, limit: int

@@ -108,7 +108,7 @@ def webhooks_router(webhooks: Webhooks, access: Access) -> APIRouter:
     @router.post(
         "/{id}/replay",
         status_code=202,
-        responses=CHANGE,
+        responses=errors(400, 401, 404, 409, 413, 415, 503),
         openapi_extra=json_body_of(ReplayBody),
     )
     async def replay_webhook(  # pyright: ignore[reportUnusedFunction]

@@ -13,6 +13,8 @@ import pytest
 
 from contracts.access import Scope
 from contracts.fact import Fact
+from contracts.mint import Confirmed, Finalized
+from contracts.streams import MINT
 from contracts.webhook import (
     DeliveryAttempted,
     DeliveryQueued,
@@ -23,7 +25,7 @@ from contracts.webhook import (
 )
 from services.gateway.webhooks import MAX_WEBHOOKS
 from tests.support.gateway import SEALER, Gateway
-from tests.support.samples import OPERATION
+from tests.support.samples import CONFIRMED, OPERATION
 
 BODY = {"url": "https://shop.example.com/hook", "events": ["mint.*", "collection.created"], "description": "Shop"}
 
@@ -173,6 +175,22 @@ async def test_a_test_and_a_replay_are_asked_for_on_the_log(world: World) -> Non
         {"transactionId": str(OPERATION), "since": "2026-01-02T00:00:00Z"},
     ):
         assert (await world.client.post(f"{path}/replay", json=wrong)).status_code == 400
+
+
+async def test_a_replay_of_an_operation_whose_attempts_have_left_the_log_is_refused(world: World) -> None:
+    path, _ = await world.create()
+    log = world.gateway.log
+    finalized = Finalized(
+        operation=OPERATION, chunk=CONFIRMED.chunk, tx=CONFIRMED.tx, signature=CONFIRMED.signature, slot=9
+    )
+    for fact in (CONFIRMED, finalized):
+        await log.publish(fact, cause=None)
+    asked = {"transactionId": str(OPERATION)}
+    assert (await world.client.post(f"{path}/replay", json=asked)).status_code == 202
+    await log.purge(MINT, Confirmed.pattern(), up_to=1)
+    answer = await world.client.post(f"{path}/replay", json=asked)
+    assert (answer.status_code, answer.json()["code"]) == (409, "events_archived")
+    assert len(world.facts(ReplayRequested)) == 1
 
 
 async def test_deliveries_are_told_as_they_stand_page_by_page(world: World) -> None:
