@@ -187,7 +187,7 @@ async def _check(settings: Places) -> Told:
         for stream in STREAMS:
             segments, last = 0, 0
             async for manifest in archive.manifests(stream):
-                await archive.segment(manifest)
+                await archive.check(manifest)
                 segments, last = manifest.number, manifest.last
             told[stream.name] = {"segments": segments, "last": last}
     return told

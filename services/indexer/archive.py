@@ -2,13 +2,14 @@
 
 A segment holds consecutive messages of one stream, one JSON object a line, compressed with zstd. Its manifest says
 which messages, with the SHA-256 of the uncompressed lines and that of the manifest before it. So whoever knows the hash
-of one manifest knows every byte before it, with `zstd -dc` and `sha256sum` alone. Used by `archiving`; not done here:
-compression, and where the objects are.
+of one manifest knows every byte before it, with `zstd -dc` and `sha256sum` alone. Beside a segment lie its *ids*, what
+its subjects name (operations, collections), sorted, one a line: whoever looks for one of them reads only the segments
+that have it. Used by `archiving`; not done here: compression, and where the objects are.
 """
 
 import base64
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Annotated, Final
 
@@ -23,6 +24,12 @@ MAX_BYTES: Final = 64 * 1024 * 1024
 """A segment ends with the message that reaches so many bytes of lines."""
 MAX_CONTENT: Final = MAX_BYTES + 16 * 1024 * 1024
 """Most bytes of lines that a manifest may claim: the last message, in base64 and with its headers, comes on top."""
+
+MAX_IDS: Final = 16 * 1024 * 1024
+"""Most bytes of a segment's ids."""
+
+_ID: Final = 3
+"""Which token of a subject names its thing: `mint.confirmed.v1.<operation>.0.1`."""
 
 _Number = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -61,6 +68,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
     """Of the uncompressed lines."""
     previous: Hash32 | None
     """Of the bytes of the manifest before this one; None for the first."""
+    ids: Hash32 | msgspec.UnsetType = msgspec.UNSET
+    """Of the segment's ids; segments from before there were any lack it."""
 
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -93,7 +102,30 @@ def segment_lines(messages: Iterable[RawMessage]) -> tuple[bytes, int, int]:
     return b"".join(lines), sequences[0], sequences[-1]
 
 
-def describe(stream: str, lines: bytes, first: int, last: int, before: Manifest | None) -> Manifest:
+def id_lines(messages: Iterable[RawMessage]) -> bytes:
+    """Return the ids that the messages' subjects name, sorted; an empty line for subjects that name none."""
+    ids = {_id_of(raw.subject) for raw in messages}
+    return "".join(f"{each}\n" for each in sorted(ids)).encode()
+
+
+def ids_of(patterns: Sequence[str]) -> frozenset[str] | None:
+    """Return the ids of which alone the subject patterns speak; None when they leave that open."""
+    tokens = [pattern.split(".") for pattern in patterns]
+    if any(len(each) <= _ID or "*" in each[_ID] or ">" in each[: _ID + 1] for each in tokens):
+        return None
+    return frozenset(each[_ID] for each in tokens)
+
+
+def read_ids(manifest: Manifest, lines: bytes) -> frozenset[str]:
+    """Return a segment's ids; raises ArchiveBroken when they are not what the manifest says."""
+    if digest(lines) != manifest.ids:
+        raise ArchiveBroken(manifest.stream, manifest.number, "its ids are not those that were archived")
+    return frozenset(lines.decode().split("\n")[:-1])
+
+
+def describe(
+    stream: str, lines: bytes, first: int, last: int, before: Manifest | None, ids: bytes | None = None
+) -> Manifest:
     """Return the manifest of the segment that follows on `before`."""
     return Manifest(
         stream=stream,
@@ -103,6 +135,7 @@ def describe(stream: str, lines: bytes, first: int, last: int, before: Manifest 
         size=len(lines),
         sha256=hashlib.sha256(lines).hexdigest(),
         previous=digest(manifest_bytes(before)) if before else None,
+        ids=msgspec.UNSET if ids is None else digest(ids),
     )
 
 
@@ -144,7 +177,14 @@ def read_lines(manifest: Manifest, lines: bytes) -> list[RawMessage]:
         raise ArchiveBroken(manifest.stream, manifest.number, f"a message cannot be read: {error}") from error
     if [raw.sequence for raw in messages] != list(range(manifest.first, manifest.last + 1)):
         raise ArchiveBroken(manifest.stream, manifest.number, "its sequences are not those of the manifest")
+    if manifest.ids is not msgspec.UNSET and digest(id_lines(messages)) != manifest.ids:
+        raise ArchiveBroken(manifest.stream, manifest.number, "its ids are not those of its messages")
     return messages
+
+
+def _id_of(subject: str) -> str:
+    tokens = subject.split(".", _ID + 1)
+    return tokens[_ID] if len(tokens) > _ID else ""
 
 
 def _text(payload: bytes) -> tuple[str | None, str | None]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol, cast
 
+import msgspec
 import zstandard
 
 from chassis.log import EventLog, LogReader, LogUnavailable, Message, RawMessage
@@ -62,13 +63,14 @@ class Archive:
         self._objects = objects
         self._anchors = anchors
 
-    async def manifests(self, stream: Stream) -> AsyncIterator[Manifest]:
+    async def manifests(self, stream: Stream, after: Manifest | None = None) -> AsyncIterator[Manifest]:
         """Yield the stream's manifests in order, each checked; raises ArchiveBroken and ArchiveUnavailable.
 
-        What lies there beyond the newest anchor was left by an archiver that died: it does not count.
+        From the first on, or those that follow on `after`, which was checked before. What lies there beyond the newest
+        anchor was left by an archiver that died: it does not count.
         """
-        before: Manifest | None = None
-        for number in range(1, await self._count(stream) + 1):
+        before = after
+        for number in range(before.number + 1 if before else 1, await self._count(stream) + 1):
             data = await self._objects.get(_manifest_name(stream, number), MAX_MANIFEST)
             if data is None:
                 raise ArchiveBroken(stream.name, number, "its manifest is missing")
@@ -91,6 +93,23 @@ class Archive:
             raise ArchiveBroken(manifest.stream, manifest.number, "its messages are missing")
         return await asyncio.to_thread(_unpack, manifest, data)
 
+    async def ids(self, manifest: Manifest) -> frozenset[str] | None:
+        """Return the ids that a segment's subjects name, None of a segment from before they were kept.
+
+        Raises ArchiveBroken and ArchiveUnavailable.
+        """
+        if manifest.ids is msgspec.UNSET:
+            return None
+        data = await self._objects.get(_ids_name(manifest), archive.MAX_IDS)
+        if data is None:
+            raise ArchiveBroken(manifest.stream, manifest.number, "its ids are missing")
+        return archive.read_ids(manifest, _decompress(manifest, data, archive.MAX_IDS))
+
+    async def check(self, manifest: Manifest) -> None:
+        """Hold all that belongs to a segment to its manifest; raises ArchiveBroken and ArchiveUnavailable."""
+        await self.ids(manifest)
+        await self.segment(manifest)
+
     async def read(self, stream: Stream, after: int) -> AsyncIterator[RawMessage]:
         """Yield every archived message beyond `after`, in order; raises ArchiveBroken and ArchiveUnavailable."""
         async for manifest in self.manifests(stream):
@@ -102,8 +121,10 @@ class Archive:
     async def append(self, stream: Stream, messages: Sequence[RawMessage], before: Manifest | None) -> Manifest:
         """Store consecutive messages as the segment that follows on `before`; the manifest last."""
         lines, first, last = await asyncio.to_thread(archive.segment_lines, messages)
-        manifest = archive.describe(stream.name, lines, first, last, before)
-        await self._objects.put(_segment_name(manifest), await asyncio.to_thread(zstandard.compress, lines, 9))
+        ids = await asyncio.to_thread(archive.id_lines, messages)
+        manifest = archive.describe(stream.name, lines, first, last, before, ids)
+        for name, data in ((_segment_name(manifest), lines), (_ids_name(manifest), ids)):
+            await self._objects.put(name, await asyncio.to_thread(zstandard.compress, data, 9))
         await self._objects.put(_manifest_name(stream, manifest.number), archive.manifest_bytes(manifest))
         return manifest
 
@@ -185,12 +206,15 @@ class Archiver:
 
 
 def _unpack(manifest: Manifest, data: bytes) -> list[RawMessage]:
+    return archive.read_lines(manifest, _decompress(manifest, data, manifest.size + 1))
+
+
+def _decompress(manifest: Manifest, data: bytes, limit: int) -> bytes:
     try:
         # As a stream, because `decompress` believes the size that the data claim: a bomb ends as an error.
-        lines = zstandard.ZstdDecompressor().stream_reader(data).read(manifest.size + 1)
+        return zstandard.ZstdDecompressor().stream_reader(data).read(limit)
     except zstandard.ZstdError as error:
         raise ArchiveBroken(manifest.stream, manifest.number, f"it cannot be decompressed: {error}") from error
-    return archive.read_lines(manifest, lines)
 
 
 def _manifest_name(stream: Stream, number: int) -> str:
@@ -199,6 +223,10 @@ def _manifest_name(stream: Stream, number: int) -> str:
 
 def _segment_name(manifest: Manifest) -> str:
     return f"{manifest.stream}/{manifest.number:010d}.ndjson.zst"
+
+
+def _ids_name(manifest: Manifest) -> str:
+    return f"{manifest.stream}/{manifest.number:010d}.ids.zst"
 
 
 def _anchors_of(stream: Stream) -> str:

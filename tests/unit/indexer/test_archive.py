@@ -150,6 +150,10 @@ def manifest(folder: Path, number: int) -> Path:
     return folder / "MINT" / f"{number:010d}.json"
 
 
+def ids(folder: Path, number: int) -> Path:
+    return folder / "MINT" / f"{number:010d}.ids.zst"
+
+
 def forge_payload(folder: Path) -> None:
     lines = zstandard.ZstdDecompressor().decompress(segment(folder, 2).read_bytes())
     segment(folder, 2).write_bytes(zstandard.compress(lines.replace(b"mint.", b"mimt.", 1)))
@@ -216,6 +220,79 @@ async def test_tampering_is_found_and_named(log: MemoryLog, store: Archive, fold
     with pytest.raises(ArchiveBroken, match=reason) as caught:
         await read(store, log)
     assert (caught.value.stream, caught.value.number) == ("MINT", number)
+
+
+def without_ids(folder: Path) -> None:
+    ids(folder, 2).unlink()
+
+
+def with_other_ids(folder: Path) -> None:
+    ids(folder, 2).write_bytes(ids(folder, 3).read_bytes())
+
+
+def with_a_bomb_of_ids(folder: Path) -> None:
+    ids(folder, 2).write_bytes(zstandard.compress(b"\n" * 100_000_000))
+
+
+@pytest.mark.parametrize("tamper", [without_ids, with_other_ids, with_a_bomb_of_ids])
+async def test_tampered_ids_are_found(
+    log: MemoryLog, store: Archive, folder: Path, tamper: Callable[[Path], None]
+) -> None:
+    await Archiver(log, store).archive(MINT, Bounds(watermark=3 * SEGMENT, until=LATE))
+    manifests = [each async for each in store.manifests(MINT)]
+    for each in manifests:
+        await store.check(each)
+    tamper(folder)
+    with pytest.raises(ArchiveBroken, match="segment 2: its ids are"):
+        await store.check(manifests[1])
+
+
+def test_ids_that_lie_about_their_messages_are_found(log: MemoryLog) -> None:
+    lines, first, last = archive.segment_lines(log.streams["MINT"])
+    lying = archive.describe("MINT", lines, first, last, None, b"nobody\n")
+    with pytest.raises(ArchiveBroken, match="its ids are not those of its messages"):
+        archive.read_lines(lying, lines)
+
+
+@given(st.lists(st.sampled_from([f"mint.signed.v1.{uid(n)}.0.1" for n in range(5)] + ["mint.odd", "a.b.c.d"])))
+def test_ids_are_those_of_the_subjects(subjects: list[str]) -> None:
+    messages = [RawMessage(subject, n, START, b"", {}) for n, subject in enumerate(subjects, 1)]
+    lines = archive.id_lines(messages)
+    found = archive.read_ids(archive.describe("MINT", b"x", 1, 1, None, lines), lines)
+    assert found == {subject.split(".")[3] if subject.count(".") > 2 else "" for subject in subjects}
+    assert lines == b"".join(sorted(lines.splitlines(keepends=True)))
+
+
+@pytest.mark.parametrize(
+    ("patterns", "named"),
+    [
+        (["mint.*.v1.x", "mint.*.v1.y.>"], {"x", "y"}),
+        (["mint.*.v1.x", "mint.*.v1.*"], None),
+        (["mint.*.v1.>"], None),
+        (["mint.>"], None),
+        (["mint.signed.v1"], None),
+    ],
+)
+def test_the_ids_that_patterns_name(patterns: list[str], named: set[str] | None) -> None:
+    assert archive.ids_of(patterns) == named
+
+
+async def test_segments_from_before_there_were_ids_are_read_and_followed_on(log: MemoryLog, folder: Path) -> None:
+    messages, store = log.streams["MINT"], Archive(ObjectStore(folder.as_uri()), None)
+    lines, first, last = archive.segment_lines(messages[:SEGMENT])
+    old = archive.describe("MINT", lines, first, last, None)
+    assert set(msgspec.json.decode(archive.manifest_bytes(old))) == {
+        "format", "stream", "number", "first", "last", "size", "sha256", "previous",
+    }  # fmt: skip
+    (folder / "MINT").mkdir(parents=True)
+    segment(folder, 1).write_bytes(zstandard.compress(lines))
+    manifest(folder, 1).write_bytes(archive.manifest_bytes(old))
+    new = await store.append(MINT, messages[SEGMENT : 2 * SEGMENT], old)
+    assert [each async for each in store.manifests(MINT)] == [old, new]
+    assert [each async for each in store.manifests(MINT, old)] == [new]
+    assert await store.ids(old) is None
+    await store.check(old)
+    assert [raw async for raw in store.read(MINT, 0)] == messages[: 2 * SEGMENT]
 
 
 async def test_without_the_log_a_changed_manifest_breaks_the_chain(

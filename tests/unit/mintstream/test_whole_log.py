@@ -127,6 +127,38 @@ async def test_a_pruned_operation_is_audited_from_the_archive_or_else_from_its_c
     assert f"message {everything[-1].sequence}" in broken
 
 
+async def test_only_the_segments_that_have_the_operation_are_read_and_manifests_once(
+    log: MemoryLog, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = archive_in(folder, log)
+    read: list[str] = []
+    get = ObjectStore.get
+
+    async def noted(self: ObjectStore, name: str, limit: int) -> bytes | None:
+        read.append(name)
+        return await get(self, name, limit)
+
+    monkeypatch.setattr(ObjectStore, "get", noted)
+    asking = whole_log(log, archive)
+    manifests = [each async for each in archive.manifests(MINT)]
+    everything = {each.number: await archive.segment(each) for each in manifests}
+    skipped = 0
+    for number in range(5):
+        read.clear()
+        patterns = (f"mint.*.v1.{uid('operation', 5, number)}.>",)
+        found = [raw async for raw in asking(MINT, patterns)]
+        having = {
+            f"MINT/{segment:010d}.ndjson.zst"
+            for segment, messages in everything.items()
+            if any(f".{uid('operation', 5, number)}" in raw.subject for raw in messages)
+        }
+        assert found
+        assert {name for name in read if name.endswith(".ndjson.zst")} == having
+        assert any(name.endswith(".json") for name in read) == (number == 0)
+        skipped += len(manifests) - len(having)
+    assert skipped
+
+
 async def test_an_audit_knows_the_request_that_only_the_archive_has(log: MemoryLog, folder: Path) -> None:
     evidence = await gatherer(log, archive_in(folder, log)).evidence(OPERATION)
     assert [logged.sequence for logged in evidence.events if isinstance(logged.fact, Requested)]
