@@ -265,7 +265,7 @@ def run(service: Service, *, name: str, settings: ServiceSettings, probes: bool 
     listen = settings.probe_listen if probes else None
     ports_file = None if settings.ports_file is None else Path(settings.ports_file)
     try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
             return runner.run(
                 supervise(
                     service,
@@ -292,8 +292,8 @@ def write_ports_file(path: Path, addresses: dict[str, str]) -> None:
     temporary.replace(path)
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop's loop where it is installed, the standard one elsewhere."""
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return what makes uvloop's loop where it is installed, None for the standard one elsewhere."""
     if sys.platform == "win32":
         return None
     try:

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from chassis.lifecycle import loop_factory
 from mintstream.ending import Exit
 from mintstream.places import Places, opened_archive, opened_log, places
 from mintstream.reach import DATA, AsJson, DataDir, print_json
@@ -36,7 +37,8 @@ def replay(
     Example: mintstream replay --into rebuilt --verify
     """
     job = Job(into=into, fresh=fresh, verify=verify, exchange=exchange, show=show)
-    found = asyncio.run(_replay(places(data), job, Console(stderr=True)))
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        found = runner.run(_replay(places(data), job, Console(stderr=True)))
     if as_json:
         print_json(found)
     else:
