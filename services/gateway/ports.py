@@ -164,7 +164,7 @@ class CollectionTree(msgspec.Struct, frozen=True, kw_only=True):
 class Drift(msgspec.Struct, frozen=True, kw_only=True):
     """What a comparison of a collection's counts came to; see `contracts.observation.CollectionDrift`."""
 
-    told_at: datetime
+    time: datetime
     slot: int
     log: int
     projection: int

@@ -70,7 +70,7 @@ WHERE id = $1;
 
 -- name: drifts
 -- What the last comparisons of collection $1 came to, the newest first, at most $2.
-SELECT told_at, slot, log, projection, chain, observed, living, das, differences::text
+SELECT told_at AS time, slot, log, projection, chain, observed, living, das, differences::text
 FROM collection_drifts
 WHERE collection_id = $1
 ORDER BY sequence DESC

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
+import msgspec
+
 from contracts.collection import CollectionImportRequested
 from contracts.observation import DriftKind
 from contracts.wallet import LAMPORTS_PER_SOL
@@ -42,18 +44,11 @@ class CollectionTreeView(Answer):
     @classmethod
     def of(cls, tree: ports.CollectionTree) -> "CollectionTreeView":
         """Return the view of `tree`."""
+        values = msgspec.structs.asdict(tree)
+        valid = values.pop("valid")
         left = None if tree.minted is None else tree.capacity - tree.minted
-        return cls(
-            number=tree.number,
-            address=tree.address,
-            max_depth=tree.max_depth,
-            max_buffer_size=tree.max_buffer_size,
-            canopy_depth=tree.canopy_depth,
-            capacity=tree.capacity,
-            minted=tree.minted,
-            left=left,
-            state="uncounted" if tree.valid is None else "invalid" if not tree.valid else "open" if left else "full",
-        )
+        state = "uncounted" if valid is None else "invalid" if not valid else "open" if left else "full"
+        return cls(**values, left=left, state=state)
 
 
 class CollectionDetailView(CollectionView):
@@ -113,17 +108,7 @@ class ComparisonView(Answer):
     @classmethod
     def of(cls, drift: ports.Drift) -> "ComparisonView":
         """Return the view of `drift`."""
-        return cls(
-            time=drift.told_at,
-            slot=drift.slot,
-            log=drift.log,
-            projection=drift.projection,
-            chain=drift.chain,
-            observed=drift.observed,
-            living=drift.living,
-            das=drift.das,
-            differences=[DifferenceView.model_validate(one, from_attributes=True) for one in drift.differences],
-        )
+        return cls.model_validate(drift, from_attributes=True)
 
 
 class DriftView(Answer):

@@ -247,8 +247,8 @@ async def test_comparisons_with_the_chain_are_told_to_admins(gateway: Gateway, c
     difference = Difference(kind=DriftKind.BURNED, count=1, alarm=False, explanation="Burned.", examples=("a",))
     counts: dict[str, Any] = {"slot": 9, "log": 2, "projection": 2, "chain": 2, "observed": 2, "living": 1}
     gateway.projection.compared[row.id] = [
-        Drift(told_at=row.updated_at, das=1, differences=(difference,), **counts),
-        Drift(told_at=row.created_at, das=None, differences=(), **counts),
+        Drift(time=row.updated_at, das=1, differences=(difference,), **counts),
+        Drift(time=row.created_at, das=None, differences=(), **counts),
     ]
     newest, first = (await client.get(path)).json()["data"]["comparisons"]
     assert (newest["time"], newest["living"], newest["das"]) == ("2026-02-03T00:00:00Z", 1, 1)
