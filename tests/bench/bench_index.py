@@ -20,7 +20,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import quantiles
-from typing import Any, Final
+from typing import Final
+from uuid import UUID
 
 import uvloop
 from solders.signature import Signature
@@ -201,6 +202,14 @@ _FILL: Final = """
     GROUP BY minute;
     INSERT INTO mint_latencies (minute, up_to_ms, items)
     SELECT date_trunc('minute', settled_at), 1000 * (item_index + 1), count(*) FROM mint_results GROUP BY 1, 2;
+    SELECT reach_event_log('MINT', 1, $1::bigint);
+    INSERT INTO event_log (stream, sequence, subject, payload, headers, stored_at)
+    SELECT 'MINT', n + 1, 'mint.signed.v1.' || md5('o' || n / 10 + 1)::uuid || '.0.' || n % 10,
+           convert_to(repeat('.', 200), 'UTF8'), '{}', $2::timestamptz + n * interval '0.2 seconds'
+    FROM generate_series(0, $1::bigint - 1) AS n;
+    INSERT INTO collection_drifts (collection_id, sequence, told_at, slot, log, projection, chain, observed, living,
+                                   differences)
+    SELECT $3::uuid, n, $2, n, n, n, n, n, n, '[]' FROM generate_series(1, 1000) AS n;
 """
 
 
@@ -221,6 +230,7 @@ def cases(leaves: int, start: datetime) -> dict[str, tuple[str, list[object]]]:
     api = load_queries("services.gateway.adapters")
     middle = start + timedelta(seconds=leaves / 10)
     day = start + timedelta(seconds=leaves / 5) - timedelta(hours=24) + timedelta(milliseconds=100)
+    operation = UUID(hexdigest("o77"))
     some = "00000000-0000-0000-0000-000000000000"
     first: list[object] = [None, None, None, None, None, None, 100, None, None]
     asked: list[tuple[str, str, list[object]]] = [
@@ -238,11 +248,18 @@ def cases(leaves: int, start: datetime) -> dict[str, tuple[str, list[object]]]:
         ("operations of a caller", "operations", [None, None, None, "app:7", *first[4:]]),
         ("operation of an asset", "operations", [*first[:7], hexdigest("a777"), None]),
         ("operation of a transaction", "operations", [*first[:8], hexdigest("s777")]),
-        ("one operation with its results", "operation", [None]),
+        ("one operation with its results", "operation", [operation]),
+        ("events of an operation", "history", [str(operation), 0, 1000]),
+        ("failed items of an operation", "failed_items", [operation]),
+        ("one collection with its trees", "collection", [CATS]),
+        ("comparisons of a collection", "drifts", [CATS, 20]),
+        ("collection at an address", "collection_at", ["collection777"]),
+        ("how far the tables are", "watermarks", []),
         ("statistics of a day", "overview", [day, whole_minute(day)]),
         ("chart of an hour", "series", [day + timedelta(hours=23), timedelta(minutes=1)]),
         ("chart of a day", "series", [day, timedelta(hours=1)]),
     ]
+    assert {query for _, query, _ in asked} == set(api), "every query of the gateway is timed"
     found = {name: (api[query].sql, given) for name, query, given in asked}
     found["assets of an owner"] = (OWNED, [str(OWNERS[7]), "", 100])
     return found
@@ -263,9 +280,7 @@ async def query_times(pool: Pool, leaves: int, start: datetime) -> list[tuple[st
     """Name, statement, median and 95th percentile in milliseconds, and plan of every query."""
     told: list[tuple[str, str, float, float, str]] = []
     async with pool.acquire() as connection:
-        operation = await connection.fetchval("SELECT id FROM mint_operations OFFSET 77 LIMIT 1")
-        for name, (statement, given) in cases(leaves, start).items():
-            arguments: list[Any] = [operation] if given == [None] else given
+        for name, (statement, arguments) in cases(leaves, start).items():
             taken: list[float] = []
             for _ in range(ROUNDS):
                 begin = time.perf_counter()
