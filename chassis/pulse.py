@@ -13,7 +13,7 @@ from chassis.clock import Clock
 from chassis.health import Health
 from chassis.log import EventLog, LogUnavailable
 from chassis.logs import get_logger
-from contracts.health import REPORT_SECONDS, CheckReported, NodeReported, ServiceReported
+from contracts.health import REPORT_SECONDS, UNREADY_SECONDS, CheckReported, NodeReported, ServiceReported
 
 Nodes = Callable[[], Sequence[NodeReported]]
 """Returns what is known of each Solana node, without asking it."""
@@ -36,11 +36,13 @@ class Pulse:
     async def run(self) -> None:
         """Report until cancelled."""
         while True:
+            report = await self._report()
             try:
-                await self._log.publish(await self._report(), cause=None)
+                await self._log.publish(report, cause=None)
             except LogUnavailable as error:  # retry at the next turn, with what is true then
                 _logger.debug("health not reported", reason=str(error))
-            await self._clock.sleep(REPORT_SECONDS)
+            # One that is not ready is looked at by people: they should see at once when it is.
+            await self._clock.sleep(REPORT_SECONDS if report.ready else UNREADY_SECONDS)
 
     async def _report(self) -> ServiceReported:
         report = await self._health.report("ready")

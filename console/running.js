@@ -3,7 +3,7 @@
 import { call, pause } from "./api.js";
 import { empty, fill, h, notice, pill } from "./dom.js";
 
-const REFRESH_SECONDS = 10;
+const REFRESH_SECONDS = 5;
 /** Columns of numbers. */
 const COUNTS = ["Slot", "Slots behind", "Waiting", "In hand", "Tried again", "Given up"];
 

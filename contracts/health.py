@@ -12,7 +12,9 @@ import msgspec
 from contracts.fact import Fact, Slot
 
 REPORT_SECONDS: Final = 10.0
-"""Seconds between two reports of a process."""
+"""Seconds between two reports of a process that is ready."""
+UNREADY_SECONDS: Final = 2.0
+"""Seconds between two reports of one that is not."""
 SILENT_SECONDS: Final = 3.5 * REPORT_SECONDS
 """Seconds after which a process that says nothing is taken for gone."""
 

@@ -11,7 +11,7 @@ from chassis.health import Health
 from chassis.log import ConsumerStanding, LogUnavailable
 from chassis.pulse import Pulse
 from contracts.access import Scope
-from contracts.health import REPORT_SECONDS, SILENT_SECONDS, NodeReported, ServiceReported
+from contracts.health import REPORT_SECONDS, SILENT_SECONDS, UNREADY_SECONDS, NodeReported, ServiceReported
 from contracts.permissions import ROLES
 from contracts.streams import HEALTH
 from tests.support.ending import end
@@ -103,17 +103,27 @@ async def test_a_process_reports_again_and_again_also_when_a_report_was_lost(gat
     log, clock = gateway.log, gateway.clock
     health = Health(clock, cache_seconds=0)
 
-    async def broken() -> None:
-        raise ValueError("no answer from https://user:secret@node.example/?api-key=abc")
+    mended = asyncio.Event()
 
-    health.add("solana", broken)
+    async def node() -> None:
+        if not mended.is_set():
+            raise ValueError("no answer from https://user:secret@node.example/?api-key=abc")
+
+    health.add("solana", node)
     log.fail_publishes.append(LogUnavailable("away"))
     pulse = asyncio.create_task(Pulse(log, health, clock, "minter", lambda: [NODE]).run())
     try:
         reports = log.read(HEALTH, 0)
-        for _ in range(3):
-            await clock.advance(REPORT_SECONDS)
+        for _ in range(2):
+            await clock.advance(UNREADY_SECONDS)
             await anext(reports)
+        mended.set()
+        await clock.advance(UNREADY_SECONDS)
+        assert b'"ready":true' in (await anext(reports)).payload
+        await clock.advance(REPORT_SECONDS - 0.1)
+        assert len(log.facts(ServiceReported)) == 3
+        await clock.advance(0.1)
+        await anext(reports)
     finally:
         await end([pulse])
     first, *_ = messages = log.messages(ServiceReported)
