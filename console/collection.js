@@ -197,7 +197,12 @@ function trees(all, config) {
   return h(
     "section",
     { class: "card stack", "aria-label": "Trees" },
-    h("div", { class: "row between" }, h("h2", null, "Trees"), h("span", { class: "muted" }, plural(all.length, "tree"))),
+    h(
+      "div",
+      { class: "row between" },
+      h("h2", null, "Trees"),
+      h("span", { class: "muted" }, plural(all.length, "tree")),
+    ),
     h("table", { class: "trees" }, h("thead", null, h("tr", null, heads)), h("tbody", null, rows)),
   );
 }

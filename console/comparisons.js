@@ -11,12 +11,7 @@ export async function comparisons(id, { config, signal }) {
   return h(
     "section",
     { class: "card stack", "aria-label": "Compared with the chain" },
-    h(
-      "div",
-      { class: "row between" },
-      h("h2", null, "Compared with the chain"),
-      newest && pill(stateOf(newest)),
-    ),
+    h("div", { class: "row between" }, h("h2", null, "Compared with the chain"), newest && pill(stateOf(newest))),
     newest ? [...counts(newest), differences(newest, config)] : empty("It was not compared yet."),
     before.length > 0 &&
       h(
@@ -49,7 +44,10 @@ function counts(one) {
     ["Still in their trees", number(one.living)],
     ["Shown by DAS", number(one.das) ?? "it did not answer"],
   ]);
-  return [known, h("p", { class: "muted" }, "It came out so at ", moment(one.time), `, as of slot ${number(one.slot)}.`)];
+  return [
+    known,
+    h("p", { class: "muted" }, "It came out so at ", moment(one.time), `, as of slot ${number(one.slot)}.`),
+  ];
 }
 
 /** @param {any} comparison @param {import("./app.js").Config} config */

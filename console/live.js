@@ -165,7 +165,11 @@ class Panel {
         (!this.only.value || item.state === this.only.value) &&
         (!sought || item.assetId === sought || item.signature === sought),
     );
-    const all = h("button", { class: "quiet", onclick: () => ((this.sought = null), this.arrange()) }, "Show all");
+    const all = h(
+      "button",
+      { class: "quiet", onclick: () => ((this.sought = null), this.arrange(), this.only.focus()) },
+      "Show all",
+    );
     fill(this.found, sought && h("div", { class: "row muted" }, "What was searched for: ", short(sought), all));
     const shown = wanted.slice(0, this.limit);
     this.rows = new Map(shown.map((item) => [item.index, h("li", null, this.#row(item))]));

@@ -62,7 +62,11 @@ function searchForm(names, query, signal) {
   const apply = async () => {
     fill(complaint);
     try {
-      location.hash = await target(search.value.trim(), { status: status.value, collectionId: collection.value }, signal);
+      location.hash = await target(
+        search.value.trim(),
+        { status: status.value, collectionId: collection.value },
+        signal,
+      );
     } catch (error) {
       fill(complaint, notice("bad", /** @type {Error} */ (error).message));
     }
