@@ -295,6 +295,9 @@ class StreamReader:
         while True:
             try:
                 async for message in self._read_from(position + 1):
+                    if message.sequence <= position:
+                        # Where the stream has lost its tail, the server begins at its end, wherever it was asked to.
+                        raise PullLost(f"expected a sequence beyond {position}, was given {message.sequence}")
                     position = message.sequence
                     yield message
             except (PullLost, TimeoutError, nats.errors.Error) as error:

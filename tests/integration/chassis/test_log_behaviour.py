@@ -142,6 +142,16 @@ async def test_the_whole_stream_is_read_in_order_and_followed(log: AnyLog) -> No
     assert sequences == [3, 4, 5, 6]
 
 
+async def test_a_reader_beyond_the_end_of_the_stream_is_given_nothing_from_before(log: AnyLog) -> None:
+    """As after a loss: what comes at sequences that it had read already is not for it."""
+    await log.publish(completed(1), cause=None)
+    reader = asyncio.ensure_future(anext(log.read(MINT, after=3)))
+    for number in range(2, 7):
+        await asyncio.sleep(0.1)
+        await log.publish(completed(number), cause=None)
+    assert (await reader).sequence == 4
+
+
 async def test_what_is_purged_leaves_holes_and_moves_no_fence(log: AnyLog) -> None:
     finalized = Finalized(
         operation=SIGNED.operation, chunk=SIGNED.chunk, tx=SIGNED.tx, signature=CONFIRMED.signature, slot=CONFIRMED.slot
