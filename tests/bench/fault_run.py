@@ -26,6 +26,8 @@ from contracts.mint import Completed, Confirmed, Signed
 from contracts.streams import MINT
 from localnet.secret_files import read_secret
 from localnet.supervisor import RestartPolicy
+from tests.bench.report import Section
+from tests.chaos.report import RELIABILITY, document
 from tests.support.audit import Verdict, Wanted, attempts, audit, newest
 from tests.support.exactly_once import trees_of
 from tests.support.stack import URI, Asked, Json, LiveStack, facts, live_stack, stack_settings
@@ -81,6 +83,17 @@ class Report:
     def clean(self) -> bool:
         """Whether nothing was lost or doubled, and every fault was there."""
         return self.kills > 0 and self.stormy and all(verdict.clean for verdict in self.verdicts)
+
+    def figures(self) -> Json:
+        """The same as numbers."""
+        return {
+            "count": self.plan.count,
+            "seconds": round(self.seconds),
+            "kills": self.kills,
+            "transactions": self.transactions,
+            "signatures": {str(number): count for number, count in sorted(self.signatures.items())},
+            "violations": sum(each.lost + each.doubled + len(each.strange) for each in self.verdicts),
+        }
 
     def text(self) -> str:
         """The report as Markdown."""
@@ -205,7 +218,10 @@ async def run(arguments: argparse.Namespace) -> bool:
             fields: Json = {"trees": arguments.trees} if arguments.trees > 1 else {}
             collection = await live.collection(arguments.standard, **fields)
             report = await fault_run(live, collection, FaultPlan(count=arguments.count, seed=arguments.seed))
-            print(report.text())
+            section = Section("Everything at once", arguments.command)
+            section.say(report.text())
+            if arguments.document:
+                document(section, report.figures())
             return report.clean
 
 
@@ -217,7 +233,12 @@ def main() -> None:
     parser.add_argument("--standard", choices=["v1", "v2"], default="v2")
     parser.add_argument("--slot-ms", type=int, default=400, help="slots of the local cluster in milliseconds")
     parser.add_argument("--seed", type=int, default=7, help="of the cluster's faults")
-    sys.exit(0 if asyncio.run(run(parser.parse_args())) else 1)
+    parser.add_argument("--document", action="store_true", help=f"write the outcome into {RELIABILITY.name}")
+    arguments = parser.parse_args()
+    arguments.command = " ".join(
+        ["python -m tests.bench.fault_run", *(each for each in sys.argv[1:] if each != "--document")]
+    )
+    sys.exit(0 if asyncio.run(run(arguments)) else 1)
 
 
 if __name__ == "__main__":

@@ -80,10 +80,15 @@ def recorded(directory: Path) -> dict[str, Result]:
 
 
 def assembled(template: str, results: Mapping[str, Result]) -> str:
-    """The document. Raises KeyError when a section has no result, ValueError when a result has no place. Pure."""
+    """The document; a section without a result says so. Raises ValueError when a result has no place. Pure."""
     if homeless := results.keys() - set(_PLACE.findall(template)):
         raise ValueError(f"the template has no place for {', '.join(sorted(homeless))}")
-    return _PLACE.sub(lambda place: results[place[1]].text(), template)
+
+    def told(place: re.Match[str]) -> str:
+        result = results.get(place[1])
+        return f"## {place[1].capitalize()}\n\nNothing is recorded." if result is None else result.text()
+
+    return _PLACE.sub(told, template)
 
 
 def main() -> int:

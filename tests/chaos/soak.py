@@ -52,6 +52,8 @@ class Report:
 
     seed: int
     seconds: float
+    settling: float
+    """Seconds from the last fault to the end of the last operation, of retries too."""
     operations: int
     struck: Counter[str]
     left_out: Sequence[str]
@@ -72,7 +74,7 @@ class Report:
         struck = ", ".join(f"{name} {times}" for name, times in sorted(kinds.items()))
         section.say(
             f"Seed {self.seed}, {self.seconds:.0f} s with the end: {self.operations} operations under "
-            f"{self.struck.total()} faults ({struck})."
+            f"{self.struck.total()} faults ({struck}); the last one ended {self.settling:.0f} s after the last fault."
             + (f" This machine cannot do: {', '.join(self.left_out)}." if self.left_out else "")
         )
         table = Table(("told by", "lost", "doubled", "else"))
@@ -99,6 +101,7 @@ class Report:
         return {
             "seed": self.seed,
             "seconds": round(self.seconds),
+            "settling": round(self.settling),
             "operations": self.operations,
             "faults": dict(sorted(self.struck.items())),
             "violations": sum(each.lost + each.doubled + len(each.strange) for each in self.verdicts),
@@ -113,8 +116,11 @@ async def soak(
     seed: int,
     kinds: Sequence[str] = tuple(DRAWN),
     longest: float = LONGEST,
+    first: int = 1,
 ) -> Report:
-    """Load and faults for `seconds`, and until each fault of `kinds` came alone; then peace, and the witnesses."""
+    """Load and faults for `seconds`, and until each fault of `kinds` came once, `first` at a time; then peace, and the
+    witnesses.
+    """
     began = time.perf_counter()
     unable = {"full disk": not disks, "slow disk": not slow_disk.allowed()}
     possible = [kind for kind in kinds if not unable.get(kind, False)]
@@ -127,6 +133,7 @@ async def soak(
             chance=random.Random(seed + 1),
             kinds=possible,
             longest=longest,
+            first=first,
             links=around.links,
             clocks=around.clocks,
             disks=disks,
@@ -138,7 +145,9 @@ async def soak(
         await load.ask(0)
         vitals = Vitals(live.stack.pid, live.stack.names)
         await _together(load, faults, vitals, seconds)
+        calm = time.perf_counter()
         await load.retry_cancelled(after)
+        settling = time.perf_counter() - calm
         verdicts = await _verdicts(live, load, after)
         verdicts += [await _told(live, around.hook, after), await replay_verdict(live)]
         verdicts += [judge_logs(live.stack.data_dir, secret_texts(live, around.secrets))]
@@ -147,13 +156,13 @@ async def soak(
     verdicts.append(Verdict(witness="memory and descriptors", strange=[f"those of {name} grow" for name in grown]))
     left_out = [kind for kind in kinds if kind not in possible]
     took = time.perf_counter() - began
-    return Report(seed, took, len(load.accepted), faults.struck, left_out, verdicts, trends)
+    return Report(seed, took, settling, len(load.accepted), faults.struck, left_out, verdicts, trends)
 
 
 async def _together(load: Load, faults: Faults, vitals: Vitals, seconds: float) -> None:
-    """Run all three for `seconds` and until each fault came alone; raise what one of them ended with."""
+    """Run all three for `seconds` and until each fault came once; raise what one of them ended with."""
     tasks = [asyncio.create_task(each) for each in (load.run(), faults.run(), vitals.run())]
-    enough = asyncio.gather(asyncio.sleep(seconds), faults.each_alone.wait())
+    enough = asyncio.gather(asyncio.sleep(seconds), faults.each_came.wait())
     try:
         done, _ = await asyncio.wait([*tasks, enough], return_when=asyncio.FIRST_COMPLETED)
         for task in done:
@@ -202,7 +211,7 @@ async def _told(live: LiveStack, hook: Hook, after: int) -> Verdict:
         verdict = judge_deliveries(to_be_told(await live.events(after=after)), list(hook.taken))
         if not verdict.lost or time.monotonic() > until:
             return verdict
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(1.0)
 
 
 async def run(

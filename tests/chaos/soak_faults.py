@@ -72,15 +72,18 @@ class Faults:
     receiving: Receiving
     mint: Json
     """Where rude callers mint: `collection` and `recipient`."""
+    first: int = 1
+    """How many at a time when each fault comes once, before chance decides."""
     struck: Counter[str] = field(default_factory=Counter[str])
-    each_alone: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when every fault has come alone."""
+    each_came: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when every fault has come once."""
 
     async def run(self) -> None:
-        """Each fault alone, then up to TOGETHER at a time, until cancelled."""
-        for kind in self.chance.sample(self.kinds, len(self.kinds)):
-            await self._strike([kind])
-        self.each_alone.set()
+        """Each fault once, `first` at a time, then up to TOGETHER as chance has it, until cancelled."""
+        kinds = self.chance.sample(self.kinds, len(self.kinds))
+        for start in range(0, len(kinds), self.first):
+            await self._strike(kinds[start : start + self.first])
+        self.each_came.set()
         while True:
             await self._strike(self.chance.choices(self.kinds, k=self.chance.randint(1, TOGETHER)))
             await asyncio.sleep(self.chance.uniform(0.0, 2.0))

@@ -3,6 +3,7 @@
 Used by `soak.py`. Services get secrets of this run in their settings, so that the logs can be searched for them.
 """
 
+import asyncio
 import secrets
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -101,7 +102,7 @@ async def scene(live: LiveStack) -> AsyncGenerator[Scene]:
             clocks[service] = clock = JumpingClock(live.stack.data_dir / f"{service}.clock")
             live.stack.reconfigure(service, **environ, **clock.environ)
             live.stack.kill(service)
-            await live.stack.wait(service)
+        await asyncio.gather(*map(live.stack.wait, LINKS))
         made["an API key"] = await _issue_key(live)
         made["a wallet's token"] = await _sign_in(live)
         hook, made["a webhook's secret"] = await _hook(live, await resources.enter_async_context(receiver()))

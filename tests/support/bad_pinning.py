@@ -1,7 +1,7 @@
 """A pinning service that fails for a while: stands before the embedded one, and passes on what comes.
 
-Used by the soak. It refuses with 503, hangs, or says less than a whole answer. It never answers with another CID: a
-service that does is told to the caller as the end of the items, which the soak would have to expect.
+Used by the soak. It refuses with 503, hangs (until whoever stands before it gives up, with 504), or says less than a
+whole answer. It never answers with another CID: that ends the items, which the soak would have to expect.
 """
 
 import asyncio
@@ -23,12 +23,24 @@ PATIENCE: Final = 60.0
 
 
 class BadPinning:
-    """A running service in front of another one. `mood` says how it answers."""
+    """A running service in front of another one."""
 
     def __init__(self, client: httpx.AsyncClient) -> None:
         self.url = ""
-        self.mood: Mood = "good"
         self._client = client
+        self._mood: Mood = "good"
+        self._changed = asyncio.Event()
+
+    @property
+    def mood(self) -> Mood:
+        """How it answers now."""
+        return self._mood
+
+    @mood.setter
+    def mood(self, mood: Mood) -> None:
+        self._mood = mood
+        self._changed.set()
+        self._changed = asyncio.Event()
 
     async def on_request(self, request: Request) -> Response:
         """Answer one request."""
@@ -37,7 +49,8 @@ class BadPinning:
         if mood == "refuses":
             return Response(status_code=503)
         if mood == "hangs":
-            await asyncio.sleep(PATIENCE)
+            await self._changed.wait()
+            return Response(status_code=504)
         kept = {name: value for name, value in request.headers.items() if name in ("content-type", "authorization")}
         path = f"{request.url.path}?{request.url.query}"
         try:
