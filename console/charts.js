@@ -104,7 +104,12 @@ function drawn(chart, id, width) {
         s("title", {}, hint(chart, time, place)),
       ),
     ),
-    nothing && s("text", { class: "nothing", x: width / 2, y: INSIDE.top + (high * 3) / 8 + 5, "text-anchor": "middle" }, chart.empty),
+    nothing &&
+      s(
+        "text",
+        { class: "nothing", x: width / 2, y: INSIDE.top + (high * 3) / 8 + 5, "text-anchor": "middle" },
+        chart.empty,
+      ),
   );
 }
 

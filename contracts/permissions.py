@@ -136,7 +136,8 @@ def _publish(role: Role) -> Iterator[str]:
         yield f"{API}.STREAM.INFO.{name}"
     for fact, services in registry.PUBLISHERS.items():
         if role.name in services:
-            yield fact.pattern()
+            # What names a service is said by that service alone.
+            yield fact.subject_of(**{name: role.name if name == "service" else "*" for name in fact.tokens()})
     for fact in role.repeats:
         yield fact.pattern()
     for stream in role.watches:

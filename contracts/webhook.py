@@ -21,6 +21,8 @@ from contracts.fact import Count, Fact
 MAX_SECRETS = 4
 """Secrets of one webhook that are valid at the same moment; bounds the signature header."""
 MAX_EVENT_FILTERS = 20
+QUEUE_PREFIX = "notifier-"
+"""Before a webhook's id in the name of the durable consumer that holds what is queued for it."""
 
 Time = Annotated[datetime, msgspec.Meta(tz=True)]
 About = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z-]{1,64}$")]

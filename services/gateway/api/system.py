@@ -8,13 +8,11 @@ from fastapi import APIRouter, Depends
 from chassis.log import ConsumerStanding
 from contracts.access import Scope
 from contracts.health import NodeReported
+from contracts.webhook import QUEUE_PREFIX
 from services.gateway.api.auth import Access
 from services.gateway.api.documentation import errors
 from services.gateway.api.responses import Answer, Success
 from services.gateway.system import ConsumerSeen, Process, System, SystemReport
-
-QUEUE_PREFIX = "notifier-"
-"""Before a webhook's id in the name of its queue."""
 
 
 class ReportedCheckView(Answer):
