@@ -2,8 +2,9 @@
 
 Run by `bench_gateway` in a process of its own, which prints them as JSON. Each step is the gateway's own function on a
 request of the bench, timed alone; the whole application is timed too, called as uvicorn calls it, on a log that answers
-at once. What the process takes beyond that is HTTP, the publish and the look at the collection. The least of many rounds
-counts: others who use the machine make a round longer, never shorter. Not done here: the process itself (`bench_gateway`).
+at once. What the process takes beyond that is HTTP, the publish and the look at the collection. The least of many
+rounds counts: others who use the machine make a round longer, never shorter. Not done here: the process itself
+(`bench_gateway`).
 """
 
 import asyncio
@@ -35,7 +36,7 @@ from contracts.access import Scope as Grant
 from contracts.collection import CollectionCreated
 from contracts.fact import Event, Fact, Producer
 from contracts.mint import Requested
-from services.gateway import domain
+from services.gateway import domain, server
 from services.gateway.api.auth import Access, Authenticator
 from services.gateway.api.body import received
 from services.gateway.api.fields import FieldsRequest
@@ -202,6 +203,9 @@ def steps() -> dict[str, float]:
 def application() -> float:
     """Return the microseconds of one request to the whole application on a log that answers at once."""
     app = Gateway(log=AnswersAtOnce(), quotas={"mint": Quota(most=10**9, window=900)}).app()
+    gc.collect()
+    gc.freeze()  # as the gateway's server does
+    gc.set_threshold(server.YOUNG_OBJECTS, *gc.get_threshold()[1:])
 
     async def ask() -> None:
         asked = Asked()
@@ -232,8 +236,6 @@ def main() -> None:
     """Measure, with log lines written to nowhere, and print."""
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
         telemetry.configure("gateway", "0", "info", "json", environ={})
-        gc.collect()
-        gc.freeze()  # as the gateway's server does
         found = Steps(steps=steps(), application=application())
     sys.stdout.write(msgspec.json.encode(found).decode())
 
