@@ -5,21 +5,24 @@ processor that an NFT takes, how long processes waited for a core, what was deli
 their fence to another worker. Runs on the null cluster, which takes every transaction at once.
 """
 
+import asyncio
 import json
 import os
 import tempfile
-from collections import Counter
+import time
+from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Final
 
 import httpx
 import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
-from contracts.streams import IPFS_MINT, MINTER_MINT
+from contracts.streams import IPFS_MINT, MINT, MINTER_MINT
 from localnet.child import running
 from localnet.linux import free_port
 from mintstream.api import GatewayClient
@@ -29,6 +32,8 @@ from tests.bench.stage import NULL_COLLECTION, Stage, staged_on_nothing
 from tests.support.stack import another
 
 SCALED: Final = ("ipfs", "minter", "indexer", "gateway")
+QUEUES: Final = {"ipfs": IPFS_MINT.name, "minter": MINTER_MINT.name}
+"""What workers of these services take turns at."""
 REQUEST_NFTS: Final = 10
 WARM_UP: Final = 50
 """NFTs for each worker before anything is counted."""
@@ -85,10 +90,12 @@ class Scaled:
     service: str
     workers: int
     run: Driven
+    machine: float
+    """Cores that anything on the machine kept busy meanwhile: the stack, the bench, the null cluster, others."""
     waited: float
     """Milliseconds an NFT for which the service's processes were ready to run and had no core."""
-    delivered_again: int
-    """Deliveries that a handler handed back."""
+    again: int
+    """Deliveries of the service's queue beyond one for each message."""
     fenced: int
     """Publishes of the service that lost their compare-and-set."""
 
@@ -112,34 +119,47 @@ async def scaled(
         # A worker's first work takes longer, as whatever starts does.
         first = evenly(count * warm_up, size=REQUEST_NFTS, seconds=0.0)
         await driven(stage, collection, first, apis=workers.apis)
-        counted, waited = await counters(workers.probes), waits(workers.pids.values())
+        counted, waited = await counted_by(stage, workers), waits(workers.pids.values())
         load = evenly(nfts, size=REQUEST_NFTS, seconds=0.0)
+        began, taken = time.monotonic(), machine_seconds()
         run = await driven(stage, collection, load, apis=workers.apis, pids=pids)
-        now = await counters(workers.probes) - counted
-        return Scaled(
-            service,
-            count,
-            run,
-            (waits(workers.pids.values()) - waited) / nfts * 1000,
-            now["again"],
-            now["fenced"],
-        )
+        machine = (machine_seconds() - taken) / (time.monotonic() - began)
+        waited = waits(workers.pids.values()) - waited
+        now = await counted_by(stage, workers) - counted
+        # A request is one message for ipfs and one chunk, so one message, for the minter.
+        again = now["deliveries"] - run.requests if service in QUEUES else 0
+        return Scaled(service, count, run, machine, waited / nfts * 1000, again, now["fenced"])
 
 
-async def counters(probes: Iterable[str]) -> Counter[str]:
-    """Return what workers have counted until now: `again`, deliveries handed back; `fenced`, publishes that lost."""
+async def counted_by(stage: Stage, workers: Workers) -> Counter[str]:
+    """Return what the workers have counted, once nothing is in hand any more."""
+    while any(  # noqa: ASYNC110  (a consumer has no event)
+        each.pending + each.in_hand for each in await stage.log.consumers(MINT) if each.name in QUEUES.values()
+    ):
+        await asyncio.sleep(0.05)
     found: Counter[str] = Counter()
-    queues = {IPFS_MINT.name, MINTER_MINT.name}
     async with httpx.AsyncClient() as client:
-        for probe in probes:
-            text = (await client.get(f"{probe}/metrics")).text
-            for family in text_string_to_metric_families(text):
-                for sample in family.samples:
-                    if sample.name == "mintstream_log_fenced_total":
-                        found["fenced"] += int(sample.value)
-                    elif sample.name == "mintstream_consumer_handled_total" and sample.labels["verdict"] == "again":
-                        found["again"] += int(sample.value) * (sample.labels["consumer"] in queues)
+        for probe in workers.probes:
+            found += counted((await client.get(f"{probe}/metrics")).text)
     return found
+
+
+def counted(metrics: str) -> Counter[str]:
+    """Read from Prometheus' text: `deliveries` of QUEUES however they ended, and `fenced` publishes."""
+    found: Counter[str] = Counter()
+    for family in text_string_to_metric_families(metrics):
+        for sample in family.samples:
+            if sample.name == "mintstream_log_fenced_total":
+                found["fenced"] += int(sample.value)
+            elif sample.name == "mintstream_consumer_handled_total" and sample.labels["consumer"] in QUEUES.values():
+                found["deliveries"] += int(sample.value)
+    return found
+
+
+def machine_seconds() -> float:
+    """Return the seconds of processor that anything on this machine has taken since it began."""
+    times = psutil.cpu_times()
+    return sum(times) - times.idle - times.iowait - times.guest - times.guest_nice  # guests are in user and nice too
 
 
 def waits(pids: Iterable[int]) -> float:
@@ -163,21 +183,21 @@ async def scaling(command: str, workers: Sequence[int], nfts: int) -> Section:
     table = Table(
         (
             *("service", "workers", "NFTs/s", "posts/s", "confirmed p50", "its ms an NFT", "all ms an NFT"),
-            *("cores busy", "its wait for a core, ms an NFT", "handed back", "fenced"),
+            *("cores busy", "its wait for a core, ms an NFT", "delivered again", "fenced"),
         )
     )
     found: list[Scaled] = []
     async with staged_on_nothing() as stage:
         for service in SCALED:
-            for count in workers:
+            for count in sorted({1, *workers}):
                 each = await scaled(stage, str(NULL_COLLECTION), service, count, nfts)
                 found.append(each)
                 table.add(*_row(each))
     section.say(
         f"{nfts} NFTs in requests of {REQUEST_NFTS}, all posted at once, on the null cluster; the workers of one "
         "service grow, everything else stays at one process. `its` figures are those of all workers of the service "
-        "together. `handed back` are deliveries that a worker gave back for another try, `fenced` publishes of the "
-        "service that found that somebody else had spoken first."
+        "together. `delivered again` counts deliveries beyond one a message, `fenced` publishes of the service that "
+        "found that somebody else had spoken first (those of gateways are not counted)."
     )
     section.show(table)
     alone = [each for each in found if each.workers == 1]
@@ -202,18 +222,18 @@ def _row(each: Scaled) -> tuple[str, ...]:
         f"{sum(run.processor.values()):.2f}",
         f"{each.cores:.2f}",
         f"{each.waited:.2f}",
-        str(each.delivered_again),
+        str(each.again) if each.service in QUEUES else "-",
         str(each.fenced),
     )
 
 
-def _typical(found: Sequence[Scaled]) -> dict[str, float]:
+def _typical(found: Sequence[Scaled]) -> Mapping[str, float]:
     """Return the mean milliseconds of processor an NFT by kind of process."""
-    total: Counter[str] = Counter()
+    total: defaultdict[str, float] = defaultdict(float)
     for each in found:
         for name, taken in each.run.processor.items():
-            total[name.split(" ")[0]] += taken / len(found)  # pyright: ignore[reportArgumentType]  (a Counter adds floats)
-    return dict(total)
+            total[name.split(" ")[0]] += taken / len(found)
+    return total
 
 
 def ceilings(processor: Mapping[str, float]) -> list[tuple[str, ...]]:
@@ -233,11 +253,11 @@ def ceilings(processor: Mapping[str, float]) -> list[tuple[str, ...]]:
 def _verdict(alone: Sequence[Scaled]) -> str:
     """Say what bounded the runs with one worker each, from their figures."""
     cores = os.cpu_count() or 1
-    busy = sum(each.cores for each in alone) / len(alone)
-    said = f"All processes of the stack kept {busy:.2f} of {cores} cores busy"
-    lowest = next(iter(ceilings(_typical(alone))))
-    if busy > 0.75 * cores:
-        said += ", and the bench and the null cluster took of the rest: here the processor is the ceiling of everything"
+    stack, machine = fmean(each.cores for each in alone), fmean(each.machine for each in alone)
+    said = f"All processes of the stack kept {stack:.2f} of {cores} cores busy, all of the machine {machine:.2f}"
+    if machine > 0.85 * cores:
+        said += ": here the processor is the ceiling of everything, and more workers only share it"
     else:
-        said += ": what bounds is not the processor alone, but the steps that wait for each other"
+        said += ": what bounds here is not the processor, but steps that wait for each other"
+    lowest = next(iter(ceilings(_typical(alone))))
     return f"{said}. With cores enough, {lowest[0]} is the first to fill one, at {lowest[2]} NFTs a second."

@@ -1,5 +1,7 @@
 """The pure parts of the load bench: when requests are due, which looks are told, and which ceiling comes next."""
 
+import subprocess
+import sys
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -7,7 +9,7 @@ import pytest
 
 from tests.bench.driving import Due, Sample, deepest, evenly, later, merged
 from tests.bench.load import HOUR, scenarios, spread
-from tests.bench.scaling import ceilings
+from tests.bench.scaling import ceilings, counted
 
 
 def nfts(load: Sequence[Due]) -> int:
@@ -52,3 +54,18 @@ def test_the_dearest_process_is_the_next_ceiling() -> None:
     assert [row[0] for row in rows] == ["minter", "indexer", "ipfs"]
     assert [row[2] for row in rows] == ["500", "1,000", "2,000"]
     assert "one leads" in rows[1][3]
+
+
+def test_deliveries_and_fences_are_read_as_services_tell_them() -> None:
+    program = """
+from chassis import exposition, metrics, telemetry
+telemetry.configure("minter", "1", environ={})
+metrics.CONSUMED.add(3, consumer="minter-mint", verdict="ack")
+metrics.CONSUMED.add(consumer="minter-mint", verdict="again")
+metrics.CONSUMED.add(9, consumer="minter-finality", verdict="ack")
+metrics.FENCED.add(2, stream="MINT")
+print(exposition.scrape("text/plain").body.decode())
+"""
+    told = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
+    assert counted(told) == {"deliveries": 4, "fenced": 2}
+    assert counted("") == {}
