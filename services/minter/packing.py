@@ -15,7 +15,7 @@ from solders.pubkey import Pubkey
 
 from bubblegum.reach import MAX_TRANSACTION_BYTES
 from contracts.collection import CollectionCreated
-from contracts.mint import Pinned, PinnedItem, PlannedTransaction
+from contracts.mint import Pinned, PlannedTransaction
 from services.minter.plan import (
     COMPUTE_MARGIN,
     COMPUTE_RESERVE,
@@ -173,7 +173,7 @@ def _fitting(
     def fits(count: int) -> bool:
         items = pinned.items[start + len(work) : start + count]
         work.extend(mint_instructions(collection, pinned.recipient, items, wallet, tree.address, payer))
-        return _size(work[:count], tree.table, payer) <= MAX_TRANSACTION_BYTES
+        return transaction_bytes(work[:count], tree.table, payer) <= MAX_TRANSACTION_BYTES
 
     count = max(1, min(guess, most))
     while count > 1 and not fits(count):
@@ -184,24 +184,11 @@ def _fitting(
     return count
 
 
-def transaction_bytes(
-    collection: CollectionCreated,
-    recipient: str,
-    items: Sequence[PinnedItem],
-    wallet: Pubkey,
-    tree: str,
-    table: LookupTable | None,
-    payer: Pubkey | None = None,
-) -> int:
-    """Return the bytes on the wire of the transaction that mints `items`, with room for a priority fee.
+def transaction_bytes(work: Sequence[Instruction], table: LookupTable | None, payer: Pubkey) -> int:
+    """Return the bytes on the wire of the transaction that does `work`, with room for a priority fee.
 
     The fee is counted whether one is paid or not: a later attempt may need one, and the plan stands for ever.
     """
-    work = mint_instructions(collection, recipient, items, wallet, tree, payer)
-    return _size(work, table, payer or wallet)
-
-
-def _size(work: Sequence[Instruction], table: LookupTable | None, payer: Pubkey) -> int:
     message = compose(
         work,
         payer,
