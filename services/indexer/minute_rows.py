@@ -8,6 +8,7 @@ from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 from contracts.mint import FailureCode
@@ -38,7 +39,7 @@ class MinuteRows:
 
     def count_operation(self, start_time: datetime, items: int) -> None:
         """An operation of so many items was asked for."""
-        minute = self._of(start_time)
+        minute = self._at(whole_minute(start_time))
         minute.operations += 1
         minute.asked += items
 
@@ -47,10 +48,11 @@ class MinuteRows:
         if item.settled_at is None or item.error_code == FailureCode.CANCELLED:
             return
         if item.status == "success":
-            self._of(item.settled_at).minted += by
-            self.by_latency[whole_minute(item.settled_at), latency(item.settled_at - item.created_at)] += by
+            minute = whole_minute(item.settled_at)
+            self._at(minute).minted += by
+            self.by_latency[minute, latency(item.settled_at - item.created_at)] += by
         else:
-            self._of(item.settled_at).failed += by
+            self._at(whole_minute(item.settled_at)).failed += by
 
     def changes(self) -> list[tuple[datetime, int, int, int, int]]:
         """Return what minutes, operations, minted, failed and asked change by, where they do."""
@@ -61,18 +63,21 @@ class MinuteRows:
         """Return minutes, milliseconds and what the number of items changes by, where it does."""
         return [(at, up_to, items) for (at, up_to), items in self.by_latency.items() if items]
 
-    def _of(self, at: datetime) -> Minute:
-        minute = whole_minute(at)
-        if minute not in self.by_minute:
-            self.by_minute[minute] = Minute()
-        return self.by_minute[minute]
+    def _at(self, minute: datetime) -> Minute:
+        found = self.by_minute.get(minute)
+        if found is None:
+            found = self.by_minute[minute] = Minute()
+        return found
 
 
+# Both are remembered: the items of a message have the same times.
+@lru_cache(maxsize=64)
 def whole_minute(at: datetime) -> datetime:
     """Return the beginning of the minute that `at` falls into."""
     return at.replace(second=0, microsecond=0)
 
 
+@lru_cache(maxsize=64)
 def latency(taken: timedelta) -> int:
     """Return the least of `LATENCIES`, in milliseconds, that is no less than `taken`; the last for what took longer."""
     place = bisect_left(LATENCIES, taken / timedelta(milliseconds=1))
