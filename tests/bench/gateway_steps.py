@@ -50,9 +50,9 @@ from tests.support.memory_log import MemoryLog
 F = TypeVar("F", bound=Fact)
 
 ROUNDS: Final = 40
-CALLS: Final = 200
+CALLS: Final = 256
 """In one round."""
-TOGETHER: Final = 16
+TOGETHER: Final = 64
 """Requests that the application is asked at a time, as under load."""
 PRODUCER: Final = Producer(name="gateway", version="0")
 BODY: Final = msgspec.json.encode(
