@@ -40,12 +40,11 @@ def sending(fact: type[Fact], subject: str, message_id: UUID, size: int) -> Span
 
 def processing(consumer: Consumer, raw: RawMessage) -> Spanned:
     """A span around the handling of one delivery. A retry that the handler asks for is no error."""
-    context = telemetry.extract(raw.headers)
     if not telemetry.recording():
-        return telemetry.unrecorded(context)
+        return telemetry.carried(raw.headers)
     return telemetry.span(
         f"process {type_of(raw.subject)}",
-        context=context,
+        context=telemetry.extract(raw.headers),
         kind=telemetry.SpanKind.CONSUMER,
         attributes={
             "messaging.system": "nats",

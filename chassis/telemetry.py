@@ -36,6 +36,7 @@ __all__ = [
     "Span",
     "SpanKind",
     "Telemetry",
+    "carried",
     "configure",
     "extract",
     "fail",
@@ -153,6 +154,11 @@ def unrecorded(context: Context | None = None) -> AbstractContextManager[Span]:
     if context is None:
         return _CURRENT if trace_context.current() is not None else trace_context.Carrying(trace_context.begin())
     return trace_context.Carrying(_carried(context) or trace_context.begin())
+
+
+def carried(headers: Mapping[str, str]) -> AbstractContextManager[Span]:
+    """As `unrecorded`, with the trace that `headers` carry: for every message, so by the shortest way."""
+    return trace_context.Carrying(trace_context.read(headers) or trace_context.begin())
 
 
 @contextmanager
