@@ -83,8 +83,10 @@ def end(status: Exit, sentence: str) -> NoReturn:
 
 
 def status_of(error: BaseException) -> Exit | None:
-    """Return what an error that nobody handled ends a command with; None for a bug."""
+    """Return what an error that nobody handled ends a command with; None for a bug, and where typer knows better."""
     match error:
+        case BrokenPipeError():  # whoever read our output has seen enough
+            return None
         case Stopped():
             return error.status
         case ApiError():

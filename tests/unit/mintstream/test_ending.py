@@ -57,6 +57,7 @@ async def unreachable(*_: object) -> AsyncGenerator[None]:
         (asyncpg.UndefinedTableError("no table"), Exit.FAILED),
         (KeyboardInterrupt(), Exit.INTERRUPTED),
         (KeyError("a bug"), None),
+        (BrokenPipeError(), None),
     ],
 )
 def test_an_error_has_one_status(error: BaseException, status: Exit | None) -> None:
