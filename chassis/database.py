@@ -6,7 +6,7 @@ Used by `chassis.postgres`, `chassis.migrations` and the SQL adapters of the ser
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 import asyncpg
 
@@ -81,6 +81,10 @@ class Pool(Executor, Protocol):
         """Wait for lent connections and close all."""
         ...
 
+    async def expire_connections(self) -> None:
+        """Open each connection anew before it is lent again."""
+        ...
+
     def terminate(self) -> None:
         """Close all at once."""
         ...
@@ -92,6 +96,22 @@ class OwnedConnection(Connection, Protocol):
     async def close(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109
         """Say goodbye to the server and close."""
         ...
+
+
+UNAVAILABLE: Final = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    # What asyncpg raises when the server ends an idle connection at the moment of its next use.
+    asyncpg.InternalClientError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.TransactionRollbackError,
+    # A server that only reads: after a failover, the former primary, at the other end of a connection from before.
+    asyncpg.ReadOnlySQLTransactionError,
+)
+"""Errors by which the server or the way to it is at fault, and which may pass. Retry, on a new connection."""
 
 
 def quoted(name: str) -> str:

@@ -16,7 +16,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from chassis.database import Connection, Pool
+from chassis.database import UNAVAILABLE, Connection, Pool
 from chassis.queries import load_queries
 from services.indexer.chain.asset_store import AssetTables
 from services.indexer.changes import RecordDrift
@@ -73,18 +73,6 @@ _REFUSED: Final = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError,
 # The same, found by asyncpg as it encodes: DataError in arguments is an InterfaceError and a ValueError, in COPY
 # whatever the codec raised. Other InterfaceErrors are no ValueErrors.
 _UNENCODABLE: Final = (ValueError, OverflowError, TypeError)
-# The server or the way to it is at fault, and it may pass.
-_UNAVAILABLE: Final = (
-    OSError,
-    TimeoutError,
-    asyncpg.InterfaceError,
-    # What asyncpg raises when the server ends an idle connection at the moment of its next use.
-    asyncpg.InternalClientError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.TransactionRollbackError,
-)
 
 
 class _Sql(msgspec.Struct, frozen=True):
@@ -195,7 +183,9 @@ class PostgresStore:
         try:
             async with self._pool.acquire() as connection:
                 yield connection
-        except _UNAVAILABLE as error:  # retry: the caller reads the watermark again and goes on from there
+        except UNAVAILABLE as error:  # retry: the caller reads the watermark again and goes on from there
+            if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+                await self._pool.expire_connections()  # they stay open, and lead to the wrong server
             raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
 
     async def _move_watermark(self, connection: Connection, stream: str, after: int, to: int) -> None:

@@ -7,9 +7,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
-import asyncpg
-
-from chassis.database import Pool, Row
+from chassis.database import UNAVAILABLE, Pool, Row
 from chassis.log import RawMessage
 from services.indexer.ports import StoreUnavailable
 
@@ -32,16 +30,6 @@ _EMPTY: Final = """
              mint_results, mint_minutes, mint_latencies, event_log, parked_messages;
     UPDATE watermarks SET sequence = 0;
 """
-_UNAVAILABLE: Final = (
-    OSError,
-    TimeoutError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.TransactionRollbackError,
-)
 
 
 class PostgresVault:
@@ -54,7 +42,7 @@ class PostgresVault:
         """See `guard.Vault.watermark`."""
         try:
             return int(await self._pool.fetchval(_WATERMARK, stream))
-        except _UNAVAILABLE as error:  # retry, by the caller: nothing was changed
+        except UNAVAILABLE as error:  # retry, by the caller: nothing was changed
             raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
 
     async def messages(self, stream: str, first: int, last: int) -> Sequence[RawMessage]:
@@ -75,7 +63,7 @@ class PostgresVault:
     async def _fetch(self, query: str, *values: object) -> Sequence[Row]:
         try:
             return await self._pool.fetch(query, *values)
-        except _UNAVAILABLE as error:  # retry, by the caller: nothing was changed
+        except UNAVAILABLE as error:  # retry, by the caller: nothing was changed
             raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
 
     async def empty(self) -> None:
@@ -83,7 +71,7 @@ class PostgresVault:
         try:
             async with self._pool.acquire() as connection, connection.transaction():
                 await connection.execute(_EMPTY)
-        except _UNAVAILABLE as error:  # retry, by the caller: all of it or nothing is gone
+        except UNAVAILABLE as error:  # retry, by the caller: all of it or nothing is gone
             raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
 
 

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from chassis import postgres
 from chassis.clock import SystemClock
-from chassis.database import Pool, connect
+from chassis.database import Pool, connect, quoted
 from contracts.streams import COLLECTION, MINT, Stream
 from services.indexer.entries import plan
 from services.indexer.intake import Limits
-from services.indexer.ports import Committed, Fenced, Refused
+from services.indexer.ports import Committed, Fenced, Refused, StoreUnavailable
 from services.indexer.projector import LogTruncated, Projector
 from services.indexer.store import MIGRATIONS, PostgresStore, header_text
 from tests.support.indexing import (
@@ -132,6 +132,30 @@ async def test_a_lost_connection_loses_nothing(tables: Database, store: Postgres
     await running
     assert await store.watermark("MINT") == 1
     assert await pool.fetchval("SELECT count(*) FROM mint_operations") == 1
+
+
+async def test_a_server_that_only_reads_is_left_for_the_one_that_writes(tables: Database, store: PostgresStore) -> None:
+    log = MemoryLog()
+    await log.publish(requested(OPERATION), cause=None)
+    entries = [plan(raw) for raw in log.streams["MINT"]]
+    operator = await connect(tables.superuser_dsn)
+    # A failover: every session ends, and the next ones lead to a former primary.
+    await operator.execute(f"ALTER DATABASE {quoted(tables.name)} SET default_transaction_read_only = on")
+    await operator.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()",
+        tables.name,
+    )
+    reason = ""
+    while "read-only" not in reason:
+        with pytest.raises(StoreUnavailable) as unavailable:
+            await store.apply("MINT", 0, entries)
+        reason = str(unavailable.value)
+    # Sessions from now on write again; those from before, which are open still, never will.
+    await operator.execute("SET default_transaction_read_only = off")
+    await operator.execute(f"ALTER DATABASE {quoted(tables.name)} RESET default_transaction_read_only")
+    await operator.close()
+    await store.apply("MINT", 0, entries)
+    assert await store.watermark("MINT") == 1
 
 
 async def test_messages_that_cannot_be_applied_are_parked_and_the_rest_goes_on(
