@@ -31,10 +31,10 @@ class Fields(Headers):
         return isinstance(key, str) and key.lower() in self._first
 
     @overload
-    def get(self, key: str, /) -> str | None: ...
+    def get(self, key: str) -> str | None: ...
     @overload
-    def get(self, key: str, default: str | T, /) -> str | T: ...
-    def get(self, key: str, default: object = None, /) -> object:
+    def get(self, key: str, default: str | T) -> str | T: ...
+    def get(self, key: str, default: object = None) -> object:
         """Return the field's value, or `default` when it was not sent."""
         return self._first.get(key.lower(), default)
 
