@@ -147,8 +147,8 @@ class ConsumerLoop:
     cap: BurialCap
     clock: Clock
     draining: asyncio.Event
-    _in_flight: dict[str, Msg] = field(default_factory=dict[str, Msg])
-    """Reply subject, one of a kind for each delivery -> message."""
+    _in_flight: dict[int, Msg] = field(default_factory=dict[int, Msg])
+    """By the object's id: a consumer that is made anew gives messages with reply subjects that were used before."""
     _unknown_failures: dict[int, int] = field(default_factory=dict[int, int])
     """Stream sequence -> failures for unknown reasons; an entry leaves with its message."""
 
@@ -196,14 +196,14 @@ class ConsumerLoop:
                     slots.release()
 
     async def _handle(self, message: Msg, slots: asyncio.Semaphore) -> None:
-        self._in_flight[message.reply] = message
+        self._in_flight[id(message)] = message
         try:
             raw = raw_message(message)
             deliveries = message.metadata.num_delivered
             verdict = await self._verdict(raw, deliveries)
             await self._carry_out(verdict, message, raw, deliveries)
         finally:
-            del self._in_flight[message.reply]
+            del self._in_flight[id(message)]
             slots.release()
 
     async def _verdict(self, raw: RawMessage, deliveries: int) -> Verdict:
