@@ -296,7 +296,7 @@ class StreamReader:
             try:
                 async for message in self._read_from(position + 1):
                     if message.sequence <= position:
-                        # Never backwards, whatever a server gives whose stream ends before the place that was asked for.
+                        # Never backwards, whatever a server gives whose stream ends before the place asked for.
                         raise PullLost(f"expected a sequence beyond {position}, was given {message.sequence}")
                     position = message.sequence
                     yield message
