@@ -70,7 +70,7 @@ async def test_the_tables_are_rebuilt_compared_and_exchanged(live: LiveStack, tm
     finally:
         await database.close()
 
-    (segment,) = (archive / "MINT").glob("*.zst")
+    (segment,) = (archive / "MINT").glob("*.ndjson.zst")
     segment.write_bytes(segment.read_bytes()[::-1])
     status, said = await run(live, archive, "archive", "check")
     assert status == Exit.WRONG
