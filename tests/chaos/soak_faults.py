@@ -56,6 +56,10 @@ class Receiving:
 
     takes: bool = True
 
+    def take(self, takes: bool) -> None:
+        """From now on it does, or does not."""
+        self.takes = takes
+
 
 @dataclass
 class Faults:
@@ -96,7 +100,8 @@ class Faults:
             clock.jump(0.0)
         for disk in self.disks.values():
             disk.make_room()
-        self.pinning.mood, self.receiving.takes = "good", True
+        self.pinning.answer("good")
+        self.receiving.take(True)
         for name in self.live.stack.names:
             self.live.stack.kill(name, signal.SIGCONT)
         await self._cluster_faults()
@@ -124,49 +129,24 @@ class Faults:
         """SIGSTOP, and SIGCONT later."""
         name = self.chance.choice(self.live.stack.names)
 
-        async def act() -> None:
-            self.live.stack.kill(name, signal.SIGSTOP)
-            try:
-                await asyncio.sleep(seconds)
-            finally:
-                self.live.stack.kill(name, signal.SIGCONT)
-
-        return name, act
+        kill = self.live.stack.kill
+        return name, _lasting(seconds, lambda: kill(name, signal.SIGSTOP), lambda: kill(name, signal.SIGCONT))
 
     def jump(self, seconds: float) -> Act:
         """Set a service's wall clock wrong; other machines' clocks, as those of NATS and Postgres, stay right."""
         name, by = self.chance.choice(sorted(self.clocks)), self.chance.choice(JUMPS)
-
-        async def act() -> None:
-            self.clocks[name].jump(by)
-            try:
-                await asyncio.sleep(seconds)
-            finally:
-                self.clocks[name].jump(0.0)
-
-        return f"{name} {'ahead' if by > 0 else 'behind'}", act
+        clock = self.clocks[name]
+        told = f"{name} {'ahead' if by > 0 else 'behind'}"
+        return told, _lasting(seconds, lambda: clock.jump(by), lambda: clock.jump(0.0))
 
     # Networks and neighbours -------------------------------------------------------------------------------------
 
     def network(self, seconds: float) -> Act:
         """Cut, hold up or slow down one way between a service and what it needs."""
         link, mode = self.chance.choice(sorted(self.links)), self.chance.choice(["cut", "hang", "slow"])
-
-        async def act() -> None:
-            proxy = self.links[link]
-            match mode:
-                case "cut":
-                    proxy.cut()
-                case "hang":
-                    proxy.hang()
-                case _:
-                    proxy.slow(0.2)
-            try:
-                await asyncio.sleep(seconds)
-            finally:
-                proxy.heal()
-
-        return f"{' '.join(link)} {mode}", act
+        proxy = self.links[link]
+        begin = {"cut": proxy.cut, "hang": proxy.hang, "slow": lambda: proxy.slow(0.2)}[mode]
+        return f"{' '.join(link)} {mode}", _lasting(seconds, begin, proxy.heal)
 
     def cluster(self, seconds: float) -> Act:
         """Let the cluster drop, refuse, lag, skip and fork."""
@@ -194,42 +174,19 @@ class Faults:
     def pin(self, seconds: float) -> Act:
         """Let the pinning service refuse, hang, or break off its answers."""
         mood = self.chance.choice(MOODS)
-
-        async def act() -> None:
-            self.pinning.mood = mood
-            try:
-                await asyncio.sleep(seconds)
-            finally:
-                self.pinning.mood = "good"
-
-        return mood, act
+        return mood, _lasting(seconds, lambda: self.pinning.answer(mood), lambda: self.pinning.answer("good"))
 
     def receive(self, seconds: float) -> Act:
         """Let the receiver of webhooks answer 503."""
 
-        async def act() -> None:
-            self.receiving.takes = False
-            try:
-                await asyncio.sleep(seconds)
-            finally:
-                self.receiving.takes = True
-
-        return "refuses", act
+        return "refuses", _lasting(seconds, lambda: self.receiving.take(False), lambda: self.receiving.take(True))
 
     # Disks -------------------------------------------------------------------------------------------------------
 
     def fill_disk(self, seconds: float) -> Act:
         """Leave no room on the disk of NATS or of Postgres."""
         name = self.chance.choice(sorted(self.disks))
-
-        async def act() -> None:
-            self.disks[name].fill()
-            try:
-                await asyncio.sleep(seconds)
-            finally:
-                self.disks[name].make_room()
-
-        return name, act
+        return name, _lasting(seconds, self.disks[name].fill, self.disks[name].make_room)
 
     def slow_disk(self, seconds: float) -> Act:
         """Let every write and sync of NATS or Postgres take its time."""
@@ -310,6 +267,19 @@ class Faults:
         port = urlsplit(self.live.stack.api_url).port
         assert port is not None
         return port
+
+
+def _lasting(seconds: float, begin: Callable[[], None], undo: Callable[[], None]) -> Callable[[], Awaitable[None]]:
+    """What is begun, lasts, and is undone whatever happens meanwhile."""
+
+    async def act() -> None:
+        begin()
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            undo()
+
+    return act
 
 
 DRAWN: Final[Mapping[str, Callable[[Faults, float], Act]]] = {

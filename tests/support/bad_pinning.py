@@ -31,13 +31,8 @@ class BadPinning:
         self._mood: Mood = "good"
         self._changed = asyncio.Event()
 
-    @property
-    def mood(self) -> Mood:
-        """How it answers now."""
-        return self._mood
-
-    @mood.setter
-    def mood(self, mood: Mood) -> None:
+    def answer(self, mood: Mood) -> None:
+        """Answer in this mood from now on."""
         self._mood = mood
         self._changed.set()
         self._changed = asyncio.Event()
@@ -45,7 +40,7 @@ class BadPinning:
     async def on_request(self, request: Request) -> Response:
         """Answer one request."""
         body = await request.body()
-        mood = self.mood
+        mood = self._mood
         if mood == "refuses":
             return Response(status_code=503)
         if mood == "hangs":

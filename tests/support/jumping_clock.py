@@ -21,9 +21,15 @@ NANOSECONDS: Final = 10**9
 
 
 @functools.cache
+def _directory() -> "tempfile.TemporaryDirectory[str]":
+    """Removed when this process ends."""
+    return tempfile.TemporaryDirectory(prefix="mintstream-clock-")
+
+
+@functools.cache
 def clock_library() -> Path:
     """The library, compiled once for each process of tests."""
-    library = Path(tempfile.mkdtemp(prefix="mintstream-clock-")) / "clock.so"
+    library = Path(_directory().name) / "clock.so"
     flags = ("-target", "x86_64-linux-gnu", "-shared", "-fPIC", "-O2", "-fno-builtin", "-nostdlib")
     subprocess.run([sys.executable, "-m", "ziglang", "cc", *flags, "-o", library, SOURCE], check=True)
     return library
