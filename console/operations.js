@@ -65,6 +65,7 @@ function searchForm(names, query, signal) {
       location.hash = await target(
         search.value.trim(),
         { status: status.value, collectionId: collection.value },
+        names,
         signal,
       );
     } catch (error) {
@@ -83,15 +84,16 @@ function searchForm(names, query, signal) {
 }
 
 /**
- * Where a search leads: to the operation itself where there is but one, else to a list. Raises Error with a sentence.
+ * Where a search leads: to the operation itself where there is but one, or the collection, else to a list. Raises Error with a sentence.
  * @param {string} text
  * @param {Record<string, string>} filters
+ * @param {Map<string, string>} collections names by id
  * @param {AbortSignal} signal
  */
-async function target(text, filters, signal) {
+async function target(text, filters, collections, signal) {
   const kind = kindOf(text);
   if (text && kind === null) throw new Error("That is no operation's id, wallet, NFT or transaction.");
-  if (kind === "operation") return `#/operations/${text}`;
+  if (kind === "operation") return collections.has(text) ? `#/collections/${text}` : `#/operations/${text}`;
   if (kind !== null) {
     const name = kind === "signature" ? "signature" : "assetId";
     const [found] = (await get(`/api/mint/operations?limit=1&${name}=${text}`, signal)).operations;

@@ -138,6 +138,8 @@ async def test_an_operation_is_found_by_whatever_one_has_of_it(live: LiveStack, 
         await expect(page.locator("tbody tr")).to_have_count(1)
         await expect(page.get_by_text("6 of 6")).to_be_visible()
         await expect(page.get_by_label("Search")).to_have_value(asked.recipient)
+        await search(asked.collection["id"])
+        await expect(page.get_by_role("heading", name="Trees")).to_be_visible()
         for text, told in (
             (nobodys, "with this transaction"),
             (str(Keypair().pubkey()), "minted this NFT, or minted for"),
