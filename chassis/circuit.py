@@ -1,8 +1,8 @@
 """A circuit: leaves a neighbour alone for a while after failures in a row, so that it is not asked in vain.
 
 Used by whoever calls nodes and pinning services. It only says whom to ask; nothing is ever concluded from it about what
-was asked. By the monotonic clock: with the wall clock, which libraries take, a clock that is set right while a circuit
-is open would keep it open for as long as the clock was wrong. Not done here: pauses that the neighbour itself asks for.
+was asked. By the monotonic clock: with the wall clock, a clock that is set right while a circuit is open would keep it
+open for as long as the clock was wrong. Why this is no library's is told in docs/dependencies.md. Not done here: pauses that the neighbour itself asks for.
 """
 
 from types import TracebackType
