@@ -1,6 +1,7 @@
 """Fixtures that every tier may use; they live in tests/support."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,10 @@ from localnet.linux import user_change
 # How long an example takes says something about the machine, never about the code: no example has a deadline.
 settings.register_profile("mintstream", deadline=None)
 settings.load_profile("mintstream")
+
+# A shell's background job ignores Ctrl-C, and so would every process that a test starts and stops by it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = ["tests.support.nats", "tests.support.postgres"]
 
