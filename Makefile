@@ -8,7 +8,8 @@ SHELL := bash
 PYTHON ?= $(shell for each in python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$each" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$each" && break; done)
 DATA ?= .data
-JOBS ?= auto
+# Tests at a time: one more than there are processors, because they wait more than they work.
+JOBS ?= $(shell expr "$$(getconf _NPROCESSORS_ONLN)" + 1)
 TESTS ?= tests
 MINUTES ?= 10
 BIN := .venv/bin

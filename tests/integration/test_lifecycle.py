@@ -208,7 +208,7 @@ async def test_missing_settings_exit_with_status_2(start: Start) -> None:
 
 
 async def test_metrics_can_be_turned_off(start: Start) -> None:
-    service = await start("stubborn", ENABLE_METRICS="false")
+    service = await start("stubborn", grace="0.2", ENABLE_METRICS="false")
     await service.until("wired")
     async with httpx.AsyncClient() as client:
         assert (await client.get(service.url("/metrics"))).status_code == 404
