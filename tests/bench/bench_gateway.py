@@ -5,8 +5,8 @@
 In one run on one nats-server: the gateway, with a key, a collection and durable acknowledgement; a bare application
 that only publishes to JetStream and waits for its acknowledgement (`bare_app.py`); the source document's Express route,
 which acknowledges what lies in memory (`tests/js/express_route.mjs`, left out without Node.js). Then the first two with
-`sync_interval: always`, and the gateway at three times what it took. Not a test: prints figures, and writes them to
-docs/benchmarks.md.
+`sync_interval: always`, on this machine's disk and with syncs held up as on a network disk, and the gateway at three
+times what it took. Not a test: prints figures, and writes them to docs/benchmarks.md.
 """
 
 import argparse
@@ -35,11 +35,14 @@ from tests.bench.usage import profiled, usage
 from tests.integration.gateway.conftest import NO_DATABASE
 from tests.integration.gateway.conftest import spec as gateway_spec
 from tests.support.gateway import API_KEY, COLLECTION, RECIPIENT, URI, created
+from tests.support.slow_disk import SYNCS, allowed, slow_disk
 
 JS: Final = ROOT / "tests" / "js"
 WARM_UP: Final = 1.0
 """Seconds of load that are not counted."""
 OVERLOAD: Final = 3
+NETWORK_DISK: Final = 0.002
+"""Seconds that a sync takes longer: about what it takes on a cloud's network disk. strace holds it up."""
 COMMAND: Final = "make bench-gateway"
 HEADER: Final = ("server", "accepted/s", "p50 ms", "p99 ms", "ms of its processor a request", "of the bare app")
 
@@ -86,6 +89,12 @@ class Arena:
     def nats_url(self) -> str:
         """The server."""
         return self.nats.addresses["nats"]
+
+    @property
+    def nats_pid(self) -> int:
+        """Its process."""
+        assert self.nats.pid is not None, "it runs as long as the arena is open"
+        return self.nats.pid
 
     @asynccontextmanager
     async def gateway(self) -> AsyncGenerator[Contender]:
@@ -180,15 +189,18 @@ async def load(contender: Contender, options: argparse.Namespace, seconds: float
 
 
 async def throughput(options: argparse.Namespace) -> None:
-    """Compare all of them, by default and with an fsync before each acknowledgement."""
+    """Compare all of them: by default, with an fsync before each acknowledgement, and with one as of a network disk."""
     section = Section("The gateway", COMMAND)
     section.say(
         f"Single mints with a URI for an image, {options.connections} at a time, {options.seconds} s each in "
         f"{options.rounds} rounds by turns. The last column is the ratio to the bare application of the same setting."
     )
     costs: list[float] = []
-    for sync_interval in ("2m", "always"):
+    settings = [("2m", 0.0), ("always", 0.0), *([("always", NETWORK_DISK)] if allowed() else [])]
+    for sync_interval, held_up in settings:
         async with arena(sync_interval) as stage, AsyncExitStack() as started:
+            if held_up:
+                await started.enter_async_context(slow_disk([stage.nats_pid], held_up, SYNCS))
             contenders = [
                 await started.enter_async_context(stage.bare()),
                 await started.enter_async_context(stage.gateway()),
@@ -199,7 +211,8 @@ async def throughput(options: argparse.Namespace) -> None:
             table = Table(HEADER)
             for each, tally in zip(contenders, tallies, strict=True):
                 table.add(each.name, *tally.cells(tallies[0].rate))
-            section.say(f"### `sync_interval: {sync_interval}`")
+            disk = f", a sync takes {held_up * 1000:.0f} ms longer" if held_up else ""
+            section.say(f"### `sync_interval: {sync_interval}`{disk}")
             section.show(table)
             if sync_interval == "2m":
                 section.say(await where_it_goes(contenders[1], options, stage.directory))

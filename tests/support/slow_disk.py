@@ -1,8 +1,8 @@
 """Processes whose disk is slow: strace holds up every write to a file and every sync, in all their threads.
 
-Used by the soak. Only writes at an offset and syncs are held up (pwrite64, pwritev2, fsync, fdatasync), which is how
-nats-server and Postgres write their logs and how neither writes to a connection. Where strace is not installed, or may
-not attach, `allowed` says so.
+Used by the soak, and by the bench of the gateway for syncs alone. Only writes at an offset and syncs are held up
+(pwrite64, pwritev2, fsync, fdatasync), which is how nats-server and Postgres write their logs and how neither writes to
+a connection. Where strace is not installed, or may not attach, `allowed` says so.
 """
 
 import asyncio
@@ -17,17 +17,18 @@ from typing import Final
 
 import psutil
 
-CALLS: Final = "fsync,fdatasync,pwrite64,pwritev,pwritev2"
+SYNCS: Final = "fsync,fdatasync"
+CALLS: Final = f"{SYNCS},pwrite64,pwritev,pwritev2"
 
 
 @asynccontextmanager
-async def slow_disk(pids: Iterable[int], seconds: float) -> AsyncGenerator[None]:
-    """Hold up each such call of these processes, and of what they fork, by `seconds` while the context lasts."""
+async def slow_disk(pids: Iterable[int], seconds: float, calls: str = CALLS) -> AsyncGenerator[None]:
+    """Hold up each of these calls of these processes, and of what they fork, by `seconds` while the context lasts."""
     attached = [argument for pid in pids for argument in ("-p", str(pid))]
-    injected = f"inject={CALLS}:delay_enter={int(seconds * 1e6)}"
+    injected = f"inject={calls}:delay_enter={int(seconds * 1e6)}"
     # Its own signals are not ours: it has to detach, or what it traces stays as it is.
     process = await asyncio.create_subprocess_exec(
-        *("strace", "-f", "-qq", "-e", f"trace={CALLS}", "-e", "signal=none", "-e", injected, "-o", "/dev/null"),
+        *("strace", "-f", "-qq", "-e", f"trace={calls}", "-e", "signal=none", "-e", injected, "-o", "/dev/null"),
         *attached,
         stderr=asyncio.subprocess.DEVNULL,
     )
