@@ -2,7 +2,8 @@
 
 Used by whoever calls nodes and pinning services. It only says whom to ask; nothing is ever concluded from it about what
 was asked. By the monotonic clock: with the wall clock, a clock that is set right while a circuit is open would keep it
-open for as long as the clock was wrong. Why this is no library's is told in docs/dependencies.md. Not done here: pauses that the neighbour itself asks for.
+open for as long as the clock was wrong. Why this is no library's is told in docs/dependencies.md. Not done here: pauses
+that the neighbour itself asks for.
 """
 
 from types import TracebackType
