@@ -12,8 +12,7 @@ import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Self, TypeVar
 
 import nats
 import nats.errors
@@ -29,7 +28,7 @@ from chassis.delivery import BurialCap, backoff
 from chassis.log import MAX_BATCH, ConsumerStanding, Handler, LogUnavailable, Message, RawMessage, SequenceConflict
 from chassis.logs import get_logger
 from chassis.messaging_declare import Declaring, consumer_config
-from chassis.messaging_lookup import StreamLookup
+from chassis.messaging_lookup import StreamLookup, decoded
 from chassis.messaging_publish import BatchPublisher
 from chassis.messaging_pull import ConsumerLoop, StreamReader
 from chassis.messaging_repair import LogRepair
@@ -280,7 +279,7 @@ class Log:
 
     async def _conflict(self, event: Event[Fact], subject: str, expected: int) -> int:
         """Tell our own earlier try, stored but not acknowledged to us, from somebody else's message."""
-        stored = await self._last_raw(registry.stream_of(type(event.data)), subject)
+        stored = decoded(await self.lookup.newest(registry.stream_of(type(event.data)), subject))
         if stored is not None and stored.event.id == event.id:
             return stored.sequence
         metrics.FENCED.add(stream=registry.stream_of(type(event.data)).name)
@@ -309,28 +308,11 @@ class Log:
 
     async def last(self, fact: type[F], **tokens: object) -> Message[F] | None:
         """Return the newest message about the thing that `tokens` name; raises LogUnavailable."""
-        return await self._last_raw(registry.stream_of(fact), fact.subject_of(**tokens))
+        return decoded(await self.lookup.newest(registry.stream_of(fact), fact.subject_of(**tokens)))
 
     async def last_matching(self, stream: Stream, pattern: str) -> Message[Any] | None:
         """Return the newest message whose subject matches `pattern`; raises LogUnavailable."""
-        return await self._last_raw(stream, pattern)
-
-    async def _last_raw(self, stream: Stream, subject: str) -> Message[Any] | None:
-        try:
-            # Not a direct get: a replica that lags would answer "never said", and what hangs on that is a mint.
-            found = await self._jetstream.get_last_msg(stream.name, subject)
-        except nats.js.errors.NotFoundError:
-            return None
-        except (TimeoutError, nats.errors.Error) as error:
-            raise LogUnavailable(f"cannot read {subject}: {type(error).__name__}") from error
-        found_on = found.subject or subject
-        return Message(
-            event=registry.decode(found_on, found.data or b""),
-            subject=found_on,
-            sequence=found.seq or 0,
-            stored_at=found.time or datetime.now(UTC),
-            headers=cast("dict[str, str]", found.headers or {}),
-        )
+        return decoded(await self.lookup.newest(stream, pattern))
 
     async def last_sequence(self, stream: Stream) -> int:
         """Return the last sequence of `stream`; raises LogUnavailable."""

@@ -2,11 +2,11 @@
 # pyright: reportUnknownMemberType=false
 """Single messages by place, and what a stream holds now of some subjects: JetStream's side of `chassis.log.LogLookup`.
 
-Used through `Log.lookup`. Not done here: the newest message of a subject (`Log.last`), following a stream (`Log.read`).
+Used through `Log.lookup`, and by `Log.last`. Not done here: following a stream (`Log.read`).
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
@@ -33,41 +33,27 @@ class StreamLookup:
 
     async def at(self, stream: Stream, sequence: int) -> Message[Any] | None:
         """See `LogLookup.at`."""
-        return _decoded(await self._get(stream, sequence, None))
+        return decoded(await self._get(stream, sequence, None))
 
     async def next(self, stream: Stream, pattern: str, after: int) -> Message[Any] | None:
         """See `LogLookup.next`."""
-        return _decoded(await self._get(stream, after + 1, pattern))
+        return decoded(await self._get(stream, after + 1, pattern))
 
     async def raw(self, stream: Stream, sequence: int) -> RawMessage | None:
         """Return the message at `sequence` as bytes, or None; as the stream's leader has it. Raises LogUnavailable."""
         return await self._get(stream, sequence, None)
 
     async def _get(self, stream: Stream, sequence: int, pattern: str | None) -> RawMessage | None:
-        try:
-            found = await self._jetstream.get_msg(stream.name, sequence, pattern, next=pattern is not None)
-        except nats.js.errors.NotFoundError:
-            return None
-        except (TimeoutError, nats.errors.Error) as error:
-            raise LogUnavailable(f"cannot read {stream.name} at {sequence}: {type(error).__name__}") from error
-        return RawMessage(
-            subject=found.subject or "",
-            sequence=found.seq or sequence,
-            stored_at=found.time or datetime.now(UTC),
-            payload=found.data or b"",
-            headers=cast("dict[str, str]", found.headers or {}),
-        )
+        asked = self._jetstream.get_msg(stream.name, sequence, pattern, next=pattern is not None)
+        return await _given(asked, f"{stream.name} at {sequence}")
 
     async def newest(self, stream: Stream, subject: str) -> RawMessage | None:
-        """Return the newest message on `subject` as bytes, also one that nobody can decode; raises LogUnavailable."""
-        try:
-            found = await self._jetstream.get_last_msg(stream.name, subject)
-        except nats.js.errors.NotFoundError:
-            return None
-        except (TimeoutError, nats.errors.Error) as error:
-            raise LogUnavailable(f"cannot read {subject}: {type(error).__name__}") from error
-        headers = cast("dict[str, str]", found.headers or {})
-        return RawMessage(subject, found.seq or 0, found.time or datetime.now(UTC), found.data or b"", headers)
+        """Return the newest message on `subject`, which may be a pattern, as bytes; also one that nobody can decode.
+
+        Raises LogUnavailable. Not a direct get: a replica that lags would answer "never said", and what hangs on that
+        is a mint.
+        """
+        return await _given(self._jetstream.get_last_msg(stream.name, subject), subject)
 
     async def consumers(self, stream: Stream) -> list[ConsumerStanding]:
         """See `ConsumerWatch.consumers`."""
@@ -132,7 +118,24 @@ class StreamLookup:
                 await jetstream.delete_consumer(stream.name, info.name)
 
 
-def _decoded(raw: RawMessage | None) -> Message[Any] | None:
+async def _given(asked: Awaitable[api.RawStreamMsg], what: str) -> RawMessage | None:
+    try:
+        found = await asked
+    except nats.js.errors.NotFoundError:
+        return None
+    except (TimeoutError, nats.errors.Error) as error:
+        raise LogUnavailable(f"cannot read {what}: {type(error).__name__}") from error
+    return RawMessage(
+        subject=found.subject or "",
+        sequence=found.seq or 0,
+        stored_at=found.time or datetime.now(UTC),
+        payload=found.data or b"",
+        headers=cast("dict[str, str]", found.headers or {}),
+    )
+
+
+def decoded(raw: RawMessage | None) -> Message[Any] | None:
+    """Return what the bytes say, if there are any; raises UndecodableMessage."""
     if raw is None:
         return None
     event = registry.decode(raw.subject, raw.payload)
