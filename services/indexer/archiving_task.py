@@ -4,7 +4,6 @@ One process at a time, by an advisory lock, whether a replica of the indexer or 
 (`archiving`).
 """
 
-import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from services.indexer.archive import ArchiveBroken
 from services.indexer.archiving import Archive, Archiver, Bounds
 from services.indexer.pauses import pause_after
 from services.indexer.ports import StoreUnavailable
+from services.indexer.store import header_text
 from services.indexer.vault import PostgresVault
 
 STREAMS: Final = (MINT, COLLECTION)
@@ -113,7 +113,7 @@ async def restore_copies(pool: Pool, archive: Archive, stream: Stream) -> int:
 
 def _columns(messages: Sequence[RawMessage]) -> tuple[list[object], ...]:
     """Return the messages as the arrays of `_RESTORE`."""
-    rows = [(raw.sequence, raw.subject, raw.payload, json.dumps(dict(raw.headers)), raw.stored_at) for raw in messages]
+    rows = [(raw.sequence, raw.subject, raw.payload, header_text(raw.headers), raw.stored_at) for raw in messages]
     return tuple(list(column) for column in zip(*rows, strict=True))
 
 

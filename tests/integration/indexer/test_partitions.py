@@ -83,22 +83,20 @@ async def test_only_archived_old_copies_that_nobody_needs_are_dropped(pool: Pool
 
 
 @pytest.fixture
-def archived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, MemoryLog]:
-    """A folder for an archive in segments of ten messages, and the log that is archived there."""
+async def archived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: PostgresStore) -> tuple[Path, MemoryLog]:
+    """The folder of an archive in segments of ten messages, and the log, projected, that is archived there."""
     monkeypatch.setattr(archiving, "MAX_MESSAGES", 10)
-    log = MemoryLog()
-    log.streams["MINT"] = mint_history(5).messages
-    return tmp_path / "archive", log
-
-
-async def test_dropped_copies_come_back_from_the_archive(
-    archived: tuple[Path, MemoryLog], store: PostgresStore, pool: Pool
-) -> None:
-    folder, log = archived
-    messages = log.streams["MINT"]
+    folder, log = tmp_path / "archive", MemoryLog()
+    log.streams["MINT"] = messages = mint_history(5).messages
     await project_all(log, store)
     bounds = Bounds(watermark=len(messages), until=START + timedelta(days=1))
     assert await Archiver(log, Archive(ObjectStore(folder.as_uri()), log)).archive(MINT, bounds, flush=True) > 20
+    return folder, log
+
+
+async def test_dropped_copies_come_back_from_the_archive(archived: tuple[Path, MemoryLog], pool: Pool) -> None:
+    folder, log = archived
+    messages = log.streams["MINT"]
     await pool.execute("DROP TABLE event_log_mint_0")
     alone = Archive(ObjectStore(folder.as_uri()), None)  # what the log said of it was lost too
     assert await restore_copies(pool, alone, MINT) == len(messages)
@@ -107,13 +105,10 @@ async def test_dropped_copies_come_back_from_the_archive(
 
 
 async def test_a_copy_that_is_there_stays_and_a_changed_segment_restores_nothing(
-    archived: tuple[Path, MemoryLog], store: PostgresStore, pool: Pool
+    archived: tuple[Path, MemoryLog], pool: Pool
 ) -> None:
     folder, log = archived
     messages = log.streams["MINT"]
-    await project_all(log, store)
-    bounds = Bounds(watermark=len(messages), until=START + timedelta(days=1))
-    await Archiver(log, Archive(ObjectStore(folder.as_uri()), log)).archive(MINT, bounds, flush=True)
     await pool.execute("DELETE FROM event_log WHERE sequence <> 3")
     await pool.execute("""UPDATE event_log SET headers = '{"Stored": "anew"}' WHERE sequence = 3""")
     segment = folder / "MINT" / "0000000002.ndjson.zst"
