@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from archive.reading import Archive
 from chassis import postgres
 from chassis.clock import SystemClock
 from chassis.messaging import Log
@@ -18,7 +19,7 @@ from contracts.streams import MINT
 from mintstream.ending import Exit, end
 from mintstream.places import NAME, Places, opened_archive, opened_log, places
 from mintstream.reach import DATA, AsJson, DataDir, print_json
-from services.indexer.archiving import Archive, Archiver
+from services.indexer.archiving import Archiver
 from services.indexer.archiving_task import STREAMS, archive_all
 from services.indexer.archiving_task import drop_copies as drop_archived
 from services.indexer.archiving_task import restore_copies as restore_archived

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from rich.console import Console
 from rich.table import Table
 
+from archive.finding import whole_log
 from audit.chain import ChainVerifier
 from audit.checks import audit
 from audit.gathering import Gatherer
@@ -29,7 +30,6 @@ from mintstream.audit_report import ReportWriter, Summary, check_report, read_pr
 from mintstream.ending import Exit, end
 from mintstream.places import NAME, AuditPlaces, audit_places, opened_archive, opened_log
 from mintstream.reach import DATA, AsJson, DataDir, print_json
-from mintstream.whole_log import whole_log
 
 IPFS_SECONDS: Final = 60.0
 COLOURS: Final = {Verdict.PROVEN: "green", Verdict.BROKEN: "bold red", Verdict.UNKNOWN: "yellow"}

@@ -13,6 +13,8 @@ from typing import Final, NoReturn
 import asyncpg
 import httpx
 
+from archive.reading import HistoryIncomplete
+from archive.segments import ArchiveBroken
 from audit.gathering import ChainUnreadable
 from chassis.log import LogUnavailable
 from chassis.postgres import DatabaseUnavailable
@@ -21,10 +23,8 @@ from localnet.errors import StackError
 from mintstream.api import ApiError
 from mintstream.audit_report import ReportForged
 from mintstream.drop import DropUnreadable
-from services.indexer.archive import ArchiveBroken
 from services.indexer.archiving_task import AlreadyArchiving
 from services.indexer.comparing import Incomparable
-from services.indexer.history import HistoryIncomplete
 from services.indexer.ports import Fenced, StoreUnavailable
 from services.indexer.rebuilding import Busy, RebuildRefused
 

@@ -12,6 +12,8 @@ from typing import Annotated, Final, TypeVar
 
 from msgspec import Meta
 
+from archive.object_store import ObjectStore
+from archive.reading import Archive
 from chassis.logs import configure_logs
 from chassis.messaging import Connection, Log
 from chassis.redaction import Secret
@@ -21,8 +23,6 @@ from contracts.fact import Producer
 from localnet.postgres import PostgresRole, dsn
 from localnet.stack_specs import DATABASE, OWNER
 from mintstream.embedded import OWN_VARIABLES, embedded
-from services.indexer.adapters.object_store import ObjectStore
-from services.indexer.archiving import Archive
 from services.indexer.settings import ArchiveUrl, DatabaseUrl
 
 NAME: Final = "mintstream"

@@ -12,13 +12,14 @@ from typing import Final
 
 import asyncpg
 
+from archive.reading import Archive
+from archive.segments import ArchiveBroken
 from chassis.clock import Clock
 from chassis.database import Pool
 from chassis.log import LogUnavailable, RawMessage
 from chassis.telemetry import get_logger
 from contracts.streams import COLLECTION, MINT, Stream
-from services.indexer.archive import ArchiveBroken
-from services.indexer.archiving import Archive, Archiver, Bounds
+from services.indexer.archiving import Archiver, Bounds
 from services.indexer.pauses import pause_after
 from services.indexer.ports import StoreUnavailable
 from services.indexer.store import header_text

@@ -1,16 +1,16 @@
 """A stream from its first message on: what has left it comes from the archive, the rest from the stream itself.
 
 Used by replays, and by the projector when it has to begin before what the stream still holds. Not done here: checking
-the archive (`archiving` does, as it is read).
+the archive (`archive` does, as it is read).
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Protocol, cast
 
+from archive.reading import Archive, HistoryIncomplete
 from chassis.log import LogReader, RawMessage
 from contracts.streams import Stream
-from services.indexer.archiving import Archive
 
 
 class WholeLog(LogReader, Protocol):
@@ -19,10 +19,6 @@ class WholeLog(LogReader, Protocol):
     async def first_sequence(self, stream: Stream) -> int:
         """Return the first sequence that the stream still holds, or would give next; raises LogUnavailable."""
         ...
-
-
-class HistoryIncomplete(Exception):
-    """Messages are neither in the archive nor in the stream. Stop: no later message may be applied without them."""
 
 
 class History:

@@ -12,6 +12,8 @@ from datetime import timedelta
 import asyncpg
 import httpx
 
+from archive.object_store import ObjectStore
+from archive.reading import Archive
 from chassis import lifecycle, postgres, telemetry
 from chassis.lifecycle import Lifecycle
 from chassis.messaging import Connection, Log
@@ -23,9 +25,8 @@ from chassis.version import VERSION
 from contracts.fact import Producer
 from contracts.streams import INDEXER_DEAD, INDEXER_GUARD
 from services.indexer import observing
-from services.indexer.adapters.object_store import ObjectStore
 from services.indexer.adapters.solana_rpc import SolanaRpc
-from services.indexer.archiving import Archive, Archiver
+from services.indexer.archiving import Archiver
 from services.indexer.archiving_task import Archiving
 from services.indexer.dead_letters import DeadLetters
 from services.indexer.guard import Guard

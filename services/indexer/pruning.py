@@ -16,12 +16,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Protocol, cast
 
+from archive.reading import Archive
+from archive.segments import Manifest
 from chassis.log import RawMessage
 from chassis.telemetry import get_logger
 from contracts.leaving import LEAVING, operation_of, operation_patterns
 from contracts.streams import MINT, Stream
-from services.indexer.archive import Manifest
-from services.indexer.archiving import Archive
 from services.indexer.retention import Reason, judge
 
 SCANNED: Final = 10_000

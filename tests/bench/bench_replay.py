@@ -18,6 +18,9 @@ from pathlib import Path
 
 import uvloop
 
+from archive.object_store import ObjectStore
+from archive.reading import Archive
+from archive.segments import MAX_MESSAGES, Manifest
 from chassis import postgres
 from chassis.database import Connection as Database
 from chassis.database import connect, quoted
@@ -30,9 +33,6 @@ from contracts.streams import MINT, Stream
 from localnet.child import Child, running
 from localnet.nats_server import NatsOptions, nats_spec
 from localnet.postgres import PostgresOptions, PostgresRole, dsn, postgres_spec
-from services.indexer.adapters.object_store import ObjectStore
-from services.indexer.archive import MAX_MESSAGES, Manifest
-from services.indexer.archiving import Archive
 from services.indexer.comparing import Table, tables_of
 from services.indexer.rebuilding import Rebuild
 from services.indexer.store import MIGRATIONS

@@ -34,7 +34,7 @@ TREE_LEAVES: Final = 1_048_576
 PARTITION_MESSAGES: Final = 1_000_000
 """`event_log`'s partitions (services/indexer/sql/migrations/0006_event_log_partitions.sql)."""
 SEGMENT_MESSAGES: Final = 10_000
-"""The archive's segments (services/indexer/archive.py)."""
+"""The archive's segments (archive/segments.py)."""
 MONTH_SECONDS: Final = 30 * 86_400
 GIB: Final = 2**30
 

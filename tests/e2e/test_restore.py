@@ -10,6 +10,9 @@ from pathlib import Path
 
 import httpx
 
+from archive.finding import whole_log
+from archive.object_store import ObjectStore
+from archive.reading import Archive
 from audit.checks import audit
 from audit.gathering import Gatherer
 from audit.report import Verdict
@@ -17,9 +20,7 @@ from chassis import postgres
 from chassis.log import RawMessage
 from contracts.guard import Truncated
 from contracts.streams import COLLECTION, CONSUMERS, GUARD, MINT
-from mintstream.whole_log import whole_log
-from services.indexer.adapters.object_store import ObjectStore
-from services.indexer.archiving import Archive, Archiver, Bounds
+from services.indexer.archiving import Archiver, Bounds
 from services.indexer.pruning import Pruner
 from services.indexer.vault import PostgresVault
 from tests.support.exactly_once import check_exactly_once

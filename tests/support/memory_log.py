@@ -109,7 +109,7 @@ class MemoryLog:
         return self.standings[stream.name]
 
     async def first_sequence(self, stream: Stream) -> int:
-        """See `services.indexer.history.WholeLog.first_sequence`."""
+        """See `archive.finding.LookedUp.first_sequence`."""
         return self.first[stream.name]
 
     def shorten(self, stream: Stream, first: int) -> None:

@@ -5,12 +5,13 @@ from datetime import timedelta
 
 import pytest
 
+from archive.object_store import ObjectStore
+from archive.reading import Archive, ArchiveUnavailable
+from archive.segments import ArchiveBroken, Manifest
 from chassis.log import RawMessage
 from contracts.streams import MINT
 from services.indexer import archiving
-from services.indexer.adapters.object_store import ObjectStore
-from services.indexer.archive import ArchiveBroken, Manifest
-from services.indexer.archiving import Archive, Archiver, ArchiveUnavailable, Bounds
+from services.indexer.archiving import Archiver, Bounds
 from services.indexer.history import History
 from tests.support.indexing import START, mint_history
 from tests.support.memory_log import MemoryLog

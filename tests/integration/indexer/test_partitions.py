@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from archive.object_store import ObjectStore
+from archive.reading import Archive
+from archive.segments import ArchiveBroken
 from chassis.database import Pool
 from chassis.log import RawMessage
 from contracts.streams import COLLECTION, MINT
 from services.indexer import archiving
-from services.indexer.adapters.object_store import ObjectStore
-from services.indexer.archive import ArchiveBroken
-from services.indexer.archiving import Archive, Archiver, Bounds
+from services.indexer.archiving import Archiver, Bounds
 from services.indexer.archiving_task import drop_copies, restore_copies
 from services.indexer.entries import plan
 from services.indexer.ports import StoreUnavailable

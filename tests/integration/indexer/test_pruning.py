@@ -13,6 +13,8 @@ from uuid import UUID
 import pytest
 from typer.testing import CliRunner, Result
 
+from archive.object_store import ObjectStore
+from archive.reading import Archive
 from chassis.clock import SystemClock
 from chassis.database import Pool
 from chassis.log import RawMessage, SequenceConflict
@@ -34,8 +36,7 @@ from services.gateway.errors import IdempotencyKeyReused, OperationEnded
 from services.gateway.handlers import Asking
 from services.gateway.operations import Operations
 from services.indexer import archiving
-from services.indexer.adapters.object_store import ObjectStore
-from services.indexer.archiving import Archive, Archiver, Bounds
+from services.indexer.archiving import Archiver, Bounds
 from services.indexer.guard import Guard
 from services.indexer.history import History
 from services.indexer.pruning import Pruned, Pruner

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -10,14 +11,16 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from archive import segments
+from archive.object_store import ObjectStore
+from archive.reading import Archive, ArchiveUnavailable, HistoryIncomplete
+from archive.segments import ArchiveBroken, Manifest
 from chassis.log import RawMessage
 from contracts.registry import decode
 from contracts.streams import COLLECTION, MINT
-from services.indexer import archive, archiving
-from services.indexer.adapters.object_store import ObjectStore
-from services.indexer.archive import ArchiveBroken, Manifest
-from services.indexer.archiving import Archive, Archiver, ArchiveUnavailable, Bounds
-from services.indexer.history import History, HistoryIncomplete
+from services.indexer import archiving
+from services.indexer.archiving import Archiver, Bounds
+from services.indexer.history import History
 from tests.support.indexing import START, mint_history, requested, uid
 from tests.support.indexing import History as Script
 from tests.support.memory_log import MemoryLog
@@ -74,8 +77,9 @@ RAW = st.builds(
 
 @given(RAW)
 def test_a_message_comes_back_byte_for_byte(raw: RawMessage) -> None:
-    lines, first, last = archive.segment_lines([raw])
-    assert archive.read_lines(archive.describe("MINT", lines, first, last, None), lines) == [raw]
+    lines, first, last = segments.segment_lines([raw])
+    described = segments.describe("MINT", lines, first, last, None, segments.id_lines([raw]))
+    assert segments.read_lines(described, lines) == [raw]
 
 
 async def test_only_what_has_a_second_copy_and_is_old_enough_is_archived(log: MemoryLog, store: Archive) -> None:
@@ -163,8 +167,8 @@ def forge_with_its_manifest(folder: Path) -> None:
     forge_payload(folder)
     lines = zstandard.ZstdDecompressor().decompress(segment(folder, 2).read_bytes())
     told = msgspec.json.decode(manifest(folder, 2).read_bytes(), type=Manifest)
-    forged = msgspec.structs.replace(told, sha256=archive.digest(lines))
-    manifest(folder, 2).write_bytes(archive.manifest_bytes(forged))
+    forged = msgspec.structs.replace(told, sha256=segments.digest(lines))
+    manifest(folder, 2).write_bytes(segments.manifest_bytes(forged))
 
 
 def exchange(folder: Path) -> None:
@@ -248,51 +252,55 @@ async def test_tampered_ids_are_found(
 
 
 def test_ids_that_lie_about_their_messages_are_found(log: MemoryLog) -> None:
-    lines, first, last = archive.segment_lines(log.streams["MINT"])
-    lying = archive.describe("MINT", lines, first, last, None, b"nobody\n")
+    lines, first, last = segments.segment_lines(log.streams["MINT"])
+    lying = segments.describe("MINT", lines, first, last, None, b"nobody\n")
     with pytest.raises(ArchiveBroken, match="its ids are not those of its messages"):
-        archive.read_lines(lying, lines)
+        segments.read_lines(lying, lines)
 
 
 @given(st.lists(st.sampled_from([f"mint.signed.v1.{uid(n)}.0.1" for n in range(5)] + ["mint.odd", "a.b.c.d"])))
 def test_ids_are_those_of_the_subjects(subjects: list[str]) -> None:
     messages = [RawMessage(subject, n, START, b"", {}) for n, subject in enumerate(subjects, 1)]
-    lines = archive.id_lines(messages)
-    found = archive.read_ids(archive.describe("MINT", b"x", 1, 1, None, lines), lines)
+    lines = segments.id_lines(messages)
+    found = segments.read_ids(segments.describe("MINT", b"x", 1, 1, None, lines), lines)
     assert found == {subject.split(".")[3] if subject.count(".") > 2 else "" for subject in subjects}
     assert lines == b"".join(sorted(lines.splitlines(keepends=True)))
 
 
 @pytest.mark.parametrize(
-    ("patterns", "named"),
+    "patterns",
     [
-        (["mint.*.v1.x", "mint.*.v1.y.>"], {"x", "y"}),
-        (["mint.*.v1.x", "mint.*.v1.*"], None),
-        (["mint.*.v1.>"], None),
-        (["mint.>"], None),
-        (["mint.signed.v1"], None),
+        ["mint.*.v1.x", "mint.*.v1.*"],
+        ["mint.*.v1.>"],
+        ["mint.>"],
+        ["mint.signed.v1"],
     ],
 )
-def test_the_ids_that_patterns_name(patterns: list[str], named: set[str] | None) -> None:
-    assert archive.ids_of(patterns) == named
+def test_patterns_must_name_their_ids(patterns: list[str]) -> None:
+    assert segments.ids_of(["mint.*.v1.x", "mint.*.v1.y.>"]) == {"x", "y"}
+    with pytest.raises(ValueError, match="what is named only"):
+        segments.ids_of(patterns)
 
 
-async def test_segments_from_before_there_were_ids_are_read_and_followed_on(log: MemoryLog, folder: Path) -> None:
-    messages, store = log.streams["MINT"], Archive(ObjectStore(folder.as_uri()), None)
-    lines, first, last = archive.segment_lines(messages[:SEGMENT])
-    old = archive.describe("MINT", lines, first, last, None)
-    assert set(msgspec.json.decode(archive.manifest_bytes(old))) == {
-        "format", "stream", "number", "first", "last", "size", "sha256", "previous",
-    }  # fmt: skip
-    (folder / "MINT").mkdir(parents=True)
-    segment(folder, 1).write_bytes(zstandard.compress(lines))
-    manifest(folder, 1).write_bytes(archive.manifest_bytes(old))
-    new = await store.append(MINT, messages[SEGMENT : 2 * SEGMENT], old)
-    assert [each async for each in store.manifests(MINT)] == [old, new]
-    assert [each async for each in store.manifests(MINT, old)] == [new]
-    assert await store.ids(old) is None
-    await store.check(old)
-    assert [raw async for raw in store.read(MINT, 0)] == messages[: 2 * SEGMENT]
+@given(
+    st.lists(st.sampled_from([f"mint.signed.v1.{uid(n)}.0.1" for n in range(3)] + ["mint.odd", "a.b.c.d"]), min_size=1),
+    st.lists(st.integers(1, 200)),
+    st.sets(st.sampled_from([*(str(uid(n)) for n in range(3)), "d", ""])),
+)
+def test_what_is_about_some_ids_is_found_however_the_lines_arrive(
+    subjects: list[str], cuts: list[int], wanted: set[str]
+) -> None:
+    """Also where a payload tells of another message's id."""
+    messages = [RawMessage(subject, n, START, str(uid(0)).encode(), {}) for n, subject in enumerate(subjects, 1)]
+    lines, first, last = segments.segment_lines(messages)
+    described = segments.describe("MINT", lines, first, last, None, segments.id_lines(messages))
+    ends = [0, *sorted({cut for cut in cuts if cut < len(lines)}), len(lines)]
+    pieces = [lines[start:end] for start, end in pairwise(ends)]
+    about = [raw for raw in messages if (raw.subject.split(".")[3] if raw.subject.count(".") > 2 else "") in wanted]
+    assert segments.read_about(described, pieces, wanted) == about
+    for wrong in ([*pieces, b"x"], pieces[:-1], [lines.replace(b"v1", b"v2", 1) + b"\n"]):
+        with pytest.raises(ArchiveBroken, match="not those that were archived"):
+            segments.read_about(described, wrong, wanted)
 
 
 async def test_without_the_log_a_changed_manifest_breaks_the_chain(

@@ -10,14 +10,14 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
+from archive.reading import ArchiveUnavailable
+from archive.segments import ArchiveBroken
 from chassis.log import LogUnavailable
 from chassis.settings import SettingsError
 from localnet.errors import StackError
 from mintstream import dead, places
 from mintstream.cli import app
 from mintstream.ending import ADVICE, Exit, Stopped, status_of
-from services.indexer.archive import ArchiveBroken
-from services.indexer.archiving import ArchiveUnavailable
 from services.indexer.rebuilding import Busy
 from tests.unit.mintstream.gateways import FakeGateway, refusal
 

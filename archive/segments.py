@@ -4,12 +4,12 @@ A segment holds consecutive messages of one stream, one JSON object a line, comp
 which messages, with the SHA-256 of the uncompressed lines and that of the manifest before it. So whoever knows the hash
 of one manifest knows every byte before it, with `zstd -dc` and `sha256sum` alone. Beside a segment lie its *ids*, what
 its subjects name (operations, collections), sorted, one a line: whoever looks for one of them reads only the segments
-that have it. Used by `archiving`; not done here: compression, and where the objects are.
+that have it. Not done here: compression, and where the objects are.
 """
 
 import base64
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Annotated, Final
 
@@ -30,6 +30,8 @@ MAX_IDS: Final = 16 * 1024 * 1024
 
 _ID: Final = 3
 """Which token of a subject names its thing: `mint.confirmed.v1.<operation>.0.1`."""
+
+_OTHERS: Final = "its messages are not those that were archived"
 
 _Number = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -68,8 +70,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
     """Of the uncompressed lines."""
     previous: Hash32 | None
     """Of the bytes of the manifest before this one; None for the first."""
-    ids: Hash32 | msgspec.UnsetType = msgspec.UNSET
-    """Of the segment's ids; segments from before there were any lack it."""
+    ids: Hash32
+    """Of the segment's ids."""
 
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -108,11 +110,11 @@ def id_lines(messages: Iterable[RawMessage]) -> bytes:
     return "".join(f"{each}\n" for each in sorted(ids)).encode()
 
 
-def ids_of(patterns: Sequence[str]) -> frozenset[str] | None:
-    """Return the ids of which alone the subject patterns speak; None when they leave that open."""
+def ids_of(patterns: Sequence[str]) -> frozenset[str]:
+    """Return the ids of which alone the subject patterns speak; raises ValueError when they leave that open."""
     tokens = [pattern.split(".") for pattern in patterns]
     if any(len(each) <= _ID or "*" in each[_ID] or ">" in each[: _ID + 1] for each in tokens):
-        return None
+        raise ValueError(f"{', '.join(patterns)}: the archive is searched for what is named only")
     return frozenset(each[_ID] for each in tokens)
 
 
@@ -123,9 +125,7 @@ def read_ids(manifest: Manifest, lines: bytes) -> frozenset[str]:
     return frozenset(lines.decode().split("\n")[:-1])
 
 
-def describe(
-    stream: str, lines: bytes, first: int, last: int, before: Manifest | None, ids: bytes | None = None
-) -> Manifest:
+def describe(stream: str, lines: bytes, first: int, last: int, before: Manifest | None, ids: bytes) -> Manifest:
     """Return the manifest of the segment that follows on `before`."""
     return Manifest(
         stream=stream,
@@ -135,7 +135,7 @@ def describe(
         size=len(lines),
         sha256=hashlib.sha256(lines).hexdigest(),
         previous=digest(manifest_bytes(before)) if before else None,
-        ids=msgspec.UNSET if ids is None else digest(ids),
+        ids=digest(ids),
     )
 
 
@@ -170,16 +170,43 @@ def read_manifest(stream: str, number: int, data: bytes, before: Manifest | None
 def read_lines(manifest: Manifest, lines: bytes) -> list[RawMessage]:
     """Return the messages of a segment; raises ArchiveBroken when they are not what the manifest says."""
     if len(lines) != manifest.size or digest(lines) != manifest.sha256:
-        raise ArchiveBroken(manifest.stream, manifest.number, "its messages are not those that were archived")
-    try:
-        messages = [_message(record) for record in _decode_lines(lines)]
-    except (msgspec.DecodeError, ValueError) as error:
-        raise ArchiveBroken(manifest.stream, manifest.number, f"a message cannot be read: {error}") from error
+        raise ArchiveBroken(manifest.stream, manifest.number, _OTHERS)
+    messages = _decoded(manifest, lines)
     if [raw.sequence for raw in messages] != list(range(manifest.first, manifest.last + 1)):
         raise ArchiveBroken(manifest.stream, manifest.number, "its sequences are not those of the manifest")
-    if manifest.ids is not msgspec.UNSET and digest(id_lines(messages)) != manifest.ids:
+    if digest(id_lines(messages)) != manifest.ids:
         raise ArchiveBroken(manifest.stream, manifest.number, "its ids are not those of its messages")
     return messages
+
+
+def read_about(manifest: Manifest, pieces: Iterable[bytes], ids: Collection[str]) -> list[RawMessage]:
+    """Return those messages of a segment whose subjects name one of the ids. `pieces` are its lines, cut anywhere.
+
+    Holds no more than a piece, a line and what it returns. Raises ArchiveBroken when the lines are not what the
+    manifest says, before any message is returned.
+    """
+    needles = [_encode(each)[1:-1] for each in ids]
+    sha256, size, rest = hashlib.sha256(), 0, b""
+    found: list[bytes] = []
+    for piece in pieces:
+        size += len(piece)
+        if size > manifest.size:
+            break  # a bomb
+        sha256.update(piece)
+        ended, newline, rest = (rest + piece).rpartition(b"\n")
+        if newline and any(needle in ended for needle in needles):
+            found += (line for line in ended.split(b"\n") if any(needle in line for needle in needles))
+    if size != manifest.size or sha256.hexdigest() != manifest.sha256 or rest:
+        raise ArchiveBroken(manifest.stream, manifest.number, _OTHERS)
+    messages = _decoded(manifest, b"\n".join(found))
+    return [raw for raw in messages if _id_of(raw.subject) in ids]
+
+
+def _decoded(manifest: Manifest, lines: bytes) -> list[RawMessage]:
+    try:
+        return [_message(record) for record in _decode_lines(lines)]
+    except (msgspec.DecodeError, ValueError) as error:
+        raise ArchiveBroken(manifest.stream, manifest.number, f"a message cannot be read: {error}") from error
 
 
 def _id_of(subject: str) -> str:

@@ -9,6 +9,10 @@ import httpx
 import pytest
 import zstandard
 
+from archive.finding import whole_log
+from archive.object_store import ObjectStore
+from archive.reading import Archive, HistoryIncomplete
+from archive.segments import ArchiveBroken
 from audit.chain import ChainVerifier
 from audit.checks import audit
 from audit.gathering import ChainUnreadable, Gatherer
@@ -19,12 +23,8 @@ from chassis.subjects import matches
 from contracts.leaving import LEAVING
 from contracts.mint import Requested
 from contracts.streams import MINT
-from mintstream.whole_log import whole_log
 from services.indexer import archiving
-from services.indexer.adapters.object_store import ObjectStore
-from services.indexer.archive import ArchiveBroken
-from services.indexer.archiving import Archive, Archiver, Bounds
-from services.indexer.history import HistoryIncomplete
+from services.indexer.archiving import Archiver, Bounds
 from tests.support.indexing import START, confirmed, mint_history, requested, uid
 from tests.support.indexing import History as Script
 from tests.support.memory_log import MemoryLog

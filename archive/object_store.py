@@ -1,6 +1,6 @@
 """Where archives are: a folder (`file:///srv/archive`), or an S3-compatible store (`s3://bucket/prefix`).
 
-Implements `archiving.Objects` with object_store (obstore). Credentials and endpoint of an S3 store come from the usual
+Implements `reading.Objects` with object_store (obstore). Credentials and endpoint of an S3 store come from the usual
 `AWS_*` variables. Not done here: what the objects mean.
 """
 
@@ -11,7 +11,7 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import from_url
 
-from services.indexer.archiving import ArchiveUnavailable
+from archive.reading import ArchiveUnavailable
 
 # The overloads of `list` that return Arrow batches have no types here.
 _obstore: Any = obstore
@@ -30,14 +30,14 @@ class ObjectStore:
             raise ArchiveUnavailable(f"{_without_query(url)} cannot be used: {_first_line(error)}") from None
 
     async def put(self, name: str, data: bytes) -> None:
-        """See `archiving.Objects.put`."""
+        """See `reading.Objects.put`."""
         try:
             await obstore.put_async(self._store, name, data)
         except (BaseError, OSError) as error:  # retry, by the caller: the same bytes go to the same name
             raise ArchiveUnavailable(f"{name} was not stored: {_first_line(error)}") from error
 
     async def get(self, name: str, limit: int) -> bytes | None:
-        """See `archiving.Objects.get`."""
+        """See `reading.Objects.get`."""
         try:
             found = await obstore.get_async(self._store, name)
             if found.meta["size"] > limit:
@@ -49,7 +49,7 @@ class ObjectStore:
             raise ArchiveUnavailable(f"{name} cannot be read: {_first_line(error)}") from error
 
     async def names(self, prefix: str) -> list[str]:
-        """See `archiving.Objects.names`."""
+        """See `reading.Objects.names`."""
         try:
             pages = cast("AsyncIterable[list[dict[str, Any]]]", _obstore.list(self._store, prefix))
             return [str(each["path"]) async for page in pages for each in page]

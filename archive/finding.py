@@ -1,0 +1,116 @@
+"""All that was ever said on some subjects: from the stream what it holds, from the archive what has left it.
+
+Used by audits, the command line's and the gateway's. Memory is bounded: of each segment the messages that are looked
+for, and of all of them a number for each id. Not done here: checking the archive (`reading` does, as it is read).
+"""
+
+import asyncio
+import hashlib
+from array import array
+from bisect import bisect_left
+from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import Final, Protocol
+
+from archive.reading import AT_ONCE, Archive, HistoryIncomplete
+from archive.segments import Manifest, ids_of
+from chassis.log import LogLookup, RawMessage
+from chassis.subjects import matches
+from contracts.leaving import has_left
+from contracts.streams import Stream
+
+MAX_KEPT: Final = 1_000_000
+"""Ids that are remembered, in eight bytes each; those of further segments are read again for each search."""
+
+
+class LookedUp(Protocol):
+    """The log with its look-ups."""
+
+    @property
+    def lookup(self) -> LogLookup:
+        """What reads single subjects."""
+        ...
+
+    async def first_sequence(self, stream: Stream) -> int:
+        """Return the first sequence that the stream still holds, or would give next; raises LogUnavailable."""
+        ...
+
+
+def whole_log(log: LookedUp, archive: Archive | None) -> Callable[[Stream, Sequence[str]], AsyncGenerator[RawMessage]]:
+    """Return what reads everything that was said; without an `archive`, everything that the stream still has.
+
+    With one, the subjects must name their things (`mint.*.v1.<operation>.>`). It raises LogUnavailable, ArchiveBroken
+    when a segment is not what was archived, and HistoryIncomplete when there are messages that neither has. It
+    remembers the archive's manifests, so that many audits check them once; several may be under way at once.
+    """
+    finder = None if archive is None else ArchiveFinder(archive)
+
+    async def said(stream: Stream, patterns: Sequence[str]) -> AsyncGenerator[RawMessage]:
+        messages = {raw.sequence: raw async for raw in log.lookup.history(stream, patterns)}
+        first = await log.first_sequence(stream)
+        if finder is not None and (first > 1 or has_left(raw.subject for raw in messages.values())):
+            messages = await finder.find(stream, patterns, first) | messages
+        for _, raw in sorted(messages.items()):
+            yield raw
+
+    return said
+
+
+class ArchiveFinder:
+    """Finds in the archive what was said on some subjects, by the segments' ids."""
+
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
+        self._manifests: dict[str, list[Manifest]] = {}
+        """By stream, in order, each checked."""
+        self._marks: dict[tuple[str, int], array[int]] = {}
+        """By stream and segment the marks of its ids, sorted; of the first segments that were looked at."""
+        self._kept = 0
+        self._turn = asyncio.Lock()
+        self._slots = asyncio.Semaphore(AT_ONCE)
+
+    async def find(self, stream: Stream, patterns: Sequence[str], first: int) -> dict[int, RawMessage]:
+        """Return what the archive has on these subjects by sequence; the stream itself begins at sequence `first`."""
+        wanted = ids_of(patterns)
+        manifests = await self._catch_up(stream)
+        end = manifests[-1].last if manifests else 0
+        if end + 1 < first:
+            raise HistoryIncomplete(
+                f"messages {end + 1} to {first - 1} of {stream.name} are neither in the stream nor in the archive"
+            )
+        having = await asyncio.gather(*(self._has_any(manifest, wanted) for manifest in manifests))
+        found: dict[int, RawMessage] = {}
+        for manifest, has in zip(manifests, having, strict=True):
+            if has:
+                for raw in await self._archive.about(manifest, wanted):
+                    if any(matches(pattern, raw.subject) for pattern in patterns):
+                        found[raw.sequence] = raw
+        return found
+
+    async def _catch_up(self, stream: Stream) -> Sequence[Manifest]:
+        """Return the manifests up to now. What was checked stays so when the caller is out of time."""
+        async with self._turn:
+            manifests = self._manifests.setdefault(stream.name, [])
+            async for manifest in self._archive.manifests(stream, manifests[-1] if manifests else None):
+                manifests.append(manifest)
+            return tuple(manifests)
+
+    async def _has_any(self, manifest: Manifest, wanted: frozenset[str]) -> bool:
+        key = manifest.stream, manifest.number
+        marks = self._marks.get(key)
+        if marks is None:
+            async with self._slots:
+                marks = array("Q", sorted(map(_mark, await self._archive.ids(manifest))))
+            if key not in self._marks and self._kept + len(marks) <= MAX_KEPT:
+                self._marks[key] = marks
+                self._kept += len(marks)
+        return any(_holds(marks, _mark(each)) for each in wanted)
+
+
+def _mark(thing: str) -> int:
+    """Return a number that hardly another id has; one that does costs a look at a segment."""
+    return int.from_bytes(hashlib.blake2b(thing.encode(), digest_size=8).digest())
+
+
+def _holds(marks: "array[int]", mark: int) -> bool:
+    place = bisect_left(marks, mark)
+    return place < len(marks) and marks[place] == mark
