@@ -80,9 +80,14 @@ _PASSING: Final = frozenset(
         "AddressLookupTableNotFound",
         "BlockhashNotFound",
         "ClusterMaintenance",
+        "CommitCancelled",
         "InsufficientFundsForFee",
         "InvalidAddressLookupTableIndex",
+        "ProgramCacheHitMaxLimit",
+        "ResanitizationNeeded",
         "TooManyAccountLocks",
+        "WouldExceedAccountDataBlockLimit",
+        "WouldExceedAccountDataTotalLimit",
         "WouldExceedMaxAccountCostLimit",
         "WouldExceedMaxBlockCostLimit",
         "WouldExceedMaxVoteCostLimit",
@@ -90,15 +95,21 @@ _PASSING: Final = frozenset(
 )
 """Nothing is wrong with the request: the wallet is empty, or the cluster is busy or has moved on, or the
 node is behind and does not know a lookup table yet."""
+_PASSING_WITH_ACCOUNT: Final = ("InsufficientFundsForRent", "ProgramExecutionTemporarilyRestricted")
+"""The same among the errors that name an account."""
+_OUT_OF_UNITS: Final = ("ComputationalBudgetExceeded", "ProgramFailedToComplete")
+"""How the runtime says that an instruction used up its compute units: in a system call, and between two of them. The
+second has other causes too."""
 
 
 def classify_landed(error: TransactionError) -> Refusal | None:
     """As `classify`, for a transaction that ran with the compute limit it had asked for.
 
     The units that a mint uses depend on its leaf's number, which is only known when it runs. Running out of them says
-    nothing of the request: the next attempt is simulated anew, with all the units that there are.
+    nothing of the request: the next attempt is simulated anew, with all the units that there are, and what has
+    another cause is refused there.
     """
-    if isinstance(error, Mapping) and _instruction_error(error) == "ComputationalBudgetExceeded":
+    if isinstance(error, Mapping) and _instruction_error(error) in _OUT_OF_UNITS:
         return None
     return classify(error)
 
@@ -107,7 +118,7 @@ def classify(error: TransactionError) -> Refusal | None:
     """Return the refusal that `error` stands for, or None when the same request may succeed later."""
     if isinstance(error, str):
         return None if error in _PASSING else _unknown(error)
-    if "InsufficientFundsForRent" in error:
+    if any(kind in error for kind in _PASSING_WITH_ACCOUNT):
         return None
     kind = _instruction_error(error)
     if kind is None:
