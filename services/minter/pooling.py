@@ -97,3 +97,11 @@ def merge(looks: Sequence[Look]) -> Look:
     proofs = [(look.history_from, -look.head.block_height, look.head) for look in looks if look.head is not None]
     history_from, _, head = min(proofs, key=lambda each: each[:2], default=(0, 0, None))
     return Look(head, found, history_from)
+
+
+def together(looks: Sequence[Look]) -> Look:
+    """Return what looks at different signatures, at least one, prove of all of them: no more than each proves."""
+    found = {signature: state for look in looks for signature, state in look.found.items()}
+    heads = [look.head for look in looks if look.head is not None]
+    head = min(heads, key=lambda each: each.block_height) if len(heads) == len(looks) else None
+    return Look(head, found, max(look.history_from for look in looks))

@@ -1,8 +1,9 @@
 """Watching signatures: one look for all transactions in flight, as often as the interval says.
 
 Used by the lander and by the finality handler. Whoever asks waits for a look that began after it asked. A feed of
-confirmations brings the next look forward and is never believed itself. Signatures are looked up 256 at a time; a look
-through the whole history is made only for attempts that seem expired.
+confirmations brings the next look forward and is never believed itself. Signatures are looked up 256 at a time, also
+those of one transaction that was signed more often; a look through the whole history is made only for attempts that
+seem expired.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from chassis.clock import Clock
 from chassis.logs import get_logger
 from contracts.mint import Attempt
 from services.minter.landing import ChainView, Commitment, SignatureState, looks_expired
+from services.minter.pooling import together
 from services.minter.ports import Chain, ChainUnavailable
 
 MAX_SIGNATURES: Final = 256
@@ -122,7 +124,8 @@ class SignatureWatcher:
         signatures = [attempt.signature for request in requests for attempt in request.attempts]
         try:
             with _looking(requests, len(signatures), search_history=search_history):
-                look = await self._chain.look(signatures, search_history=search_history)
+                pages = [signatures[at : at + MAX_SIGNATURES] for at in range(0, len(signatures), MAX_SIGNATURES)]
+                look = together([await self._chain.look(page, search_history=search_history) for page in pages])
         except ChainUnavailable as error:
             # Unknown is not failed: these requests are answered with None, and ask again.
             _logger.warning("signatures not read", count=len(signatures), reason=str(error))
@@ -168,7 +171,7 @@ def _release(requests: Sequence[_Request]) -> None:
 
 
 def batches(requests: Sequence[_Request]) -> list[list[_Request]]:
-    """Cut requests into lists of at most MAX_SIGNATURES signatures; a request is never cut."""
+    """Cut requests into lists of at most MAX_SIGNATURES signatures; a request is never cut, one with more is alone."""
     found: list[list[_Request]] = []
     room = 0
     for request in requests:

@@ -8,7 +8,18 @@ from hypothesis import strategies as st
 
 from contracts.mint import Attempt
 from services.minter.landing import ChainView, Commitment, Landed, Sign, SignatureState, next_step
-from services.minter.pooling import FLOOR_PATIENCE, Floor, NodeFacts, lag, merge, newest_slot, order, proof, strongest
+from services.minter.pooling import (
+    FLOOR_PATIENCE,
+    Floor,
+    NodeFacts,
+    lag,
+    merge,
+    newest_slot,
+    order,
+    proof,
+    strongest,
+    together,
+)
 from services.minter.ports import FinalizedHead, Look
 
 SLOTS = st.integers(0, 10_000)
@@ -98,3 +109,13 @@ def test_nodes_together_prove_nothing_dead_that_one_saw_alive(looks: list[Look],
         )
         final = any(state.error is not None and state.commitment is Commitment.FINALIZED for state in seen)
         assert final or (proven and not seen)
+
+
+@given(LOOKS)
+def test_looks_at_different_signatures_prove_together_what_each_of_them_does(looks: list[Look]) -> None:
+    whole = together(looks)
+    assert set(whole.found) == {signature for look in looks for signature in look.found}
+    assert whole.history_from == max(look.history_from for look in looks)
+    heights = [look.head.block_height if look.head else None for look in looks]
+    assert (whole.head is None) == (None in heights)
+    assert whole.head is None or all(height is not None and whole.head.block_height <= height for height in heights)

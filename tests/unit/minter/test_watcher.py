@@ -41,7 +41,7 @@ class Node:
 
     async def look(self, signatures: Sequence[str], *, search_history: bool) -> Look:
         self.asked.append((len(signatures), search_history))
-        if self.look_fails:
+        if self.look_fails or len(signatures) > MAX_SIGNATURES:
             raise ChainUnavailable("no statuses")
         head = None if self.head_fails or not self.proves else self.head
         return Look(head, {key: self.found[key] for key in signatures if key in self.found})
@@ -105,6 +105,18 @@ async def test_a_call_holds_no_more_signatures_than_a_node_takes() -> None:
     node = Node()
     await look(node, *([attempt(number), attempt(number + 1000)] for number in range(1, 201)))
     assert sorted(node.asked) == [(400 - MAX_SIGNATURES, False), (MAX_SIGNATURES, False)]
+
+
+async def test_a_transaction_that_was_signed_more_often_than_a_node_takes_is_still_judged() -> None:
+    attempts = [attempt(number, last_valid=899) for number in range(1, MAX_SIGNATURES + 2)]
+    state = SignatureState(7, Commitment.FINALIZED)
+    node = Node(found={attempts[0].signature: state, attempts[-1].signature: state})
+    view, other = await look(node, attempts, [attempt(1000, last_valid=899)])
+    assert sorted(node.asked) == [(1, True), (1, True), (MAX_SIGNATURES, True)]
+    assert view is not None
+    assert set(view.states) == set(node.found)
+    assert (view.searched, view.finalized_height) == (True, 900)
+    assert other is not None
 
 
 async def test_the_history_is_searched_only_for_what_seems_expired() -> None:
