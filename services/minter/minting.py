@@ -17,9 +17,9 @@ from chassis.logs import get_logger
 from contracts.collection import CollectionCreated
 from contracts.fact import Event, Fact
 from contracts.mint import Cancelled, Confirmed, Finalized, Pinned, Planned, PlannedTransaction, Signed
-from services.minter.cancelling import end_unsigned
+from services.minter.cancelling import CANCELLED, end_unsigned
 from services.minter.growing import Growth, executed
-from services.minter.lander import Lander, Settled
+from services.minter.lander import Lander, OnChain, Settled
 from services.minter.landing import Commitment, Landed, next_step
 from services.minter.mint_transaction import MintTransaction
 from services.minter.packing import Rooms
@@ -82,11 +82,14 @@ class Minting:
         elif pinned.not_before is not None and (early := (pinned.not_before - self._clock.now()).total_seconds()) > 0:
             # Not all of it at once: a clock that is wrong now may be right at the next look.
             raise RetryLater("the delay between batches has not passed", after=min(early, DELAY_LOOK))
-        collection = await self._collection(pinned.collection)
+        collection = await self._collection_of(pinned)
         plan, rooms = await self._plan(message, collection)
-        if collection is None or not plan.transactions:
-            await end_unsigned(self._log, message.event, pinned, NEVER_CREATED)
+        if not plan.transactions:
+            # Without a collection nothing was planned; with one only a cancellation plans nothing.
+            await end_unsigned(self._log, message.event, pinned, CANCELLED if collection else NEVER_CREATED)
             return
+        if collection is None:
+            raise MissingFact(f"{message.subject} is planned, and its collection is not on the log")
         transactions = [
             await self._transaction(message.event, collection, pinned, each, unspoken=rooms is not None)
             for each in plan.transactions
@@ -122,12 +125,7 @@ class Minting:
 
     async def _land(self, transaction: MintTransaction) -> None:
         try:
-            fault = transaction.metadata_fault()
-            if fault is None:
-                outcome = await self._lander.land(transaction)
-            else:
-                await transaction.read()
-                outcome = replace(METADATA, reason=f"The program would refuse the metadata: {fault}.")
+            outcome = await self._outcome(transaction)
             if isinstance(outcome, Refusal):
                 await transaction.fail(outcome)
                 _logger.warning("transaction refused", transaction=transaction.label, code=outcome.code)
@@ -139,6 +137,14 @@ class Minting:
         except SequenceConflict as error:
             # Somebody spoke between our reading and our telling. Read again and follow.
             raise RetryLater(str(error), after=0.2) from error
+
+    async def _outcome(self, transaction: MintTransaction) -> OnChain | Refusal:
+        """Return how the transaction ends; raises Settled and RetryLater."""
+        fault = transaction.metadata_fault()
+        if fault is None or await transaction.read() is not None:
+            # What is signed may land, whatever this version's rules for metadata say.
+            return await self._lander.land(transaction)
+        return replace(METADATA, reason=f"The program would refuse the metadata: {fault}.")
 
     async def on_confirmed(self, message: Message[Confirmed]) -> None:
         """Wait until the transaction is final and say so; if a fork dropped it, land it again."""
@@ -225,6 +231,19 @@ class Minting:
         if table is None or str(table.address) != planned.lookup_table:
             raise MissingFact(f"the plan names lookup table {planned.lookup_table}, which the log does not know")
         return table
+
+    async def _collection_of(self, pinned: Pinned) -> CollectionCreated | None:
+        """Return the chunk's collection; None when it was never created, which only a log that is whole can tell.
+
+        Nobody asks for a mint into a collection that is not on the log. So if it is not there now, the log may have
+        lost it, and with it what was signed. Raises RetryLater and MissingFact.
+        """
+        found = await self._collection(pinned.collection)
+        if found is not None or self._relearner is None:
+            return found
+        if await self._relearner.landed(pinned):
+            raise MissingFact(f"chunk {pinned.operation}.{pinned.chunk} is on chain, and its collection not on the log")
+        return await self._collection(pinned.collection)
 
     async def _collection(self, collection: UUID) -> CollectionCreated | None:
         found = await self._log.last(CollectionCreated, collection=collection)

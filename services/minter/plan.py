@@ -61,7 +61,7 @@ def mint_instructions(
 ) -> list[Instruction]:
     """Return one mint instruction an item; `wallet` is tree creator and collection authority, and pays without `payer`.
 
-    Raises MetadataError for what the program would refuse.
+    Also for what the program would refuse: see `metadata_fault`.
     """
     owner, address = Pubkey.from_string(recipient), Pubkey.from_string(collection.collection_address)
     into = Pubkey.from_string(tree)

@@ -1,7 +1,7 @@
 """Minting a pinned chunk: what is landed, what ends without it, and what trouble with one does to the others."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -10,10 +10,10 @@ import pytest
 from msgspec.structs import replace
 
 from chassis.clock import SystemClock
-from chassis.log import RetryLater, SequenceConflict
+from chassis.log import MissingFact, RetryLater, SequenceConflict
 from contracts.collection import Standard
 from contracts.fact import Fact
-from contracts.mint import Cancelled, Failed, FailureCode, Pinned, Planned
+from contracts.mint import Cancelled, Failed, FailureCode, Pinned, Planned, PlannedTransaction
 from services.minter.drafting import Work
 from services.minter.growing import Growth
 from services.minter.lander import Lander, OnChain, Settled, Transaction
@@ -21,6 +21,7 @@ from services.minter.minting import DELAY_LOOK, NEVER_CREATED, Minting
 from services.minter.packing import Rooms
 from services.minter.ports import Chain, ChainUnavailable
 from services.minter.refusals import TREE_FULL, Refusal
+from services.minter.relearning import Relearner
 from services.minter.trees import CollectionTrees
 from services.minter.watcher import SignatureWatcher
 from tests.support import samples
@@ -65,6 +66,21 @@ class Trees:
 
 
 @dataclass
+class Relearning:
+    """Waits until the log is whole, which brings `back`; `found` has landed."""
+
+    world: "World"
+    back: Fact | None = None
+    found: Sequence[PlannedTransaction] = ()
+
+    async def landed(self, chunk: Pinned) -> Sequence[PlannedTransaction]:
+        if self.back is not None:
+            await self.world.say(self.back)
+            self.back = None
+        return self.found
+
+
+@dataclass
 class World:
     """A log, and a minter on it."""
 
@@ -72,6 +88,7 @@ class World:
     lander: Landing = field(default_factory=Landing)
     trees: Trees = field(default_factory=Trees)
     growth: Any = None
+    relearner: Relearning | None = None
 
     async def say(self, *facts: Fact) -> None:
         for fact in facts:
@@ -87,6 +104,7 @@ class World:
             SystemClock(),
             cast("CollectionTrees", self.trees),
             cast("Growth | None", self.growth),
+            cast("Relearner | None", self.relearner),
         )
         (message,) = self.log.messages(Pinned)
         await minting.on_pinned(message)
@@ -153,6 +171,16 @@ async def test_metadata_that_the_program_would_refuse_fails_alone_and_is_never_l
     assert sorted(landed) == [(0,), (2,)]
 
 
+async def test_what_is_signed_is_followed_whatever_the_rules_for_metadata_are_by_now() -> None:
+    world = World()
+    await world.say(samples.REQUESTED, CREATED, pinned([item(0, name="x" * 33)]))
+    transaction = PlannedTransaction(tx=0, tree=CREATED.tree_address, items=(0,))
+    await world.say(replace(samples.PLANNED, chunk=0, transactions=(transaction,)))
+    await world.say(replace(samples.SIGNED, chunk=0, tx=0, tree=CREATED.tree_address, items=(0,)))
+    await world.deliver()
+    assert (world.failed, world.lander.labels) == ({}, [f"{LABEL}.0"])
+
+
 async def test_without_a_collection_everything_fails_and_is_never_planned_again() -> None:
     world = World()
     await world.say(samples.REQUESTED, pinned([item(0), item(1)]))
@@ -162,6 +190,35 @@ async def test_without_a_collection_everything_fails_and_is_never_planned_again(
     await world.deliver()
     assert world.lander.labels == []
     assert len(world.log.facts(Failed)) == 1
+
+
+async def test_a_collection_that_was_lost_is_waited_for_until_the_log_is_whole() -> None:
+    world = World()
+    await world.say(samples.REQUESTED, pinned([item(0)]))
+    world.relearner = Relearning(world, CREATED)
+    await world.deliver()
+    assert (world.failed, world.lander.labels) == ({}, [f"{LABEL}.0"])
+
+
+@pytest.mark.parametrize("planned", [True, False])
+async def test_what_was_planned_or_landed_into_a_collection_that_is_lost_is_not_called_failed(planned: bool) -> None:
+    world = World()
+    await world.say(samples.REQUESTED, pinned([item(0)]))
+    transaction = PlannedTransaction(tx=0, tree=CREATED.tree_address, items=(0,))
+    if planned:
+        await world.say(replace(samples.PLANNED, chunk=0, transactions=(transaction,)))
+    world.relearner = Relearning(world, found=() if planned else (transaction,))
+    with pytest.raises(MissingFact):
+        await world.deliver()
+    assert (world.failed, world.lander.labels) == ({}, [])
+
+
+async def test_items_of_an_empty_plan_are_cancelled_when_there_is_a_collection() -> None:
+    world = World()
+    await world.say(samples.REQUESTED, CREATED, pinned([item(0)]))
+    await world.say(replace(samples.PLANNED, chunk=0, transactions=()))
+    await world.deliver()
+    assert world.failed == {0: FailureCode.CANCELLED}
 
 
 async def test_nothing_is_planned_while_no_node_tells_of_the_trees(world: World) -> None:
