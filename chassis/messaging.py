@@ -23,7 +23,7 @@ from nats.js import JetStreamContext
 
 from chassis import metrics, telemetry
 from chassis.clock import Clock, SystemClock
-from chassis.connectivity import Connectivity
+from chassis.connectivity import Connectivity, Reports
 from chassis.delivery import BurialCap, backoff
 from chassis.log import MAX_BATCH, ConsumerStanding, Handler, LogUnavailable, Message, RawMessage, SequenceConflict
 from chassis.logs import get_logger
@@ -104,20 +104,8 @@ class Log:
     @classmethod
     async def connect(cls, connection: Connection, clock: Clock | None = None) -> Self:
         """Return a connected log; raises LogUnavailable when no server answers within a few tries."""
-
         connectivity = Connectivity()
-
-        async def on_disconnect() -> None:
-            connectivity.lost()
-            if not connectivity.ending:
-                _logger.warning("nats disconnected")
-
-        async def on_reconnect() -> None:
-            _logger.info("nats reconnected")
-
-        async def on_error(error: Exception) -> None:
-            _logger.warning("nats error", error=str(error))
-
+        reports = Reports(connectivity)
         options: dict[str, Any] = {
             "name": connection.producer.name,
             # Replies are for whoever asked: `contracts.permissions` lets a service listen to its own inbox alone.
@@ -128,9 +116,9 @@ class Log:
             "allow_reconnect": True,
             "ping_interval": 10,
             "max_outstanding_pings": 3,
-            "disconnected_cb": on_disconnect,
-            "reconnected_cb": on_reconnect,
-            "error_cb": on_error,
+            "disconnected_cb": reports.disconnected,
+            "reconnected_cb": reports.reconnected,
+            "error_cb": reports.failed,
         }
         if connection.user is not None:
             options |= {"user": connection.user, "password": connection.password}
@@ -156,12 +144,18 @@ class Log:
             await log.close()
 
     async def close(self) -> None:
-        """Flush and close the connection. Consumers must have been drained before."""
+        """Flush and close the connection; one that is lost already is closed too. Consumers must have been drained."""
         self.connectivity.ending = True
         for publisher in self._publishers.values():
             await publisher.close()
-        if not self._client.is_closed:
+        if self._client.is_closed:
+            return
+        try:
             await self._client.close()
+        except (OSError, RuntimeError) as error:
+            # Stop: the client writes what waits into a transport that is gone, a RuntimeError with uvloop.
+            # Nothing of it was acknowledged, and whoever published it was told so.
+            _logger.warning("nats was away at the end", reason=f"{type(error).__name__}: {error}")
 
     def drain(self) -> None:
         """Ask every `consume` of this log to take no more messages, finish what it has, and return."""
@@ -265,6 +259,8 @@ class Log:
             except (TimeoutError, nats.errors.Error) as error:
                 # No answer: stored or not, we cannot tell. The same event id makes the retry safe.
                 reason = type(error).__name__
+            if self._draining.is_set() and not self._client.is_connected:
+                break  # nobody waits for a server that is away: whose message this is about will be delivered again
             if attempt < PUBLISH_ATTEMPTS:
                 _logger.warning("publish not acknowledged, retrying", subject=subject, reason=reason, attempt=attempt)
                 await self._clock.sleep(backoff(attempt) / 4)

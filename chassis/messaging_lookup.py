@@ -5,7 +5,6 @@
 Used through `Log.lookup`, and by `Log.last`. Not done here: following a stream (`Log.read`).
 """
 
-import contextlib
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, cast
@@ -16,7 +15,7 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext, api
 
 from chassis.log import ConsumerStanding, LogUnavailable, Message, RawMessage
-from chassis.messaging_pull import READ_BATCH, READER_INACTIVE, Pull, PullLost, raw_message
+from chassis.messaging_pull import READ_BATCH, READER_INACTIVE, Pull, PullLost, forget_reader, raw_message
 from contracts import registry
 from contracts.streams import Stream
 
@@ -113,9 +112,7 @@ class StreamLookup:
                     yield raw_message(message)
         finally:
             await pull.close()
-            with contextlib.suppress(nats.errors.Error, TimeoutError):
-                # The server forgets it anyway after READER_INACTIVE seconds.
-                await jetstream.delete_consumer(stream.name, info.name)
+            await forget_reader(self._client, jetstream, stream, info.name)
 
 
 async def _given(asked: Awaitable[api.RawStreamMsg], what: str) -> RawMessage | None:
