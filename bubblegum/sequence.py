@@ -26,11 +26,11 @@ class Sequencer(Generic[T]):
     def put(self, seq: int, value: T) -> None:
         """Take a value; one whose number was seen before changes nothing.
 
-        Raises DecodeError when too many wait for one that does not come.
+        Raises DecodeError when too many wait for one that does not come; that one is taken all the same.
         """
         if seq <= self.seq or seq in self._waiting:
             return
-        if len(self._waiting) >= MAX_WAITING:
+        if len(self._waiting) >= MAX_WAITING and seq != self.seq + 1:
             raise DecodeError(f"change {self.seq + 1} does not come, {len(self._waiting)} later ones did")
         self._waiting[seq] = value
 
@@ -39,6 +39,11 @@ class Sequencer(Generic[T]):
         while (seq := self.seq + 1) in self._waiting:
             self.seq = seq
             yield seq, self._waiting.pop(seq)
+
+    @property
+    def waits(self) -> bool:
+        """Whether a value waits for an earlier one."""
+        return bool(self._waiting)
 
     def missing(self) -> list[range]:
         """The holes before the last change that waits, the first one first."""

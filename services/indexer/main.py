@@ -10,7 +10,6 @@ import sys
 from datetime import timedelta
 
 import asyncpg
-import httpx
 
 from archive.object_store import ObjectStore
 from archive.reading import Archive
@@ -25,6 +24,8 @@ from chassis.version import VERSION
 from contracts.fact import Producer
 from contracts.streams import INDEXER_DEAD, INDEXER_GUARD
 from services.indexer import observing
+from services.indexer.adapters import endpoints
+from services.indexer.adapters.nodes import Nodes
 from services.indexer.adapters.solana_rpc import SolanaRpc
 from services.indexer.archiving import Archiver
 from services.indexer.archiving_task import Archiving
@@ -49,9 +50,8 @@ async def serve(life: Lifecycle, settings: IndexerSettings) -> None:
     await postgres.migrate(settings.database_url, MIGRATIONS)
     log = await life.enter(Log.session(Connection.of(settings, Producer(name=NAME, version=VERSION)), life.clock))
     await log.declare()
-    http = await life.enter(httpx.AsyncClient(timeout=settings.rpc_timeout_seconds))
-    das_url = settings.das_url or settings.rpc_url
-    chain = SolanaRpc(http, rpc_url=settings.rpc_url.reveal(), das_url=das_url.reveal())
+    connected = await life.enter(endpoints.connect(settings))
+    chain = SolanaRpc(Nodes(connected.nodes, life.clock), connected.das[0])
     store = PostgresStore(pool)
     leadership = Leadership(settings.database_url, life.clock)
     archive = Archive(ObjectStore(settings.archive_url), log) if settings.archive_url else None
@@ -65,7 +65,7 @@ async def serve(life: Lifecycle, settings: IndexerSettings) -> None:
             chain,
             life.clock,
             count_interval=settings.count_interval_seconds,
-            publishers=[observing.of(settings, pool, guarded, tables, chain, http, life.clock)],
+            publishers=[observing.of(settings, pool, guarded, tables, chain, connected, life.clock)],
             beside=lambda: log.consume(INDEXER_GUARD, guard.on_challenged, concurrency=GUARD_CONCURRENCY),
         )
         await term.run(life.draining)

@@ -4,13 +4,11 @@ import asyncio
 from collections.abc import Iterable
 from uuid import UUID
 
-import httpx
-
 from chassis.clock import Clock
 from chassis.database import Pool
-from chassis.json_rpc import JsonRpc
 from chassis.log import EventLog
 from services.indexer.adapters.das import DasProviders
+from services.indexer.adapters.endpoints import Endpoints
 from services.indexer.adapters.solana_rpc import SolanaRpc
 from services.indexer.adapters.tree_feed import TreeFeed
 from services.indexer.adapters.tree_history import RpcHistory
@@ -50,17 +48,17 @@ def of(
     log: EventLog,
     collections: CreatedCollections,
     chain: SolanaRpc,
-    http: httpx.AsyncClient,
+    endpoints: Endpoints,
     clock: Clock,
 ) -> Observer:
     """Return the observer that the settings ask for."""
-    history = RpcHistory(JsonRpc(http, settings.rpc_url.reveal(), "rpc"))
-    follower = TreeFollower(log, history, collections, clock, interval=settings.follow_interval_seconds)
+    histories = [RpcHistory(node) for node in endpoints.nodes]
+    follower = TreeFollower(log, histories, collections, clock, interval=settings.follow_interval_seconds)
     feed = None
     if settings.ws_url is not None:
         feed = TreeFeed(settings.ws_url, clock, lambda: follower.trees, follower.wake)
-    urls = [settings.das_url or settings.rpc_url, settings.second_das_url]
-    das = [JsonRpc(http, url.reveal(), "das") for url in urls if url is not None]
-    providers = DasProviders(das, clock, rate=settings.das_requests_per_second)
-    parts = Parts(chain, follower, providers, PostgresComparisons(pool), collections)
+    providers = DasProviders(endpoints.das, clock, rate=settings.das_requests_per_second)
+    # Which of several nodes `chain` asks is not known here, so that each of them is a witness.
+    witnesses = [SolanaRpc(node, endpoints.das[0]) for node in endpoints.nodes] if len(endpoints.nodes) > 1 else []
+    parts = Parts(chain, follower, providers, PostgresComparisons(pool), collections, witnesses)
     return Observer(follower, feed, Reconciler(log, parts, clock, interval=settings.reconcile_interval_seconds))

@@ -19,8 +19,9 @@ _log = get_logger(__name__)
 class Rounds:
     """Calls `work` with the wanted collections, or with None for all; `name` says in the log what it does.
 
-    `interval` is how often all are wanted, `pause` the least time between two rounds, both in seconds. A round that
-    ChainUnavailable, LogUnavailable or StoreUnavailable ends is done again.
+    `interval` is how often all are wanted, `pause` the least time between two rounds, both in seconds; after a long
+    round it is `rest` times as long as that took. A round that ChainUnavailable, LogUnavailable or StoreUnavailable
+    ends is done again.
     """
 
     def __init__(
@@ -30,12 +31,14 @@ class Rounds:
         *,
         interval: float,
         pause: float,
+        rest: float = 0.0,
         name: str,
     ) -> None:
         self._work = work
         self._clock = clock
         self._interval = interval
         self._pause = pause
+        self._rest = rest
         self._name = name
         self._wanted: set[UUID] = set()
         self._all_wanted = False
@@ -67,6 +70,7 @@ class Rounds:
             wanted, everything = frozenset(self._wanted), self._all_wanted
             self._wanted.clear()
             self._all_wanted = False
+            began = self._clock.monotonic()
             try:
                 await self._work(None if everything else wanted)
                 failures = 0
@@ -79,4 +83,4 @@ class Rounds:
                 again_in = pause_after(failures)
                 _log.warning("a round failed", work=self._name, reason=str(error), again_in=again_in)
                 await self._clock.sleep(again_in)
-            await self._clock.sleep(self._pause)
+            await self._clock.sleep(max(self._pause, self._rest * (self._clock.monotonic() - began)))

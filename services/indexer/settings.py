@@ -37,6 +37,13 @@ class IndexerSettings(ServiceSettings, frozen=True, kw_only=True):
             examples=["http://127.0.0.1:8899"],
         ),
     ]
+    backup_rpc_urls: Annotated[
+        Secret | None,
+        Meta(
+            description="Further endpoints, comma separated: asked in their order for what RPC_URL does not show, and "
+            "compared with it. Old trees need one with full history."
+        ),
+    ] = None
     das_url: Annotated[
         Secret | None, Meta(description="Endpoint of the Digital Asset Standard API; RPC_URL when absent.")
     ] = None

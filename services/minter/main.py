@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import httpx
 
 from chassis import lifecycle
+from chassis.chain import node_urls
 from chassis.lifecycle import Lifecycle
 from chassis.messaging import Connection, Log
 from chassis.pulse import Pulse
@@ -48,14 +49,15 @@ async def serve(life: Lifecycle, settings: MinterSettings, keys: Sequence[Key], 
     for key in keys:
         if isinstance(key, RemoteKey):
             await life.enter(key)
-    chain = await life.enter(RpcPool.connect(endpoints(settings), life.clock, pool_options(settings)))
+    urls = node_urls(settings.rpc_url, settings.backup_rpc_urls)
+    chain = await life.enter(RpcPool.connect(urls, life.clock, pool_options(settings)))
     log = await life.enter(Log.session(Connection.of(settings, Producer(name=NAME, version=VERSION)), life.clock))
     await log.declare()
     watcher = SignatureWatcher(
         chain, life.clock, settings.status_interval_ms / 1000, COMMITMENTS[settings.solana_commitment]
     )
     funds = Funds(signer.pubkey, chain, log, life.clock, reserve=settings.min_balance_lamports, payers=signer.payers)
-    gate = Gate(log, chain, await life.enter(RpcTrail.connect(endpoints(settings))), life.clock)
+    gate = Gate(log, chain, await life.enter(RpcTrail.connect(urls)), life.clock)
     lander = Lander(
         chain,
         signer,
@@ -83,7 +85,7 @@ async def serve(life: Lifecycle, settings: MinterSettings, keys: Sequence[Key], 
         life.clock,
         trees,
         growth,
-        Relearner(gate, chain),
+        Relearner(log, gate, chain),
         next(iter(signer.payers), None),
     )
     cancelling = Cancelling(log)
@@ -119,12 +121,6 @@ async def wallet_report(funds: Funds) -> dict[str, object]:
     (wallet, lamports), *payers = (await funds.holdings()).items()
     report: dict[str, object] = {"address": str(wallet), "lamports": lamports}
     return report | ({"feePayers": {str(payer): held for payer, held in payers}} if payers else {})
-
-
-def endpoints(settings: MinterSettings) -> list[str]:
-    """Return the nodes' URLs in the order in which they are asked, each once."""
-    backups = settings.backup_rpc_urls.reveal().split(",") if settings.backup_rpc_urls else []
-    return list(dict.fromkeys(url.strip() for url in (settings.rpc_url.reveal(), *backups) if url.strip()))
 
 
 def pool_options(settings: MinterSettings) -> PoolOptions:

@@ -45,7 +45,8 @@ from localnet.nats_server import NatsOptions, nats_spec
 from localnet.postgres import PostgresOptions, PostgresRole, dsn, postgres_spec
 from services.gateway.adapters.projection import PLANS, whole_minute
 from services.indexer.chain.asset_store import PostgresComparisons
-from services.indexer.chain.following import Landed, TreeFollower
+from services.indexer.chain.following import TreeFollower
+from services.indexer.chain.listing import Landed
 from services.indexer.projector import Projector
 from services.indexer.store import MIGRATIONS, PostgresStore
 from tests.bench.bench_ipfs import Memory
@@ -84,11 +85,14 @@ class SyntheticHistory:
         self._data = bytes(built.data)
         self._roots = RootBuilder(DEPTH)
 
-    async def signatures(self, address: str, before: str | None, until: str | None, limit: int) -> Sequence[Landed]:
+    async def signatures(
+        self, address: str, before: str | None, until: str | None, limit: int, min_slot: int
+    ) -> Sequence[Landed]:
         """See `History.signatures`."""
         newest = self._transactions if before is None else _number(before)
         oldest = 0 if until is None else _number(until) + 1
-        return [Landed(_signature(number), False) for number in range(newest - 1, max(oldest, newest - limit) - 1, -1)]
+        numbers = range(newest - 1, max(oldest, newest - limit) - 1, -1)
+        return [Landed(_signature(number), 1000 + number, False) for number in numbers]
 
     async def transaction(self, signature: str) -> ExecutedTransaction:
         """See `History.transaction`; they are asked for in order."""
@@ -145,7 +149,7 @@ async def backfill(pool: Pool, log: Log, leaves: int) -> None:
     shape = TreeShape(max_depth=DEPTH, max_buffer_size=64, canopy_depth=0)
     await log.publish(collection_created(CATS, tree_address=str(TREE), tree=shape, slot=1), cause=None)
     history = SyntheticHistory(leaves)
-    follower = TreeFollower(log, history, store, clock)
+    follower = TreeFollower(log, [history], store, clock)
     with measured("read, decoded, on the log", leaves):
         followed = await follower.catch_up(CATS, str(TREE))
     assert (followed.seq, followed.missing) == (leaves, ()), followed
@@ -298,7 +302,7 @@ async def query_times(pool: Pool, leaves: int, start: datetime) -> list[tuple[st
 async def comparison_times(pool: Pool, leaves: int) -> None:
     """The comparison of the whole collection, which runs in the background."""
     with measured("compared: all counts", leaves):
-        told = await PostgresComparisons(pool).told(CATS, 10**9)
+        told = await PostgresComparisons(pool).told(CATS, 10**9, {})
     print(f"{'':32} observed {told.observed:,}, minted elsewhere {told.minted_elsewhere.count:,}")
 
 

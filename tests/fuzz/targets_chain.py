@@ -216,14 +216,14 @@ def http_client(data: bytes) -> httpx.AsyncClient:
 async def indexer_node(data: bytes) -> None:
     """One answer, given to everything that the indexer asks a node or a DAS provider; nothing but "unavailable"."""
     async with http_client(data) as http:
-        rpc = IndexerRpc(http, URL, URL)
-        history = RpcHistory(JsonRpc(http, URL, "rpc"))
+        node = JsonRpc(http, URL, "rpc")
+        rpc, history = IndexerRpc(node, node), RpcHistory(node)
         providers = DasProviders([JsonRpc(http, URL, "das")], SystemClock(), rate=1e9)
         taken = 0
         for ask in (
             lambda: rpc.accounts([str(PAYER)]),
             lambda: rpc.answers_das(str(COLLECTION)),
-            lambda: history.signatures(str(TREE), None, None, 1000),
+            lambda: history.signatures(str(TREE), None, None, 1000, 0),
             lambda: providers.shown(str(COLLECTION), frozenset({str(TREE)}), 100),
         ):
             taken += await _asked(ask)

@@ -10,7 +10,7 @@ from chassis.log import RawMessage
 from contracts.collection import TreeShape
 from contracts.observation import CollectionObserved
 from contracts.streams import COLLECTION
-from services.indexer.chain.following import Landed
+from services.indexer.chain.listing import Landed
 from services.indexer.entries import plan
 from services.indexer.ports import ChainUnavailable
 from tests.support.indexing import collection_created, uid
@@ -23,7 +23,11 @@ CATS = uid("cats")
 
 @dataclass
 class MemoryHistory:
-    """Transactions from old to new. `hidden` are not listed, `unreadable` no transaction, `refuse` fails a call."""
+    """One node's transactions from old to new.
+
+    `hidden` are not listed, `unreadable` are no transaction, `refuse` fails so many calls. Like Agave, a node that does
+    not know `before` tells nothing, and one that does not know `until` everything.
+    """
 
     transactions: list[ExecutedTransaction] = field(default_factory=list[ExecutedTransaction])
     hidden: set[str] = field(default_factory=set[str])
@@ -31,6 +35,8 @@ class MemoryHistory:
     refuse: int = 0
     asked: list[str] = field(default_factory=list[str])
     """The transactions that were asked for, in order."""
+    listed: int = 0
+    """How often the node was asked for signatures."""
 
     def ran(self, *instructions: ExecutedInstruction, err: object = None) -> ExecutedTransaction:
         """Append one transaction."""
@@ -38,13 +44,19 @@ class MemoryHistory:
         self.transactions.append(tx)
         return tx
 
-    async def signatures(self, address: str, before: str | None, until: str | None, limit: int) -> Sequence[Landed]:
+    async def signatures(
+        self, address: str, before: str | None, until: str | None, limit: int, min_slot: int
+    ) -> Sequence[Landed]:
         """See `History.signatures`."""
-        listed = [tx for tx in reversed(self.transactions) if tx.signature not in self.hidden]
-        names = [tx.signature for tx in listed]
-        start = 0 if before is None else names.index(before) + 1
-        end = len(names) if until is None else names.index(until)
-        return [Landed(tx.signature, tx.err is not None) for tx in listed[start:end][:limit]]
+        self.listed += 1
+        if max((tx.slot for tx in self.transactions), default=0) < min_slot:
+            raise ChainUnavailable("minimum context slot has not been reached")
+        known = [tx.signature for tx in reversed(self.transactions)]
+        start = 0 if before is None else known.index(before) + 1 if before in known else len(known)
+        end = known.index(until) if until in known else len(known)
+        newest_first = self.transactions[::-1][start:end]
+        found = [tx for tx in newest_first if tx.signature not in self.hidden]
+        return [Landed(tx.signature, tx.slot, tx.err is not None) for tx in found[:limit]]
 
     async def transaction(self, signature: str) -> ExecutedTransaction:
         """See `History.transaction`."""

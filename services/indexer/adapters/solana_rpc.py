@@ -1,8 +1,8 @@
 """A Solana node over JSON-RPC: the accounts of trees, and whether it answers DAS queries.
 
 Implements the port `Chain`. Methods and shapes are those of Solana's JSON-RPC (`getMultipleAccounts`) and of the
-Digital Asset Standard API (`getAssetsByGroup`). URLs may hold an API key, so they are in no error and no log line.
-Not done here: retries, which are the caller's, and several nodes; the calls themselves (`json_rpc`).
+Digital Asset Standard API (`getAssetsByGroup`). Not done here: retries, which are the caller's, several nodes
+(`nodes`), and the calls themselves (`json_rpc`).
 """
 
 import base64
@@ -10,10 +10,10 @@ import binascii
 from collections.abc import Sequence
 from typing import Final
 
-import httpx
 import msgspec
 
-from chassis.json_rpc import METHOD_NOT_FOUND, JsonRpc, RpcRefused
+from chassis.json_rpc import METHOD_NOT_FOUND, RpcRefused
+from services.indexer.adapters.nodes import Caller
 from services.indexer.ports import Account, Accounts, ChainUnavailable
 
 MAX_ACCOUNTS: Final = 100
@@ -39,11 +39,11 @@ class _AssetList(msgspec.Struct, frozen=True):
 
 
 class SolanaRpc:
-    """One node for accounts and one for DAS, which may be the same. `http` brings the timeouts."""
+    """What is asked for accounts, and what for DAS."""
 
-    def __init__(self, http: httpx.AsyncClient, rpc_url: str, das_url: str) -> None:
-        self._rpc = JsonRpc(http, rpc_url, "rpc")
-        self._das = JsonRpc(http, das_url, "das")
+    def __init__(self, rpc: Caller, das: Caller) -> None:
+        self._rpc = rpc
+        self._das = das
 
     async def accounts(self, addresses: Sequence[str], commitment: str = "confirmed") -> Accounts:
         """See `ports.Chain.accounts`. Raises ValueError for more than MAX_ACCOUNTS addresses."""

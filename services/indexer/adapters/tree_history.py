@@ -1,16 +1,16 @@
 """What a node remembers of a tree: `getSignaturesForAddress` and `getTransaction`, at commitment `finalized`.
 
-Implements `following.History`. Shapes are those of Solana's JSON-RPC; transactions are read by `bubblegum.transaction`.
+Implements `listing.History`. Shapes are those of Solana's JSON-RPC; transactions are read by `bubblegum.transaction`.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from bubblegum.transaction import ExecutedTransaction, from_rpc
-from chassis.json_rpc import JsonRpc, RpcRefused
-from services.indexer.chain.following import Landed
+from chassis.json_rpc import RpcRefused
+from services.indexer.adapters.nodes import Caller
+from services.indexer.chain.listing import Landed
 from services.indexer.ports import ChainUnavailable
 
 _NULL = msgspec.Raw(b"null")
@@ -18,21 +18,24 @@ _NULL = msgspec.Raw(b"null")
 
 class _Signature(msgspec.Struct, frozen=True):
     signature: str
+    slot: int
     err: msgspec.Raw = _NULL
 
 
 class RpcHistory:
-    """One node with the whole history."""
+    """One node."""
 
-    def __init__(self, rpc: JsonRpc) -> None:
+    def __init__(self, rpc: Caller) -> None:
         self._rpc = rpc
 
-    async def signatures(self, address: str, before: str | None, until: str | None, limit: int) -> Sequence[Landed]:
+    async def signatures(
+        self, address: str, before: str | None, until: str | None, limit: int, min_slot: int
+    ) -> list[Landed]:
         """See `History.signatures`."""
-        options: dict[str, object] = {"commitment": "finalized", "limit": limit}
+        options: dict[str, object] = {"commitment": "finalized", "limit": limit, "minContextSlot": min_slot}
         options |= {name: each for name, each in (("before", before), ("until", until)) if each is not None}
         found = await self._call("getSignaturesForAddress", [address, options], list[_Signature])
-        return [Landed(each.signature, failed=each.err != _NULL) for each in found]
+        return [Landed(each.signature, each.slot, failed=each.err != _NULL) for each in found]
 
     async def transaction(self, signature: str) -> ExecutedTransaction:
         """See `History.transaction`."""

@@ -3,7 +3,7 @@
 Used by `store` (`AssetTables`, which opens no transaction of its own) and by `reconciling` (`PostgresComparisons`).
 """
 
-from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -103,12 +103,13 @@ class PostgresComparisons:
             found = await connection.fetch(self._sql.living_assets, collection, collection_address, after, limit)
         return [(row["asset_id"], row["tree_address"], row["leaf_hash"]) for row in found]
 
-    async def told(self, collection: UUID, slot: int) -> Told:
+    async def told(self, collection: UUID, slot: int, unseen_after: Mapping[str, int]) -> Told:
         """See `Comparisons.told`: one snapshot of all tables."""
+        unseen = list(unseen_after.keys()), list(unseen_after.values())
         async with self._connection() as connection, connection.transaction(isolation="repeatable_read"):
             told = await connection.fetch(self._sql.told_counts, collection)
             seen = await connection.fetch(self._sql.observed_counts, collection)
-            lost = await connection.fetch(self._sql.not_on_chain, collection, slot, MAX_EXAMPLES)
+            lost = await connection.fetch(self._sql.not_on_chain, collection, slot, MAX_EXAMPLES, *unseen)
             elsewhere = await connection.fetch(self._sql.minted_elsewhere, collection, MAX_EXAMPLES)
             gone = await connection.fetch(self._sql.gone, collection, MAX_EXAMPLES)
         return Told(

@@ -57,6 +57,8 @@ class OnChain:
 
     slot: int
     minted: int
+    unseen: int = 0
+    """Changes that the accounts count and no node has shown."""
     wrong_roots: tuple[str, ...] = ()
     """Trees whose root is not the one recomputed from what was observed."""
     holes: tuple[str, ...] = ()
@@ -91,13 +93,13 @@ def _difference(kind: DriftKind, found: Found, explanation: str, *, alarm: bool 
 
 
 def _of_chain(chain: OnChain, told: Told) -> list[Difference]:
-    behind = Found(max(chain.minted - told.observed, len(chain.holes)), chain.holes)
+    behind = Found(max(chain.minted - told.observed, chain.unseen, len(chain.holes)), chain.holes)
     wrong = Found(len(chain.wrong_roots), chain.wrong_roots)
     return [
         *_difference(
             DriftKind.OBSERVATION_BEHIND,
             behind,
-            "Leaves on chain whose transactions no node has shown yet; the examples are the missing changes.",
+            "Changes of the trees that no node has shown yet; the examples are their numbers.",
         ),
         *_difference(
             DriftKind.ROOT_DIFFERS,

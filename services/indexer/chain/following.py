@@ -3,48 +3,38 @@
 One task beside the projectors. A tree is read from where the log says it was read to, so a crash at any line costs what
 was not said yet and nothing else; a tree that was never read is read from its making, in the same way. Finalized only:
 no fork takes anything back. Account compression numbers a tree's changes without holes. What a node does not show is a
-hole: what comes behind it is not said, the missing numbers are, and the next look asks again.
+hole: it is looked for further back, as far as the slot of the last change, and at the next node. As long as nobody
+shows it, what comes behind it is not said, the missing numbers are, and the next look asks again.
 
 Whoever hears that a tree has changed calls `wake`; when nothing is heard, all trees are looked at every `interval`
-seconds all the same. Not done here: what the changes mean for the tables (`assets`), and comparisons (`reconciling`).
+seconds all the same. Not done here: one look at one node (`reading`), what the changes mean for the tables (`assets`),
+and comparisons (`reconciling`).
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Final, Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 from uuid import UUID
 
 from solders.pubkey import Pubkey
 
-from bubblegum.changes import LeafChange, Unknown
-from bubblegum.decode import decode
-from bubblegum.errors import DecodeError
-from bubblegum.leaf import ChangeLogEvent
-from bubblegum.sequence import Sequencer
-from bubblegum.state import LeafState, Place, leaf_states
-from bubblegum.transaction import ExecutedTransaction
 from chassis.clock import Clock
 from chassis.log import EventLog, LogUnavailable, SequenceConflict
 from chassis.telemetry import get_logger
 from contracts.collection import CollectionCreated
-from contracts.fact import Event, Fact
-from contracts.observation import MAX_OBSERVED, CollectionObserved, LeafFate, ObservedLeaf
+from contracts.observation import CollectionObserved
 from contracts.registry import UndecodableMessage
+from services.indexer.chain.listing import History
+from services.indexer.chain.reading import Followed, Place, TreeReading
 from services.indexer.ports import ChainUnavailable, CreatedCollections, StoreUnavailable
+from services.indexer.preference import Preference
 
-PAGE: Final = 1000
-"""Most signatures that getSignaturesForAddress returns at once (Agave)."""
-FETCHES: Final = 8
-"""Transactions of one tree asked for at once."""
 GATHER_SECONDS: Final = 2.0
 """How long what is heard of is gathered into one look: a tree that is minted into changes with every block."""
 MAX_HOLE_PAUSE: Final = 3600.0
 """Seconds, at most, until a tree with a hole is read again."""
 TREES: Final = 4
 """Trees read at once."""
-BATCH: Final = MAX_OBSERVED - 100
-"""Changes that are worth a message while more are read: with what the next transactions bring it still takes all."""
 COLLECTIONS: Final = 50
 """Collections read from the tables at once."""
 _NO_ID: Final = UUID(int=0)
@@ -52,62 +42,24 @@ _NO_ID: Final = UUID(int=0)
 _log = get_logger(__name__)
 
 
-class History(Protocol):
-    """What a node remembers of an address, at commitment `finalized`. Every method may raise ChainUnavailable."""
+class TreeFollower:
+    """Keeps the log's observations of every tree up to the finalized chain. `interval` is in seconds.
 
-    async def signatures(self, address: str, before: str | None, until: str | None, limit: int) -> Sequence["Landed"]:
-        """Return the newest of those older than `before` and newer than `until`, the newest first."""
-        ...
-
-    async def transaction(self, signature: str) -> ExecutedTransaction:
-        """Return a transaction that `signatures` told of; raises DecodeError when it is not what it should be."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Landed:
-    """A transaction that names an address."""
-
-    signature: str
-    failed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Followed:
-    """A tree, how far it was observed, and what is missing behind that."""
-
-    collection: UUID
-    tree: str
-    seq: int
-    missing: tuple[range, ...] = ()
-
-
-@dataclass(slots=True)
-class _Reading:
-    """How far the reading of one tree is.
-
-    `done` is the last transaction up to which all was read and nothing waits for an earlier change, `said_to` the one
-    up to which all was said as well.
+    `histories` are the nodes', in the operator's order: the next one is asked for what one does not show.
     """
 
-    collection: UUID
-    tree: Pubkey
-    log_sequence: int
-    sequencer: Sequencer[tuple[ChangeLogEvent, LeafState]]
-    done: str | None
-    said_to: str | None
-    said: int
-    batch: list[tuple[ChangeLogEvent, LeafState]] = field(default_factory=list[tuple[ChangeLogEvent, LeafState]])
-
-
-class TreeFollower:
-    """Keeps the log's observations of every tree up to the finalized chain. `interval` is in seconds."""
-
     def __init__(
-        self, log: EventLog, history: History, collections: CreatedCollections, clock: Clock, *, interval: float = 15.0
+        self,
+        log: EventLog,
+        histories: Sequence[History],
+        collections: CreatedCollections,
+        clock: Clock,
+        *,
+        interval: float = 15.0,
     ) -> None:
         self._log = log
-        self._history = history
+        self._histories = histories
+        self._preference = Preference(len(histories), clock)
         self._collections = collections
         self._clock = clock
         self._interval = interval
@@ -195,40 +147,62 @@ class TreeFollower:
             trees |= {tree: collection.id for collection in found for tree in collection.trees}
         return trees
 
-    async def catch_up(self, collection: UUID, tree: str) -> Followed:
+    async def catch_up(self, collection: UUID, tree: str, up_to: int = 0) -> Followed:
         """Read a tree to the end of the finalized chain and say what is new.
 
-        Raises ChainUnavailable and LogUnavailable; what was said until then stays said.
+        A node that does not show the first `up_to` changes, or shows a hole, is followed by the next one. Raises
+        ChainUnavailable when no node answers, and LogUnavailable; what was said until then stays said.
         """
         async with self._lock(tree):
-            try:
-                reading, event = await self._begin(collection, tree)
-            except (UndecodableMessage, ValueError) as error:
-                # Stop with this tree: nothing can follow on a message that cannot be read; an operator has to look.
-                _log.error("a tree cannot be followed", collection=str(collection), tree=tree, reason=str(error))
-                return Followed(collection, tree, 0)
-            try:
-                await self._read(reading, event)
-            except SequenceConflict:
-                # Stop: another follower has just said it, and this one's position is the past.
-                return Followed(collection, tree, reading.said)
-            except DecodeError as error:
-                # Stop: a hole that more lies behind than is worth holding; it is told below.
-                _log.warning("a tree is not read further", tree=tree, reason=str(error))
-            if reading.done is not None:
-                self._read_to[tree] = (reading.log_sequence, reading.done)
-            missing = tuple(reading.sequencer.missing())
-            if missing:
+            looks: list[Followed] = []
+            reasons: list[str] = []
+            for position in self._preference.order():
+                try:
+                    look = await self._look(self._histories[position], collection, tree, up_to)
+                except ChainUnavailable as error:
+                    # Ask the next node; when there is none, the caller comes again.
+                    self._preference.failed(position)
+                    reasons.append(str(error))
+                    continue
+                if look.shows(up_to):
+                    return look
+                looks.append(look)
+                # What waits behind a hole is there: the next node has to show it as well.
+                up_to = max(up_to, *(hole.stop for hole in look.missing), 0)
+            if not looks:
+                raise ChainUnavailable("; ".join(reasons))
+            followed = max(looks, key=lambda look: (look.seq, len(look.missing)))
+            if followed.missing:
                 _log.error(
                     "changes of a tree are missing",
                     collection=str(collection),
                     tree=tree,
-                    observed=reading.said,
-                    missing=[(hole.start, hole.stop - 1) for hole in missing[:10]],
+                    observed=followed.seq,
+                    missing=[(hole.start, hole.stop - 1) for hole in followed.missing[:10]],
                 )
-            return Followed(collection, tree, reading.said, missing)
+            return followed
 
-    async def _begin(self, collection: UUID, tree: str) -> tuple[_Reading, Event[Fact] | None]:
+    async def _look(self, history: History, collection: UUID, tree: str, up_to: int) -> Followed:
+        """Read what one node shows that is not on the log yet, and say it."""
+        try:
+            reading = await self._begin(history, collection, tree)
+        except (UndecodableMessage, ValueError) as error:
+            # Stop with this tree: nothing can follow on a message that cannot be read; an operator has to look.
+            _log.error("a tree cannot be followed", collection=str(collection), tree=tree, reason=str(error))
+            return Followed(collection, tree, 0)
+        try:
+            await reading.read_on()
+            if not reading.followed().shows(up_to):
+                # The node may have listed what is missing later than what it was read up to.
+                await reading.read_behind()
+        except SequenceConflict:
+            # Stop: another follower has just said it, and this one's position is the past.
+            return Followed(collection, tree, reading.place.seq)
+        if reading.place.done is not None:
+            self._read_to[tree] = (reading.place.log_sequence, reading.place.done)
+        return reading.followed()
+
+    async def _begin(self, history: History, collection: UUID, tree: str) -> TreeReading:
         """Where the log says that the tree was read to. Raises ValueError for a tree that is no address."""
         last = await self._log.last(CollectionObserved, collection=collection, tree=tree)
         cause = await self._log.last(CollectionCreated, collection=collection)
@@ -236,93 +210,7 @@ class TreeFollower:
         known = self._read_to.get(tree)
         if known is not None and known[0] == log_sequence:
             done = known[1]
-        sequencer = Sequencer[tuple[ChangeLogEvent, LeafState]](seq)
-        reading = _Reading(collection, Pubkey.from_string(tree), log_sequence, sequencer, done, done, seq)
-        return reading, cause.event if cause else None
-
-    async def _read(self, reading: _Reading, cause: Event[Fact] | None) -> None:
-        """Read and say everything; raises DecodeError when too much lies behind a hole."""
-        async for page in self._pages(str(reading.tree), reading.done):
-            for start in range(0, len(page), FETCHES):
-                chunk = page[start : start + FETCHES]
-                landed = [each.signature for each in chunk if not each.failed]
-                for tx in await asyncio.gather(*(self._transaction(signature) for signature in landed)):
-                    if tx is not None:
-                        self._take(reading, tx)
-                await self._say(reading, chunk[-1].signature, cause, at_least=BATCH)
-        await self._say(reading, reading.done, cause, at_least=1)
-
-    async def _pages(self, tree: str, until: str | None) -> AsyncIterator[Sequence[Landed]]:
-        """Yield what is newer than `until`, the oldest page first and each page from old to new.
-
-        Nodes list from new to old. Only where each page begins is kept, and the older pages are asked for again, so
-        that a tree of a million transactions costs no more memory than one of a thousand.
-        """
-        beginnings: list[str | None] = [None]
-        newest = page = await self._history.signatures(tree, None, until, PAGE)
-        while len(page) == PAGE:
-            beginnings.append(page[-1].signature)
-            page = await self._history.signatures(tree, page[-1].signature, until, PAGE)
-        for before in reversed(beginnings[1:]):
-            yield list(reversed(await self._history.signatures(tree, before, until, PAGE)))
-        yield list(reversed(newest))
-
-    async def _transaction(self, signature: str) -> ExecutedTransaction | None:
-        try:
-            return await self._history.transaction(signature)
-        except DecodeError as error:
-            # Stop with this transaction: these bytes will not change. What it did to the tree shows as a hole.
-            _log.error("a transaction cannot be read", signature=signature, reason=str(error))
-            return None
-
-    def _take(self, reading: _Reading, tx: ExecutedTransaction) -> None:
-        place = Place(tx.slot, tx.signature)
-        for change in decode(tx):
-            if isinstance(change, Unknown):
-                _log.error("an instruction on a tree is not understood", signature=tx.signature, reason=change.reason)
-                change_logs = [each for each in change.change_logs if each.seq > 0]
-            else:
-                change_logs = [change.change_log] if isinstance(change, LeafChange) else []
-            for change_log, state in zip(change_logs, leaf_states(change, place), strict=True):
-                if change_log.tree == reading.tree:
-                    reading.sequencer.put(change_log.seq, (change_log, state))
-        reading.batch += (value for _, value in reading.sequencer.ready())
-
-    async def _say(self, reading: _Reading, read_to: str | None, cause: Event[Fact] | None, *, at_least: int) -> None:
-        """Publish all that is ready if there are `at_least` so many, in messages of at most MAX_OBSERVED."""
-        if not reading.sequencer.missing():
-            reading.done = read_to
-        if len(reading.batch) < at_least:
-            return
-        while reading.batch:
-            now, reading.batch = reading.batch[:MAX_OBSERVED], reading.batch[MAX_OBSERVED:]
-            fact = CollectionObserved(
-                collection=reading.collection,
-                tree=str(reading.tree),
-                after=reading.said,
-                leaves=tuple(observed_leaf(state) for _, state in now),
-                root=now[-1][0].root.hex(),
-                # What is left for the next message would be skipped by whoever goes on behind the last transaction.
-                signature=reading.said_to if reading.batch else reading.done,
-            )
-            reading.log_sequence = await self._log.publish(fact, cause=cause, expected_sequence=reading.log_sequence)
-            reading.said, reading.said_to = fact.sequence, fact.signature
-
-
-def observed_leaf(state: LeafState) -> ObservedLeaf:
-    """Return what one change made of a leaf, as the log tells it."""
-    holder, place = state.holder, state.changed.value
-    return ObservedLeaf(
-        index=state.index,
-        asset_id=str(state.asset_id),
-        leaf_hash=state.leaf.value.hex(),
-        fate=LeafFate(state.fate.value.value),
-        signature=place.signature,
-        slot=place.slot,
-        owner=str(holder.value.owner) if holder else None,
-        delegate=str(holder.value.delegate) if holder else None,
-        flags=holder.value.flags if holder else None,
-        minted=state.minted is not None,
-        collection_address=str(state.collection.value) if state.collection and state.collection.value else None,
-        collection_changed=state.collection is not None,
-    )
+        place = Place(log_sequence, seq, last.data.leaves[-1].slot if last else 0, done)
+        return TreeReading(
+            self._log, history, collection, Pubkey.from_string(tree), place, cause.event if cause else None
+        )

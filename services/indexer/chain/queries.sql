@@ -52,10 +52,12 @@ FROM mint_operations AS o WHERE o.collection_id = $1;
 
 -- name: not_on_chain
 -- Items of collection $1 that are confirmed at or before slot $2 and were not observed: the first of them, and how many.
+-- Of the trees $4 only those that are confirmed at or before their slots $5.
 SELECT r.signature, count(*) OVER () AS found
 FROM mint_results AS r JOIN mint_operations AS o ON o.id = r.operation_id
 LEFT JOIN assets AS a ON a.asset_id = r.asset_id
-WHERE o.collection_id = $1 AND r.status = 'success' AND r.slot <= $2
+LEFT JOIN unnest($4::text[], $5::bigint[]) AS unseen (tree, after) ON unseen.tree = r.tree_address
+WHERE o.collection_id = $1 AND r.status = 'success' AND r.slot <= $2 AND r.slot <= coalesce(unseen.after, $2)
   AND (a.asset_id IS NULL OR a.minted_signature IS DISTINCT FROM r.signature)
 ORDER BY r.slot LIMIT $3;
 

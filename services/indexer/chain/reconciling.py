@@ -8,7 +8,7 @@ person's.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 from uuid import UUID
@@ -24,8 +24,8 @@ from contracts.observation import MAX_EXAMPLES, CollectionDrift, DriftKind
 from contracts.registry import UndecodableMessage
 from services.indexer.chain.assets import ObservedTree
 from services.indexer.chain.differences import Found, OnChain, Shown, Told, drift, same
-from services.indexer.chain.following import Followed
 from services.indexer.chain.proofs import AssetProof, holds
+from services.indexer.chain.reading import Followed
 from services.indexer.ports import Accounts, ChainUnavailable, CreatedCollection, CreatedCollections, StoreUnavailable
 from services.indexer.rounds import Rounds
 from services.indexer.trees import config_address, count_tree
@@ -42,6 +42,8 @@ PROOFS: Final = 3
 PROJECTION_TRIES: Final = 50
 PROJECTION_PAUSE: Final = 0.2
 """How often, and after how many seconds, the tables are looked at until they show what was observed."""
+REST: Final = 4.0
+"""Rounds rest so many times as long as they took: the larger the collections, the rarer the comparisons."""
 BATCH: Final = 3
 """Collections read from the tables at once."""
 _NO_ID: Final = UUID(int=0)
@@ -60,8 +62,8 @@ class FinalizedAccounts(Protocol):
 class Follower(Protocol):
     """Observes trees."""
 
-    async def catch_up(self, collection: UUID, tree: str) -> Followed:
-        """Say what is new of a tree; raises ChainUnavailable and LogUnavailable."""
+    async def catch_up(self, collection: UUID, tree: str, up_to: int) -> Followed:
+        """Say what is new of a tree, which had `up_to` changes before; raises ChainUnavailable and LogUnavailable."""
         ...
 
 
@@ -108,8 +110,11 @@ class Comparisons(Protocol):
         """Return id, tree and leaf of the assets in their trees and in the collection, beyond an id."""
         ...
 
-    async def told(self, collection: UUID, slot: int) -> Told:
-        """Return the counts; items that were confirmed after `slot` are not looked for on chain."""
+    async def told(self, collection: UUID, slot: int, unseen_after: Mapping[str, int]) -> Told:
+        """Return the counts; items that were confirmed after `slot` are not looked for on chain.
+
+        Neither are those of a tree in `unseen_after` that were confirmed after the slot there.
+        """
         ...
 
 
@@ -122,6 +127,8 @@ class Parts:
     providers: Providers
     comparisons: Comparisons
     collections: CreatedCollections
+    witnesses: Sequence[FinalizedAccounts] = ()
+    """Nodes, each of which is asked for the trees' roots as well."""
 
 
 class Reconciler:
@@ -133,7 +140,9 @@ class Reconciler:
         self._log = log
         self._parts = parts
         self._clock = clock
-        self._rounds = Rounds(self.reconcile, clock, interval=interval, pause=pause, name="compare collections")
+        self._rounds = Rounds(
+            self.reconcile, clock, interval=interval, pause=pause, rest=REST, name="compare collections"
+        )
         self._verified: dict[str, tuple[int, float]] = {}
         """By tree: the change up to which its root was recomputed and found to be the chain's, and when."""
         self._standing: dict[UUID, dict[DriftKind, int]] = {}
@@ -170,17 +179,29 @@ class Reconciler:
         trees = [tree for tree in collection.trees if config_address(tree) is not None]
         addresses = [address for tree in trees for address in (config_address(tree) or "", tree)]
         accounts = await parts.accounts.accounts(addresses, "finalized")
-        followed = [await parts.follower.catch_up(collection.id, tree) for tree in trees]
-        holes = [f"{each.tree}: {hole.start} to {hole.stop - 1}" for each in followed for hole in each.missing]
-        observed = [await self._projected(each) for each in followed if each.seq]
+        parsed = {tree: _parsed(accounts, tree) for tree in trees}
+        changes = {tree: account.sequence_number if account else 0 for tree, account in parsed.items()}
+        followed = [await parts.follower.catch_up(collection.id, tree, changes[tree]) for tree in trees]
+        observed = {each.tree: await self._projected(each) for each in followed if each.seq}
+        seen = {each.tree: each.seq for each in followed}
+        behind = {tree: range(seen[tree] + 1, changes[tree] + 1) for tree in trees if seen[tree] < changes[tree]}
+        holes = [f"{each.tree}: {hole.start} to {hole.stop - 1}" for each in followed for hole in _holes(each, behind)]
         counts = [
             count_tree(collection.standard, accounts.by_address.get(config_address(tree) or ""), None).minted or 0
             for tree in trees
         ]
-        parsed = {tree: _parsed(accounts, tree) for tree in trees}
-        wrong = [tree for tree in trees if not await self._root_holds(tree, parsed[tree], observed)]
-        chain = OnChain(accounts.slot, sum(counts), tuple(wrong[:MAX_EXAMPLES]), tuple(holes[:MAX_EXAMPLES]))
-        told = await parts.comparisons.told(collection.id, accounts.slot)
+        wrong = {tree for tree in trees if not await self._root_holds(tree, parsed[tree], observed.get(tree))}
+        wrong |= await self._contradicted(observed)
+        chain = OnChain(
+            accounts.slot,
+            sum(counts),
+            unseen=sum(map(len, behind.values())),
+            wrong_roots=tuple(sorted(wrong)[:MAX_EXAMPLES]),
+            holes=tuple(holes[:MAX_EXAMPLES]),
+        )
+        # What is missing of a tree is in the slot of its last observed change or in a later one.
+        unseen_after = {tree: observed[tree].slot - 1 if tree in observed else -1 for tree in behind}
+        told = await parts.comparisons.told(collection.id, accounts.slot, unseen_after)
         return drift(collection.id, chain, told, await self._shown(collection, accounts.slot, told))
 
     async def _projected(self, followed: Followed) -> ObservedTree:
@@ -192,11 +213,22 @@ class Reconciler:
             await self._clock.sleep(PROJECTION_PAUSE)
         raise StoreUnavailable(f"the tables do not show change {followed.seq} of tree {followed.tree} yet")
 
-    async def _root_holds(
-        self, tree: str, account: ConcurrentMerkleTree | None, observed: Sequence[ObservedTree]
-    ) -> bool:
+    async def _contradicted(self, observed: Mapping[str, ObservedTree]) -> set[str]:
+        """Trees that one of several nodes tells another root of, at the very change up to which they were observed."""
+        contradicted: set[str] = set()
+        for witness in self._parts.witnesses if observed else ():
+            try:
+                accounts = await witness.accounts(list(observed), "finalized")
+            except ChainUnavailable:
+                continue  # a node that does not answer contradicts nobody
+            for tree, known in observed.items():
+                account = _parsed(accounts, tree)
+                if account is not None and account.root_at(known.seq) not in (None, known.root):
+                    contradicted.add(tree)
+        return contradicted
+
+    async def _root_holds(self, tree: str, account: ConcurrentMerkleTree | None, known: ObservedTree | None) -> bool:
         """Whether the observed leaves give the root that account compression told, and the account, where it has it."""
-        known = next((each for each in observed if each.tree_address == tree), None)
         if account is None or known is None or self._verified_lately(tree, known.seq, account.num_leaves):
             return True
         on_chain = account.root_at(known.seq)
@@ -302,6 +334,11 @@ class Reconciler:
 def _some(ids: Iterable[str]) -> Found:
     ordered = sorted(ids)
     return Found(len(ordered), tuple(ordered[:MAX_EXAMPLES]))
+
+
+def _holes(followed: Followed, behind: Mapping[str, range]) -> Iterable[range]:
+    """What is missing of a tree: what its later changes show, or all that its account counts."""
+    return followed.missing or ([behind[followed.tree]] if followed.tree in behind else [])
 
 
 def _parsed(accounts: Accounts, tree: str) -> ConcurrentMerkleTree | None:

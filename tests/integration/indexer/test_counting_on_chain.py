@@ -4,6 +4,7 @@ import httpx
 from solders.keypair import Keypair
 
 from chassis.clock import ManualClock
+from chassis.json_rpc import JsonRpc
 from contracts.collection import CollectionCounted, TreeShape
 from contracts.streams import COLLECTION
 from services.indexer.adapters.solana_rpc import SolanaRpc
@@ -21,7 +22,8 @@ async def test_counts_follow_the_confirmed_chain() -> None:
     async with stepped_cluster(programs=PROGRAMS) as cluster, httpx.AsyncClient() as http:
         node = cluster.node
         url = cluster.addresses.rpc
-        counter = Counter(log, SolanaRpc(http, rpc_url=url, das_url=url), tables, ManualClock())
+        rpc = JsonRpc(http, url, None)
+        counter = Counter(log, SolanaRpc(rpc, rpc), tables, ManualClock())
         tree = LocalTree.planned(Keypair())
         await fund(cluster, tree.payer.pubkey())
         assert node.ledger.submit(tree.creation(node.ledger.svm, node.heads.processed))

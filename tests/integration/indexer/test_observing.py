@@ -28,6 +28,7 @@ from services.indexer.adapters.tree_feed import TreeFeed
 from services.indexer.adapters.tree_history import RpcHistory
 from services.indexer.chain.asset_store import PostgresComparisons
 from services.indexer.chain.following import TreeFollower
+from services.indexer.chain.listing import Landed
 from services.indexer.chain.reconciling import Parts, Reconciler
 from services.indexer.entries import plan
 from services.indexer.store import PostgresStore
@@ -44,9 +45,25 @@ FINALITY = 33
 """Slots after which the model chain finalizes a block (32), and one more."""
 
 
+class Forgetful(RpcHistory):
+    """A node that does not list some of what it has."""
+
+    def __init__(self, rpc: JsonRpc) -> None:
+        super().__init__(rpc)
+        self.hidden: set[str] = set()
+
+    async def signatures(
+        self, address: str, before: str | None, until: str | None, limit: int, min_slot: int
+    ) -> list[Landed]:
+        """See `History.signatures`."""
+        found = await super().signatures(address, before, until, limit, min_slot)
+        return [each for each in found if each.signature not in self.hidden]
+
+
 @dataclass
 class World:
     cluster: RunningCluster
+    history: Forgetful
     tree: LocalTree
     log: MemoryLog
     store: PostgresStore
@@ -125,10 +142,11 @@ async def world(pool: Pool, store: PostgresStore) -> AsyncGenerator[World]:
         assert node.ledger.submit(tree.creation(node.ledger.svm, node.heads.processed))
         await node.step(2)
         rpc = JsonRpc(http, url, "rpc")
-        follower = TreeFollower(log, RpcHistory(rpc), store, clock)
+        history = Forgetful(rpc)
+        follower = TreeFollower(log, [history], store, clock)
         providers = DasProviders([JsonRpc(http, url, "das"), JsonRpc(http, url, "das")], clock, rate=1e9)
-        parts = Parts(SolanaRpc(http, url, url), follower, providers, PostgresComparisons(pool), store)
-        made = World(cluster, tree, log, store, follower, Reconciler(log, parts, clock))
+        parts = Parts(SolanaRpc(rpc, rpc), follower, providers, PostgresComparisons(pool), store)
+        made = World(cluster, history, tree, log, store, follower, Reconciler(log, parts, clock))
         shape = TreeShape(max_depth=DEPTH, max_buffer_size=BUFFER, canopy_depth=0)
         await log.publish(collection_created(CATS, tree_address=str(tree.address), tree=shape, slot=1), cause=None)
         await log.publish(requested(OPERATION, 10, collection=CATS), cause=None)
@@ -178,6 +196,21 @@ async def test_a_confirmation_that_a_fork_dropped_is_an_alarm(pool: Pool, store:
         assert (fact.log, fact.chain, fact.observed) == (2, 2, 2)
 
 
+async def test_a_confirmation_that_no_node_shows_is_no_alarm(pool: Pool, store: PostgresStore) -> None:
+    async with world(pool, store) as here:
+        for _ in range(2):
+            await here.mint(told=True)
+        here.history.hidden.add(await here.mint(told=True))
+        fact, differences = await here.differences()
+        assert differences.keys() == {DriftKind.OBSERVATION_BEHIND}
+        assert differences[DriftKind.OBSERVATION_BEHIND].examples == (f"{here.tree.address}: 3 to 3",)
+        assert (fact.log, fact.chain, fact.observed) == (3, 3, 2)
+        here.history.hidden.clear()
+        fact, differences = await here.differences()
+        assert differences == {}
+        assert fact.observed == 3
+
+
 async def test_a_lost_or_changed_row_is_seen_by_the_root(pool: Pool, store: PostgresStore) -> None:
     async with world(pool, store) as here:
         for _ in range(3):
@@ -198,7 +231,7 @@ async def test_postgres_holds_what_the_fold_in_memory_does(store: PostgresStore,
     for number in range(8):
         history.ran(model.mint(key(3), metadata_v2(f"N{number}")))
     history.ran(model.transfer(1, key(6)), model.burn(2), model.transfer(1, key(7)))
-    follower = TreeFollower(log, history, tables, ManualClock())
+    follower = TreeFollower(log, [history], tables, ManualClock())
     await follower.catch_up(CATS, str(key(2)))
     history.ran(model.transfer(5, key(6)), model.burn(1))
     await follower.catch_up(CATS, str(key(2)))

@@ -2,6 +2,9 @@
 
 import asyncio
 import random
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -9,10 +12,12 @@ from bubblegum.instructions import BubblegumInstruction
 from chassis.clock import ManualClock
 from chassis.log import LogUnavailable
 from contracts.observation import MAX_OBSERVED, LeafFate
-from services.indexer.chain import following
+from services.indexer.chain import listing, reading
 from services.indexer.chain.following import TreeFollower
+from services.indexer.chain.listing import Landed
 from services.indexer.ports import ChainUnavailable
-from tests.support.leaves import ModelTree, key, metadata_v1, metadata_v2
+from services.indexer.preference import REST_SECONDS
+from tests.support.leaves import ModelTree, key, metadata_v1, metadata_v2, transaction
 from tests.support.memory_log import MemoryLog
 from tests.support.memory_tables import MemoryTables
 from tests.support.tree_histories import CATS, MemoryHistory, expected_leaves, observed, project, with_collection
@@ -25,12 +30,13 @@ class World:
     def __init__(self, version: int = 1) -> None:
         self.model = ModelTree(TREE, version)
         self.history = MemoryHistory()
+        self.others: list[MemoryHistory] = []
         self.log, self.tables = MemoryLog(), MemoryTables()
         self.metadata = metadata_v1() if version == 1 else metadata_v2()
 
     def follower(self) -> TreeFollower:
         """A new process: it knows what the log says and nothing else."""
-        return TreeFollower(self.log, self.history, self.tables, ManualClock())
+        return TreeFollower(self.log, [self.history, *self.others], self.tables, ManualClock())
 
     def mint(self, count: int) -> None:
         for _ in range(count):
@@ -79,8 +85,8 @@ async def test_a_tree_from_its_making(version: int) -> None:
 
 
 async def test_pages_and_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(following, "PAGE", 7)
-    monkeypatch.setattr(following, "BATCH", 5)
+    monkeypatch.setattr(listing, "PAGE", 7)
+    monkeypatch.setattr(reading, "BATCH", 5)
     world = World()
     await with_collection(world.log, world.tables, ADDRESS)
     world.mint(30)
@@ -91,8 +97,8 @@ async def test_pages_and_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_crash_at_any_message_is_gone_on_from(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(following, "PAGE", 7)
-    monkeypatch.setattr(following, "BATCH", 3)
+    monkeypatch.setattr(listing, "PAGE", 7)
+    monkeypatch.setattr(reading, "BATCH", 3)
     world = World()
     await with_collection(world.log, world.tables, ADDRESS)
     world.mint(20)
@@ -195,7 +201,7 @@ async def test_an_instruction_that_nobody_knows_moves_the_tree_all_the_same() ->
 async def test_running_looks_by_itself_and_sooner_when_it_hears() -> None:
     world, clock = World(), ManualClock()
     await with_collection(world.log, world.tables, ADDRESS)
-    follower = TreeFollower(world.log, world.history, world.tables, clock, interval=100)
+    follower = TreeFollower(world.log, [world.history], world.tables, clock, interval=100)
 
     async def seen(changes: int, within: float) -> bool:
         """Whether so many changes are on the log before `within` seconds of the clock have passed."""
@@ -242,7 +248,7 @@ async def test_a_tree_with_a_hole_is_read_ever_more_rarely() -> None:
     await with_collection(world.log, world.tables, ADDRESS)
     world.mint(3)
     world.history.hidden.add(world.history.transactions[1].signature)
-    running = asyncio.create_task(TreeFollower(world.log, world.history, world.tables, clock, interval=10).run())
+    running = asyncio.create_task(TreeFollower(world.log, [world.history], world.tables, clock, interval=10).run())
     for _ in range(200):
         await clock.advance(5)
     assert 4 < len(world.history.asked) < 30  # of a hundred looks
@@ -252,4 +258,142 @@ async def test_a_tree_with_a_hole_is_read_ever_more_rarely() -> None:
     assert sum(len(fact.leaves) for fact in observed(world.log)) == 3
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+    await world.agrees()
+
+
+@pytest.mark.parametrize("first", [0, 6, 7, 8, 14])
+@pytest.mark.parametrize("then", [1, 6, 7, 8, 14, 15])
+async def test_edges_of_pages(monkeypatch: pytest.MonkeyPatch, first: int, then: int) -> None:
+    monkeypatch.setattr(listing, "PAGE", 7)
+    world = World()
+    await with_collection(world.log, world.tables, ADDRESS)
+    for count in (first, then):
+        world.mint(count)
+        assert (await world.follower().catch_up(CATS, ADDRESS)).shows(world.model.seq)
+    await world.agrees()
+    assert sorted(world.history.asked) == sorted(tx.signature for tx in world.history.transactions)
+
+
+async def test_a_slot_that_is_listed_in_another_order_than_it_ran(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing, "PAGE", 3)
+    world = World()
+    await with_collection(world.log, world.tables, ADDRESS)
+    world.mint(9)
+    ran = world.history.transactions
+    in_one_slot = [replace(tx, slot=200) for tx in ran]
+    world.history.transactions = in_one_slot[::-1]
+    assert (await world.follower().catch_up(CATS, ADDRESS)).shows(9)
+    await world.agrees()
+
+
+async def test_what_one_node_has_forgotten_the_next_one_tells() -> None:
+    world = World()
+    await with_collection(world.log, world.tables, ADDRESS)
+    world.mint(10)
+    whole = MemoryHistory(list(world.history.transactions))
+    del world.history.transactions[:4]
+    assert (await world.follower().catch_up(CATS, ADDRESS)).missing == (range(1, 5),)
+    assert observed(world.log) == [], "nothing is said behind a hole"
+    world.others = [MemoryHistory(), MemoryHistory(list(whole.transactions), refuse=100), whole]
+    assert (await world.follower().catch_up(CATS, ADDRESS)).shows(10)
+    await world.agrees()
+
+
+async def test_a_node_that_does_not_answer_is_asked_last_for_a_while() -> None:
+    world, clock = World(), ManualClock()
+    await with_collection(world.log, world.tables, ADDRESS)
+    world.mint(3)
+    broken, whole = MemoryHistory(world.history.transactions, refuse=1), MemoryHistory(world.history.transactions)
+    follower = TreeFollower(world.log, [broken, whole], world.tables, clock)
+    for _ in range(3):
+        assert (await follower.catch_up(CATS, ADDRESS)).shows(3)
+    assert broken.listed == 1
+    await clock.advance(REST_SECONDS)
+    await follower.catch_up(CATS, ADDRESS)
+    assert broken.listed == 2
+    broken.refuse = whole.refuse = 100
+    world.mint(1)
+    with pytest.raises(ChainUnavailable, match="injected; injected"):
+        await follower.catch_up(CATS, ADDRESS)
+
+
+async def test_fewer_changes_than_the_account_counts_are_asked_of_the_next_node() -> None:
+    world = World()
+    await with_collection(world.log, world.tables, ADDRESS)
+    world.mint(4)
+    world.others = [MemoryHistory(list(world.history.transactions))]
+    world.history.hidden.add(world.history.transactions[3].signature)
+    follower = world.follower()
+    assert (await follower.catch_up(CATS, ADDRESS)).seq == 3
+    assert (await follower.catch_up(CATS, ADDRESS, 4)).seq == 4
+    assert (await follower.catch_up(CATS, ADDRESS, 5)).seq == 4, "what nobody has is not there"
+    await world.agrees()
+
+
+async def test_a_node_that_is_behind_is_noticed_and_not_read_from_the_beginning() -> None:
+    world = World()
+    await with_collection(world.log, world.tables, ADDRESS)
+    world.mint(8)
+    await world.follower().catch_up(CATS, ADDRESS)
+    behind = MemoryHistory(world.history.transactions[:5])
+    world.history = behind
+    with pytest.raises(ChainUnavailable, match="minimum context slot"):
+        await world.follower().catch_up(CATS, ADDRESS)
+    # One that takes part in nothing but knows of newer blocks: it does not know what was read last.
+    behind.transactions.append(transaction(slot=500))
+    await world.follower().catch_up(CATS, ADDRESS)
+    assert behind.asked == [behind.transactions[-1].signature]
+    await world.agrees()
+
+
+async def test_a_node_that_lists_a_transaction_later_than_its_followers() -> None:
+    """What was passed by is found again, although something newer was read already and is on the log."""
+    world = World()
+    await with_collection(world.log, world.tables, ADDRESS)
+    world.mint(3)
+    late = world.history.transactions[2].signature
+    world.history.ran(err="failed")
+    world.history.hidden.add(late)
+    await world.follower().catch_up(CATS, ADDRESS)
+    assert observed(world.log)[-1].signature == world.history.transactions[-1].signature
+    world.history.hidden.clear()
+    world.mint(2)
+    assert (await world.follower().catch_up(CATS, ADDRESS)).shows(5)
+    await world.agrees()
+
+
+async def test_a_node_that_loses_its_place_between_two_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing, "PAGE", 4)
+    world = World()
+    await with_collection(world.log, world.tables, ADDRESS)
+    world.mint(10)
+    world.history.ran(err="failed")
+    signatures, lost = world.history.signatures, world.history.transactions[7].signature
+
+    async def forgetful(address: str, before: str | None, *rest: Any) -> Sequence[Landed]:
+        return [] if before == lost and world.history.asked else await signatures(address, before, *rest)
+
+    world.history.signatures = forgetful  # type: ignore[method-assign] # another node behind the same URL answers
+    with pytest.raises(ChainUnavailable, match="another history"):
+        await world.follower().catch_up(CATS, ADDRESS)
+    world.history.signatures = signatures  # type: ignore[method-assign]
+    assert (await world.follower().catch_up(CATS, ADDRESS)).shows(10)
+    await world.agrees()
+
+
+async def test_a_hole_that_too_much_lies_behind_is_closed_by_what_was_passed_by(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bubblegum.sequence.MAX_WAITING", 5)
+    world = World()
+    await with_collection(world.log, world.tables, ADDRESS)
+    world.mint(2)
+    world.history.ran(err="failed")
+    world.history.hidden.add(world.history.transactions[1].signature)
+    follower = world.follower()
+    await follower.catch_up(CATS, ADDRESS)
+    world.history.hidden.clear()
+    world.mint(10)
+    while not (followed := await follower.catch_up(CATS, ADDRESS)).shows(12):
+        assert followed.seq > 1, "each look comes further"
     await world.agrees()

@@ -1,6 +1,6 @@
 """The order of the questions, and what of the answers is believed; on a tree and providers in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
@@ -16,8 +16,8 @@ from contracts.observation import CollectionDrift, DriftKind
 from services.indexer.adapters.das import ShownAssets
 from services.indexer.chain.assets import ObservedTree
 from services.indexer.chain.differences import Told
-from services.indexer.chain.following import Followed
 from services.indexer.chain.proofs import AssetProof
+from services.indexer.chain.reading import Followed
 from services.indexer.chain.reconciling import Parts, Reconciler
 from services.indexer.ports import Account, Accounts, ChainUnavailable, StoreUnavailable
 from tests.support.leaves import ModelTree, key, metadata_v1
@@ -48,6 +48,10 @@ class World:
     das_fails: bool = False
     tables_behind: bool = False
     missing: tuple[range, ...] = ()
+    unseen: int = 0
+    """Changes that the account counts and no node shows."""
+    unseen_after: Mapping[str, int] = field(default_factory=dict[str, int])
+    """What the tables were told of them."""
     asked: list[str] = field(default_factory=list[str])
 
     def ids(self) -> list[str]:
@@ -63,9 +67,9 @@ class World:
         }
         return Accounts(50, {address: found[address] for address in addresses})
 
-    async def catch_up(self, collection: UUID, tree: str) -> Followed:
-        self.asked.append("follow")
-        return Followed(collection, tree, self.model.seq, self.missing)
+    async def catch_up(self, collection: UUID, tree: str, up_to: int) -> Followed:
+        self.asked.append(f"follow up to {up_to}")
+        return Followed(collection, tree, self.model.seq - self.unseen, self.missing)
 
     async def observed_tree(self, tree: str) -> ObservedTree | None:
         if self.tables_behind:
@@ -81,8 +85,9 @@ class World:
         leaves = [(name, ADDRESS, self.model.leaves[index].hash()) for index, name in enumerate(self.ids())]
         return sorted(each for each in leaves if each[0] > after)[:limit]
 
-    async def told(self, collection: UUID, slot: int) -> Told:
+    async def told(self, collection: UUID, slot: int, unseen_after: Mapping[str, int]) -> Told:
         self.asked.append(f"tables up to {slot}")
+        self.unseen_after = unseen_after
         count = len(self.model.leaves)
         return Told(log=count, projection=count, observed=len(self.model.tree), living=count)
 
@@ -99,26 +104,48 @@ class World:
         return replace(proof, root=bytes(31) + b"\1") if self.wrong_proofs else proof
 
 
-async def differences(world: World, log: MemoryLog | None = None) -> dict[DriftKind, int]:
+@dataclass
+class Witness:
+    """Another node, which tells this tree, or none."""
+
+    model: ModelTree | None
+
+    async def accounts(self, addresses: Sequence[str], commitment: str) -> Accounts:
+        if self.model is None:
+            raise ChainUnavailable("injected")
+        data = account_of(self.model)
+        return Accounts(50, {each: Account(str(SPL_ACCOUNT_COMPRESSION), data) for each in addresses})
+
+
+async def differences(
+    world: World, log: MemoryLog | None = None, witnesses: Sequence[Witness] = ()
+) -> dict[DriftKind, int]:
     """Compare, and return how many there are of each kind."""
     log, tables = log or MemoryLog(), MemoryTables()
     await with_collection(log, tables, ADDRESS)
-    parts = Parts(accounts=world, follower=world, providers=world, comparisons=world, collections=tables)
+    parts = Parts(
+        accounts=world, follower=world, providers=world, comparisons=world, collections=tables, witnesses=witnesses
+    )
     await Reconciler(log, parts, SystemClock()).reconcile(None)
     return {each.kind: each.count for each in log.facts(CollectionDrift)[-1].differences}
 
 
+def minted(count: int, name: str = "N") -> ModelTree:
+    model = ModelTree(TREE)
+    for number in range(count):
+        model.mint(key(3), metadata_v1(f"{name}{number}"))
+    return model
+
+
 @pytest.fixture
 def world() -> World:
-    model = ModelTree(TREE)
-    for number in range(4):
-        model.mint(key(3), metadata_v1(f"N{number}"))
-    return World(model)
+    return World(minted(4))
 
 
 async def test_the_chain_is_asked_before_the_tables(world: World) -> None:
     assert await differences(world) == {}
-    assert world.asked[:3] == ["finalized", "follow", "tables up to 50"]
+    assert world.asked[:3] == ["finalized", "follow up to 4", "tables up to 50"]
+    assert world.unseen_after == {}
 
 
 async def test_das_that_shows_other_assets(world: World) -> None:
@@ -165,6 +192,24 @@ async def test_missing_changes_are_told(world: World) -> None:
     assert await differences(world, log) == {DriftKind.OBSERVATION_BEHIND: 1}
     (behind,) = log.facts(CollectionDrift)[-1].differences
     assert behind.examples == (f"{ADDRESS}: 5 to 6",)
+
+
+async def test_what_no_node_shows_is_not_looked_for_among_the_confirmed(world: World) -> None:
+    world.unseen = 2
+    log = MemoryLog()
+    assert await differences(world, log) == {DriftKind.OBSERVATION_BEHIND: 2}
+    (behind,) = log.facts(CollectionDrift)[-1].differences
+    assert (behind.alarm, behind.examples) == (False, (f"{ADDRESS}: 3 to 4",))
+    assert world.unseen_after == {ADDRESS: 49}, "the last observed change was in slot 50"
+    world.unseen = 4
+    assert await differences(world) == {DriftKind.OBSERVATION_BEHIND: 4}
+    assert world.unseen_after == {ADDRESS: -1}, "nothing is known of the tree"
+
+
+async def test_a_node_that_tells_another_root_at_the_same_change_is_an_alarm(world: World) -> None:
+    agreeing = [Witness(minted(4)), Witness(minted(3)), Witness(None)]  # one is behind, one does not answer
+    assert await differences(world, witnesses=agreeing) == {}
+    assert await differences(world, witnesses=[*agreeing, Witness(minted(4, "other"))]) == {DriftKind.ROOT_DIFFERS: 1}
 
 
 async def test_another_leaf_than_the_chains_is_an_alarm(world: World) -> None:

@@ -8,6 +8,7 @@ import httpx
 import msgspec
 import pytest
 
+from chassis.json_rpc import JsonRpc
 from services.indexer.adapters.solana_rpc import MAX_ACCOUNTS, SolanaRpc
 from services.indexer.ports import Account, ChainUnavailable
 from tests.support.indexing import address
@@ -24,7 +25,8 @@ def node(answer: Answer) -> SolanaRpc:
     def handle(request: httpx.Request) -> httpx.Response:
         return answer(msgspec.json.decode(request.content) | {"url": str(request.url)})
 
-    return SolanaRpc(httpx.AsyncClient(transport=httpx.MockTransport(handle)), URL, DAS_URL)
+    http = httpx.AsyncClient(transport=httpx.MockTransport(handle))
+    return SolanaRpc(JsonRpc(http, URL, "rpc"), JsonRpc(http, DAS_URL, "das"))
 
 
 def result(value: object) -> httpx.Response:
