@@ -55,3 +55,13 @@ def test_what_shares_our_namespace_keeps_to_its_standard() -> None:
     assert nack["containerSecurityContext"] == NOTHING_MORE
     assert nats["natsBox"]["enabled"] is False
     assert nack["namespaced"] is True
+
+
+def test_a_server_that_could_not_write_does_not_pass_for_alive() -> None:
+    """What the probe does is tried on a real server: `tests/integration/test_nats_probe.py`."""
+    patch = values("nats.yaml")["container"]["patch"]
+    assert [(step["op"], step["path"]) for step in patch] == [
+        ("remove", "/livenessProbe/httpGet"),
+        ("add", "/livenessProbe/exec"),
+    ]
+    assert "write error" in patch[1]["value"]["command"][-1]
