@@ -77,12 +77,17 @@ async def _replay(settings: Places, job: Job, console: Console) -> dict[str, Any
 
 
 async def _catch_up(rebuild: Rebuild, history: History, console: Console) -> None:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("messages"))
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[unit]}"))
     with Progress(*columns, TimeRemainingColumn(elapsed_when_finished=True), console=console) as progress:
         bars: dict[str, TaskID] = {
-            stream.name: progress.add_task(stream.name, total=await history.last_sequence(stream)) for stream in STREAMS
+            stream.name: progress.add_task(stream.name, total=await history.last_sequence(stream), unit="messages")
+            for stream in STREAMS
         }
-        await rebuild.catch_up(lambda stream, sequence: progress.update(bars[stream], completed=sequence))
+        indexes = progress.add_task("Indexes", total=None, visible=False, unit="and references")
+        await rebuild.catch_up(
+            lambda stream, sequence: progress.update(bars[stream], completed=sequence),
+            lambda made, of: progress.update(indexes, completed=made, total=of, visible=True),
+        )
 
 
 async def _verify(rebuild: Rebuild, console: Console, show: int) -> dict[str, Any]:

@@ -9,7 +9,7 @@ them it finds the watermark that it left. Used by `mintstream replay`. Not done 
 import asyncio
 import gc
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,6 +22,7 @@ from chassis.migrations import MigrationError
 from chassis.redaction import Secret
 from contracts.streams import COLLECTION, MINT
 from services.indexer.comparing import Difference, comparable_tables, differences, tables_of
+from services.indexer.deferring import Made, defer, restore
 from services.indexer.replaying import Progress, replay
 from services.indexer.store import MIGRATIONS, PostgresStore
 
@@ -77,25 +78,34 @@ class Rebuild:
             if fresh:
                 await connection.execute(f"DROP SCHEMA IF EXISTS {quoted(self.into)} CASCADE")
             await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(self.into)}")
-        async with self._connected(search_path=quoted(self.into)) as connection:
+        async with self._rebuilt() as connection:
+            await restore(connection, _say_nothing)  # migrations speak of indexes by their names
             try:
                 await postgres.migrate(connection, MIGRATIONS)
             except MigrationError as error:  # stop: another version has made it
                 raise RebuildRefused(f"schema {self.into} cannot be used: {error}; start afresh") from error
 
-    async def catch_up(self, progress: Progress) -> None:
-        """Apply everything that the log holds now. Raises what `replaying.replay` raises."""
+    async def catch_up(self, progress: Progress, made: Made | None = None) -> None:
+        """Apply everything that the log holds now. Raises what `replaying.replay` raises.
+
+        `made` is told of indexes that are made at the end, when there was more to apply than was there before.
+        """
         ends = {stream: await self.history.last_sequence(stream) for stream in STREAMS}
         async with self._store() as store:
+            there = sum([await store.watermark(stream.name) for stream in STREAMS])
+            if sum(ends.values()) > 2 * there:
+                async with self._rebuilt() as connection:
+                    await defer(connection)
             for stream, end in ends.items():
                 with _rare_collections():
                     await replay(self.history, store, stream, end, progress)
-        async with self._connected() as connection:
+        async with self._rebuilt() as connection:
+            await restore(connection, made or _say_nothing)
             for table in await tables_of(connection, self.into):
                 # Whoever exchanges them asks at once, long before autovacuum has looked at them. Messages are found by
                 # their keys alone, and there are too many of them.
                 if table.name != "event_log":
-                    await connection.execute(f"ANALYZE {quoted(self.into)}.{quoted(table.name)}")
+                    await connection.execute(f"ANALYZE {quoted(table.name)}")
 
     async def verify(self) -> AsyncIterator[Difference]:
         """Yield every difference from the live tables, both at the watermarks that the live ones have now.
@@ -176,6 +186,9 @@ class Rebuild:
         async with postgres.pool(self.dsn, application_name=_NAME, max_size=1, server_settings=settings) as pool:
             yield PostgresStore(pool)
 
+    def _rebuilt(self) -> AbstractAsyncContextManager[OwnedConnection]:
+        return self._connected(search_path=quoted(self.into))
+
     @asynccontextmanager
     async def _connected(self, **settings: str) -> AsyncGenerator[OwnedConnection]:
         connection = await connect(self.dsn.reveal(), server_settings={"application_name": _NAME, **settings})
@@ -217,5 +230,5 @@ def _rare_collections() -> Generator[None]:
         gc.set_threshold(*before)
 
 
-def _say_nothing(stream: str, sequence: int) -> None:
-    del stream, sequence
+def _say_nothing(*_: object) -> None:
+    pass

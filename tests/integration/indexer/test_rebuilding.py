@@ -179,6 +179,49 @@ async def test_an_interrupted_replay_goes_on(log: MemoryLog, store: PostgresStor
         assert await said(rebuild) == []
 
 
+async def test_a_rebuild_ends_with_every_index_and_reference_whatever_interrupts_it(
+    log: MemoryLog, store: PostgresStore, pool: Pool, rebuild: Rebuild
+) -> None:
+    async with projecting(log, store):
+        pass
+    live = await definitions(pool, "public")
+    assert any("CREATE INDEX" in each for each in live)
+    assert any("FOREIGN KEY" in each for each in live)
+
+    def kill(made: int, of: int) -> None:
+        if 0 < made == of // 2:
+            raise Killed
+
+    await rebuild.prepare(fresh=False)
+    with pytest.raises(Killed):
+        await rebuild.catch_up(lambda stream, sequence: None, kill)
+    assert live - await definitions(pool, INTO), "some are still to be made"
+    await build(rebuild)
+    assert await definitions(pool, INTO) == live
+    assert await pool.fetchval(f"SELECT to_regclass('{INTO}.deferred_definitions')") is None
+    # The index of a table in partitions is one of each partition too, valid, and what the planner may use.
+    assert await pool.fetchval(f"""
+        SELECT bool_and(indisvalid) AND count(*) = 2 FROM pg_index
+        WHERE indrelid IN ('{INTO}.event_log_mint_0'::regclass, '{INTO}.event_log_collection_0'::regclass)
+          AND NOT indisprimary
+    """)
+
+
+async def definitions(pool: Pool, schema: str) -> set[str]:
+    """What `pg_dump` tells of a schema's indexes and constraints, without the schema's name."""
+    found = await pool.fetch(
+        """
+        SELECT pg_get_indexdef(c.oid) AS definition FROM pg_class AS c
+        WHERE c.relnamespace = $1::regnamespace AND c.relkind IN ('i', 'I') AND NOT c.relispartition
+        UNION ALL
+        SELECT conrelid::regclass || ' ' || conname || ' ' || pg_get_constraintdef(oid) FROM pg_constraint
+        WHERE connamespace = $1::regnamespace
+        """,
+        schema,
+    )
+    return {row["definition"].replace(f"{schema}.", "") for row in found}
+
+
 async def test_schemas_that_are_not_for_this_are_refused(
     tables: Database, pool: Pool, log: MemoryLog, rebuild: Rebuild
 ) -> None:
