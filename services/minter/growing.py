@@ -130,6 +130,10 @@ class FoundingTransaction:
         self._sequence = signed.sequence
         return SignedRecord((*signed.data.earlier, signed.data.attempt), wire_bytes(signed.data.transaction))
 
+    async def stands(self) -> bool:
+        """Return True: what it makes follows from the collection's id and was decided by nobody."""
+        return True
+
     async def instructions(self, payer: Pubkey) -> Sequence[Instruction]:
         """Return what it is to do; the wallet pays, for it is what the collection belongs to."""
         assert payer == self._wallet

@@ -49,6 +49,10 @@ class Transaction(Work, Protocol):
         """Return what the log holds; None when nothing was signed yet. Raises Settled when it has ended."""
         ...
 
+    async def stands(self) -> bool:
+        """Return whether the log still holds what the transaction was made from."""
+        ...
+
     async def intend(self, attempt: Attempt, wire_base64: str, earlier: tuple[Attempt, ...]) -> None:
         """Put the attempt on the log if nobody has spoken since the last `read` or `intend`; else SequenceConflict."""
         ...
@@ -127,7 +131,7 @@ class Lander:
                     continue
             match step:
                 case Sign(number=number):
-                    signed = await self._sign(transaction, number, attempts)
+                    signed = await self._sign(transaction, number, attempts, passed)
                     if isinstance(signed, Refusal):
                         return signed
                     record, sent_at = signed or await transaction.read(), None
@@ -151,6 +155,9 @@ class Lander:
         """Return what the log holds, with what it had lost of this transaction and the chain has not."""
         if passage.horizon is None:
             return record
+        if not await transaction.stands():
+            # What it was made from is lost, and made anew by whoever begins at the beginning, perhaps otherwise.
+            raise RetryLater(f"{transaction.label} was made from what the log has lost", after=0.0)
         record = await transaction.read()
         earlier = record.attempts if record else ()
         try:
@@ -167,15 +174,19 @@ class Lander:
         return await transaction.read()
 
     async def _sign(
-        self, transaction: Transaction, number: int, earlier: tuple[Attempt, ...]
+        self, transaction: Transaction, number: int, earlier: tuple[Attempt, ...], passed: Passage | None
     ) -> SignedRecord | Refusal | None:
-        """Plan and intend one attempt; return what the log holds then, None when the intention was refused.
+        """Plan and intend one attempt; return what the log holds then, None when the caller has to read that anew.
 
-        That is no error: somebody else was first, and the caller reads who.
+        So it does when somebody else was first, and when the gate that was `passed` has closed meanwhile.
         """
         draft = await self._drafter.draft(transaction, first=number == 1)
+        if self._gate is not None and self._gate.passage != passed:
+            return None
         if isinstance(draft, Refusal):
-            return draft
+            # Another worker's attempt may be why: that was on the log before it could be on the chain.
+            told = await transaction.read()
+            return draft if (told.attempts if told else ()) == earlier else told
         blockhash = draft.blockhash
         attempt = Attempt(
             number=number,

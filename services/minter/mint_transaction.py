@@ -17,6 +17,7 @@ from contracts.mint import (
     Failed,
     ItemFailure,
     Pinned,
+    Planned,
     PlannedTransaction,
     Signed,
     transaction_fence,
@@ -80,7 +81,8 @@ class MintTransaction:
     async def read(self) -> SignedRecord | None:
         """Return the attempts on the log; raises Settled when confirmed, failed or finalized stands after them.
 
-        With `reopen`, a confirmation does not settle it: the chain has forgotten what was confirmed.
+        With `reopen`, a confirmation does not settle it: the chain has forgotten what was confirmed. Raises
+        InvalidEvent when what stands there is about other items than those of the plan.
         """
         if self._unspoken:
             self._unspoken = False
@@ -98,11 +100,21 @@ class MintTransaction:
             if signed is None:
                 raise MissingFact(f"{self.label} is confirmed and was never signed")
             return self._record(signed.data)
+        if isinstance(newest.data, Failed):
+            self._expect(newest.data.failure.items)
         raise Settled(self.label)
 
+    def _expect(self, items: tuple[int, ...]) -> None:
+        if items != self.planned.items:
+            raise InvalidEvent(f"the log tells of items {items} in {self.label}, the plan of {self.planned.items}")
+
+    async def stands(self) -> bool:
+        """Return whether the chunk's plan on the log is the one that this transaction is of."""
+        plan = await self._log.last(Planned, operation=self._pinned.operation, chunk=self._pinned.chunk)
+        return plan is not None and self.planned in plan.data.transactions
+
     def _record(self, signed: Signed) -> SignedRecord:
-        if signed.items != self.planned.items:
-            raise InvalidEvent(f"{self.label} was signed for items {signed.items}, not {self.planned.items}")
+        self._expect(signed.items)
         return SignedRecord((*signed.earlier, signed.attempt), wire_bytes(signed.transaction))
 
     async def instructions(self, payer: Pubkey) -> Sequence[Instruction]:

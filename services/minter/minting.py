@@ -112,7 +112,7 @@ class Minting:
             return standing, None
         if collection is None:
             return await self._planner.give_up(message), None
-        landed = () if self._relearner is None else await self._relearner.landed(pinned)
+        begun = () if self._relearner is None else await self._relearner.begun(pinned)
         try:
             if self._growth is None:
                 rooms = await self._trees.rooms(collection)
@@ -121,7 +121,7 @@ class Minting:
         except ChainUnavailable as error:
             # Nothing was planned. Begin again when a node answers.
             raise RetryLater(f"planning {message.subject}: {error}", after=1.0) from error
-        return await self._planner.plan(message, collection, rooms, landed), rooms
+        return await self._planner.plan(message, collection, rooms, begun), rooms
 
     async def _land(self, transaction: MintTransaction) -> None:
         try:
@@ -241,8 +241,8 @@ class Minting:
         found = await self._collection(pinned.collection)
         if found is not None or self._relearner is None:
             return found
-        if await self._relearner.landed(pinned):
-            raise MissingFact(f"chunk {pinned.operation}.{pinned.chunk} is on chain, and its collection not on the log")
+        if await self._relearner.begun(pinned):
+            raise MissingFact(f"chunk {pinned.operation}.{pinned.chunk} is signed, and its collection not on the log")
         return await self._collection(pinned.collection)
 
     async def _collection(self, collection: UUID) -> CollectionCreated | None:

@@ -23,7 +23,7 @@ from contracts.streams import MINT
 from services.minter.lander import Lander
 from services.minter.packing import Rooms, pack
 from services.minter.plan import LookupTable, mint_instructions
-from services.minter.relearning import completed
+from services.minter.relearning import completed, without
 from services.minter.shapes import Shape
 
 MAX_CONFLICTS: Final = 8
@@ -118,14 +118,13 @@ class Planner:
         message: Message[Pinned],
         collection: CollectionCreated,
         rooms: Rooms,
-        landed: Sequence[PlannedTransaction] = (),
+        begun: Sequence[PlannedTransaction] = (),
     ) -> Planned:
         """Make the chunk's plan, put it on the log, and return the one that holds. Raises RetryLater.
 
-        `landed` are transactions of an earlier plan, which the log has lost: they stand in the new one as they were.
+        `begun` are transactions of an earlier plan, which the log has lost: they stand in the new one as they were.
         """
-        gone = {index for each in landed for index in each.items}
-        pinned = replace(message.data, items=tuple(item for item in message.data.items if item.index not in gone))
+        pinned = without(message.data, begun)
         transactions = pack(collection, pinned, rooms, self._wallet, payer=self._payer)
         apart = await self._refused_alone(collection, pinned, transactions, rooms)
         if apart:
@@ -135,7 +134,7 @@ class Planner:
             operation=pinned.operation,
             chunk=pinned.chunk,
             collection=pinned.collection,
-            transactions=completed(landed, transactions),
+            transactions=completed([_taken_over(each, rooms) for each in begun], transactions),
         )
         return await agreed(self._log, message.event, plan)
 
@@ -181,6 +180,12 @@ class Planner:
         )
         refusal = await self._lander.rehearse(work)
         return refusal.code if refusal else None
+
+
+def _taken_over(planned: PlannedTransaction, rooms: Rooms) -> PlannedTransaction:
+    """Return the transaction for a new plan: with its tree's table it fits, if it ever has to be signed again."""
+    table = rooms.table(planned.tree)
+    return replace(planned, lookup_table=str(table.address) if table else None, doubtful=True)
 
 
 def items_of(pinned: Pinned, indexes: Sequence[int]) -> tuple[PinnedItem, ...]:

@@ -1,19 +1,22 @@
-"""What the chain knows of a chunk whose plan the log has lost.
+"""What is left of a chunk's plan that the log has lost: by the transactions on the log, and by those on the chain.
 
 Used by `minting` before a chunk is planned. A plan decides which items a transaction mints; if it is lost, a new one
-may decide otherwise, and an item whose lost transaction landed would be signed again in another one. So a chunk without
-a plan is looked for on the chain first, by the marks of all transactions that it can have had; only after a loss.
+may decide otherwise, and an item whose transaction landed would be signed again in another one. So a chunk without a
+plan is looked for first, by all transactions that it can have had; only after a loss. On the log is one whose intent
+was on its way when the connection was lost, or was put back; on the chain one that bears its mark.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from bubblegum.changes import Minted
 from bubblegum.decode import decode
-from chassis.log import RetryLater
+from chassis.log import EventLog, RetryLater
 from chassis.logs import get_logger
-from contracts.mint import Pinned, PlannedTransaction
+from contracts.mint import Pinned, PlannedTransaction, Signed
 from services.minter.gate import Gate
 from services.minter.ports import Chain, ChainUnavailable
 
@@ -21,7 +24,7 @@ _logger = get_logger(__name__)
 
 
 class Unexplained(Exception):
-    """A landed transaction minted what its chunk does not hold. Never expected; a person must look."""
+    """A transaction mints what its chunk does not hold. Never expected; a person must look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,43 +61,56 @@ def explain(pinned: Pinned, minted: Mapping[int, Sequence[Leaf]]) -> tuple[Plann
     return tuple(found)
 
 
+def without(pinned: Pinned, planned: Sequence[PlannedTransaction]) -> Pinned:
+    """Return the chunk with the items only that are in none of these transactions; raises Unexplained."""
+    gone = [index for each in planned for index in each.items]
+    if not set(gone) <= {item.index for item in pinned.items} or len(set(gone)) < len(gone):
+        raise Unexplained(f"chunk {pinned.operation}.{pinned.chunk} does not hold {gone}, each of them once")
+    return replace(pinned, items=tuple(item for item in pinned.items if item.index not in gone))
+
+
 def completed(
-    landed: Sequence[PlannedTransaction], others: Sequence[PlannedTransaction]
+    begun: Sequence[PlannedTransaction], others: Sequence[PlannedTransaction]
 ) -> tuple[PlannedTransaction, ...]:
-    """Return one plan of both: those that landed keep their numbers, the others take what numbers are free."""
-    if not landed:
+    """Return one plan of both: those that were begun keep their numbers, the others take what numbers are free."""
+    if not begun:
         return tuple(others)
-    taken = {each.tx for each in landed}
-    free = (number for number in range(len(landed) + len(others) + max(taken) + 1) if number not in taken)
+    taken = {each.tx for each in begun}
+    free = (number for number in range(len(begun) + len(others) + max(taken) + 1) if number not in taken)
     renumbered = [
         PlannedTransaction(tx=tx, tree=o.tree, items=o.items, lookup_table=o.lookup_table, doubtful=o.doubtful)
         for tx, o in zip(free, others, strict=False)
     ]
-    return tuple(sorted([*landed, *renumbered], key=lambda each: each.tx))
+    return tuple(sorted([*begun, *renumbered], key=lambda each: each.tx))
 
 
 class Relearner:
-    """Finds landed transactions of chunks that have no plan."""
+    """Finds transactions of chunks that have no plan."""
 
-    def __init__(self, gate: Gate, chain: Chain) -> None:
+    def __init__(self, log: EventLog, gate: Gate, chain: Chain) -> None:
+        self._log = log
         self._gate = gate
         self._chain = chain
 
-    async def landed(self, pinned: Pinned) -> tuple[PlannedTransaction, ...]:
-        """Return the transactions of the chunk that landed under a plan that is lost; raises RetryLater.
+    async def begun(self, pinned: Pinned) -> tuple[PlannedTransaction, ...]:
+        """Return the transactions of the chunk that were signed or landed under a plan that is lost; raises RetryLater.
 
         Waits at the gate: what is planned before the log is whole again may contradict what is put back.
         """
         passage = await self._gate.admit()
         if passage.horizon is None:
             return ()
+        signed: list[PlannedTransaction] = []
         minted: dict[int, Sequence[Leaf]] = {}
         try:
             for tx in range(len(pinned.items)):
+                intent = await self._log.last(Signed, operation=pinned.operation, chunk=pinned.chunk, tx=tx)
                 label = label_of(pinned.operation, pinned.chunk, tx)
-                if lost := await self._gate.landed(label, passage.horizon):
+                if intent is not None:
+                    signed.append(PlannedTransaction(tx=tx, tree=intent.data.tree, items=intent.data.items))
+                elif lost := await self._gate.landed(label, passage.horizon):
                     minted[tx] = await self._leaves(lost[0].signature)
-            return explain(pinned, minted)
+            return (*signed, *explain(without(pinned, signed), minted))
         except ChainUnavailable as error:
             # Unknown is not absent: nothing is planned until a node can tell.
             raise RetryLater(f"looking for chunk {pinned.operation}.{pinned.chunk}: {error}", after=1.0) from error

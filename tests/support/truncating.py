@@ -171,7 +171,7 @@ def _minter(log: Log, chain: RpcPool, wallet: Keypair, gate: Gate | None) -> lis
     signer = Signer(wallet)
     watcher = SignatureWatcher(chain, clock, STATUS_INTERVAL)
     lander = Lander(chain, signer, watcher, clock, max_in_flight=4, gate=gate)
-    relearner = None if gate is None else Relearner(gate, chain)
+    relearner = None if gate is None else Relearner(log, gate, chain)
     minting = Minting(log, chain, lander, watcher, signer.pubkey, clock, relearner=relearner)
     founding = Founding(log, chain, lander, signer)
     return [

@@ -3,14 +3,16 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from solders.hash import Hash
 from solders.keypair import Keypair
 from solders.message import MessageV0
 from solders.transaction import VersionedTransaction
 
-from chassis.log import Message, SequenceConflict
+from chassis.log import InvalidEvent, Message, SequenceConflict
 from contracts.collection import Standard
-from contracts.mint import Pinned, Signed
+from contracts.fact import Fact
+from contracts.mint import Failed, FailureCode, ItemFailure, Pinned, Signed
 from contracts.streams import Stream
 from services.minter.mint_transaction import MintTransaction
 from services.minter.packing import pack
@@ -21,6 +23,8 @@ from tests.support.packing import WALLET, created, item, pinned, rooms
 
 CREATED, PINNED = created(Standard.V2), pinned([item(0)])
 PAYER = Keypair()
+OTHERS = ItemFailure(items=(1, 2), code=FailureCode.TREE_FULL, reason="Full.")
+FAILED = Failed(operation=samples.OPERATION, chunk=0, tx=0, failure=OTHERS)
 WIRE = wire_text(VersionedTransaction(MessageV0.try_compile(PAYER.pubkey(), [], [], Hash.default()), [PAYER]))
 
 
@@ -74,3 +78,22 @@ async def test_after_an_intent_the_next_one_needs_no_look_either() -> None:
     await transaction.intend(samples.SECOND, WIRE, (samples.FIRST,))
     assert log.looks == 0
     assert [fact.attempt.number for fact in log.facts(Signed)] == [1, 2]
+
+
+@pytest.mark.parametrize("fact", [replace(samples.SIGNED, tx=0), FAILED], ids=["signed", "failed"])
+async def test_what_is_said_of_other_items_than_the_plans_settles_nothing(fact: Fact) -> None:
+    log = CountingLog()
+    transaction = await planned(log, unspoken=False)
+    await log.publish(fact, cause=None)
+    with pytest.raises(InvalidEvent):
+        await transaction.read()
+
+
+async def test_a_transaction_stands_with_the_plan_that_it_is_of() -> None:
+    log = CountingLog()
+    transaction = await planned(log, unspoken=False)
+    assert not await transaction.stands()
+    await log.publish(replace(samples.PLANNED, transactions=(transaction.planned,)), cause=None)
+    assert await transaction.stands()
+    await log.publish(replace(samples.PLANNED, transactions=()), cause=None)
+    assert not await transaction.stands()

@@ -73,7 +73,7 @@ class Relearning:
     back: Fact | None = None
     found: Sequence[PlannedTransaction] = ()
 
-    async def landed(self, chunk: Pinned) -> Sequence[PlannedTransaction]:
+    async def begun(self, chunk: Pinned) -> Sequence[PlannedTransaction]:
         if self.back is not None:
             await self.world.say(self.back)
             self.back = None

@@ -12,7 +12,9 @@ from chassis.log import RetryLater
 from contracts.mint import PinnedItem, PlannedTransaction
 from services.minter.gate import Gate, Horizon, LostIntent, Passage
 from services.minter.ports import Chain, ChainUnavailable
-from services.minter.relearning import Leaf, Relearner, Unexplained, completed, explain, label_of
+from services.minter.relearning import Leaf, Relearner, Unexplained, completed, explain, label_of, without
+from tests.support import samples
+from tests.support.memory_log import MemoryLog
 from tests.support.packing import item, pinned
 from tests.support.samples import TREE
 
@@ -95,14 +97,34 @@ class NoChain:
 
 async def test_a_log_that_never_lost_anything_is_not_looked_behind() -> None:
     gate = Marked(Passage(0, None))
-    assert await Relearner(cast("Gate", gate), cast("Chain", NoChain())).landed(CHUNK) == ()
+    assert await Relearner(MemoryLog(), cast("Gate", gate), cast("Chain", NoChain())).begun(CHUNK) == ()
     assert gate.asked == []
 
 
 async def test_every_number_that_the_chunk_can_have_had_is_looked_for() -> None:
     gate = Marked(Passage(0, Horizon(1, 1)))
-    assert await Relearner(cast("Gate", gate), cast("Chain", NoChain())).landed(CHUNK) == ()
+    assert await Relearner(MemoryLog(), cast("Gate", gate), cast("Chain", NoChain())).begun(CHUNK) == ()
     assert gate.asked == [label_of(CHUNK.operation, CHUNK.chunk, tx) for tx in range(len(CHUNK.items))]
+
+
+async def test_what_is_signed_on_the_log_is_not_looked_for_on_the_chain() -> None:
+    log, gate = MemoryLog(), Marked(Passage(0, Horizon(1, 1)))
+    intent = replace(samples.SIGNED, operation=CHUNK.operation, chunk=CHUNK.chunk, tx=2, items=(3, 4))
+    await log.publish(intent, cause=None)
+    begun = await Relearner(log, cast("Gate", gate), cast("Chain", NoChain())).begun(CHUNK)
+    assert begun == (PlannedTransaction(tx=2, tree=intent.tree, items=(3, 4)),)
+    assert label_of(CHUNK.operation, CHUNK.chunk, 2) not in gate.asked
+    assert [each.index for each in without(CHUNK, begun).items] == [0, 1, 2, 5]
+
+
+@pytest.mark.parametrize("signed", [[(0,), (0, 1)], [(len(CHUNK.items),)]])
+async def test_intents_that_no_plan_explains_stop_it(signed: Sequence[tuple[int, ...]]) -> None:
+    log, gate = MemoryLog(), Marked(Passage(0, Horizon(1, 1)))
+    for tx, items in enumerate(signed):
+        intent = replace(samples.SIGNED, operation=CHUNK.operation, chunk=CHUNK.chunk, tx=tx, items=items)
+        await log.publish(intent, cause=None)
+    with pytest.raises(RetryLater):
+        await Relearner(log, cast("Gate", gate), cast("Chain", NoChain())).begun(CHUNK)
 
 
 @pytest.mark.parametrize("away", [True, False])
@@ -110,4 +132,4 @@ async def test_nothing_is_planned_while_nobody_can_tell(away: bool) -> None:
     label = label_of(CHUNK.operation, CHUNK.chunk, 3)
     gate = Marked(Passage(0, Horizon(1, 1)), {label: LostIntent("s", b"")}, away=away)
     with pytest.raises(RetryLater):
-        await Relearner(cast("Gate", gate), cast("Chain", NoChain())).landed(CHUNK)
+        await Relearner(MemoryLog(), cast("Gate", gate), cast("Chain", NoChain())).begun(CHUNK)
