@@ -18,6 +18,9 @@ METHOD_NOT_FOUND: Final = -32601
 """JSON-RPC 2.0: the method does not exist."""
 TOO_MANY_REQUESTS: Final = 429
 """HTTP status; its body may or may not be JSON-RPC, and says no more than the status."""
+MAX_ANSWER: Final = 64 * 1024 * 1024
+"""Bytes of an answer, unpacked, beyond which it is not read on: the largest that are asked for, a page of a thousand
+assets or the account of a tree with its canopy, are some 15 MB."""
 _MAX_ERROR: Final = 200
 _HEADERS: Final[Mapping[str, str]] = {"Content-Type": "application/json"}
 _NULL: Final = msgspec.Raw(b"null")
@@ -57,7 +60,7 @@ class HttpResponse(Protocol):
 
 
 class Http(Protocol):
-    """What carries the calls and brings the timeouts: an `httpx.AsyncClient`, or `chassis.light_http` for many calls.
+    """What carries the calls, brings the timeouts and bounds the answers: `chassis.light_http` for many calls.
 
     Raises httpx.HTTPError or TransportFailed when there is no answer.
     """
@@ -69,6 +72,13 @@ class Http(Protocol):
 
 class TransportFailed(Exception):
     """No answer came. The text is a word for the kind of trouble, without the URL."""
+
+
+class AnswerTooLarge(TransportFailed):
+    """An answer of more than `most` bytes was begun, and not read to its end."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"an answer of more than {most} bytes")
 
 
 class HttpRefused(ChainUnavailable):
@@ -89,14 +99,40 @@ class RpcRefused(Exception):
         self.code = error.code
 
 
+class Answer(msgspec.Struct, frozen=True):
+    """What an HTTP client gives: see `HttpResponse`."""
+
+    status_code: int
+    headers: Mapping[str, str]
+    content: bytes
+
+
+class _BoundedHttp:
+    """An httpx client whose answers are read up to `most` bytes; implements `Http`."""
+
+    def __init__(self, client: httpx.AsyncClient, most: int) -> None:
+        self._client = client
+        self._most = most
+
+    async def post(self, url: str, *, content: bytes, headers: Mapping[str, str]) -> Answer:
+        """See `Http.post`; raises AnswerTooLarge as well."""
+        async with self._client.stream("POST", url, content=content, headers=headers) as response:
+            body = bytearray()
+            async for piece in response.aiter_bytes():
+                body += piece
+                if len(body) > self._most:
+                    raise AnswerTooLarge(self._most)
+            return Answer(response.status_code, response.headers, bytes(body))
+
+
 class JsonRpc:
-    """One endpoint over an HTTP client.
+    """One endpoint over an HTTP client, which reads no more than MAX_ANSWER of an answer.
 
     `node` ("rpc", "das") is its name in the metrics; without one nothing is counted.
     """
 
-    def __init__(self, http: Http, url: str, node: str | None) -> None:
-        self._http = http
+    def __init__(self, http: Http | httpx.AsyncClient, url: str, node: str | None) -> None:
+        self._http: Http = _BoundedHttp(http, MAX_ANSWER) if isinstance(http, httpx.AsyncClient) else http
         self._url = url
         self._node = node
         self._ids = itertools.count(1)

@@ -7,32 +7,23 @@ not followed: a JSON-RPC endpoint has none, and what is sent is for one receiver
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Self
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
-from chassis.json_rpc import TransportFailed
-
-
-@dataclass(frozen=True, slots=True)
-class LightResponse:
-    """An answer, read whole."""
-
-    status_code: int
-    headers: Mapping[str, str]
-    content: bytes
+from chassis.json_rpc import MAX_ANSWER, Answer, AnswerTooLarge, TransportFailed
 
 
 class LightHttp:
     """A pool of connections. `connect` opens it."""
 
-    def __init__(self, session: aiohttp.ClientSession, proxy: str | None = None) -> None:
-        """`proxy` is the URL of the proxy that every request goes through."""
+    def __init__(self, session: aiohttp.ClientSession, proxy: str | None = None, most: int = MAX_ANSWER) -> None:
+        """`proxy` is the URL of the proxy that every request goes through; `most` bounds an answer, in bytes."""
         self._session = session
         self._proxy = proxy
+        self._most = most
 
     @classmethod
     @asynccontextmanager
@@ -48,16 +39,30 @@ class LightHttp:
         ) as session:
             yield cls(session, proxy_of(url))
 
-    async def post(self, url: str, *, content: bytes, headers: Mapping[str, str]) -> LightResponse:
-        """Return the answer, whatever its status. Raises TransportFailed, which names the kind of trouble only."""
+    async def post(self, url: str, *, content: bytes, headers: Mapping[str, str]) -> Answer:
+        """Return the answer, whatever its status.
+
+        Raises TransportFailed, which names the kind of trouble only; AnswerTooLarge among them.
+        """
         try:
             async with self._session.post(
                 url, data=content, headers=headers, proxy=self._proxy, allow_redirects=False
             ) as response:
-                return LightResponse(response.status, response.headers, await response.read())
+                return Answer(response.status, response.headers, await self._read(response))
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             # Retry, by the caller. The error's own text may hold the URL; a ValueError is an answer that is no HTTP.
             raise TransportFailed(type(error).__name__) from None
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        length = response.content_length
+        if length is not None and length <= self._most and "Content-Encoding" not in response.headers:
+            return await response.read()  # it cannot be longer than it says
+        body = bytearray()
+        async for piece in response.content.iter_any():
+            body += piece
+            if len(body) > self._most:
+                raise AnswerTooLarge(self._most)
+        return bytes(body)
 
 
 def proxy_of(url: str) -> str | None:

@@ -1,12 +1,14 @@
 """The light HTTP client against a real socket: answers, endings in the middle, redirects, silence, proxies."""
 
 import asyncio
+import gzip
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
+import aiohttp
 import pytest
 
-from chassis.json_rpc import TransportFailed
+from chassis.json_rpc import AnswerTooLarge, TransportFailed
 from chassis.light_http import LightHttp, proxy_of
 
 JSON = {"Content-Type": "application/json"}
@@ -68,6 +70,40 @@ async def test_what_is_no_answer_fails_without_telling_the_url(answer: bytes) ->
         with pytest.raises(TransportFailed) as failed:
             await http.post(url, content=b"{}", headers=JSON)
     assert "secret" not in str(failed.value)
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+BOMB, PACKED = gzip.compress(bytes(1_000_000)), gzip.compress(bytes(100))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        HEAD + b"Content-Length: 101\r\n\r\n" + bytes(101),
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"40\r\n" + bytes(64) + b"\r\n40\r\n" + bytes(64) + b"\r\n",
+        HEAD + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % 90 + BOMB[:90],
+        HEAD + b"\r\n" + bytes(101),
+    ],
+    ids=["tells its length", "in pieces", "packed", "until the end"],
+)
+async def test_an_answer_that_is_too_large_is_not_read(answer: bytes) -> None:
+    async with server(answer) as url, aiohttp.ClientSession() as session:
+        with pytest.raises(AnswerTooLarge, match="an answer of more than 100 bytes"):
+            await LightHttp(session, most=100).post(url, content=b"{}", headers=JSON)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        HEAD + b"Content-Length: 100\r\n\r\n" + bytes(100),
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n64\r\n" + bytes(100) + b"\r\n0\r\n\r\n",
+        HEAD + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(PACKED) + PACKED,
+    ],
+    ids=["tells its length", "in pieces", "packed"],
+)
+async def test_an_answer_that_is_just_small_enough_is_read_whole(answer: bytes) -> None:
+    async with server(answer) as url, aiohttp.ClientSession() as session:
+        assert (await LightHttp(session, most=100).post(url, content=b"{}", headers=JSON)).content == bytes(100)
 
 
 async def test_nobody_there_and_nobody_answering_fail() -> None:

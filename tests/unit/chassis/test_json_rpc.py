@@ -1,11 +1,13 @@
 """JSON-RPC over HTTP: what an endpoint's answers mean, and that none of its URL is told."""
 
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 
+from chassis import json_rpc
 from chassis.chain import ChainUnavailable
 from chassis.json_rpc import HttpRefused, JsonRpc, RpcRefused
 
@@ -72,3 +74,22 @@ async def test_trouble_on_the_way_is_told_without_the_address() -> None:
     with pytest.raises(ChainUnavailable) as unavailable:
         await rpc.call("getNumbers", [], list[int])
     assert str(unavailable.value) == "getNumbers: ConnectError"
+
+
+async def test_an_answer_without_end_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_rpc, "MAX_ANSWER", 100)
+    given = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal given
+        while True:
+            given += 1
+            yield b" " * 40
+
+    def handle(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, content=endless())
+
+    rpc = JsonRpc(httpx.AsyncClient(transport=httpx.MockTransport(handle)), URL, None)
+    with pytest.raises(ChainUnavailable, match="getNumbers: an answer of more than 100 bytes"):
+        await rpc.call("getNumbers", [], list[int])
+    assert given == 3
