@@ -9,7 +9,7 @@ What is not done here: what becomes of a message (`chassis.delivery` decides), a
 import asyncio
 import base64
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
@@ -22,14 +22,16 @@ from nats.aio.client import Client, RawCredentials
 from nats.js import JetStreamContext
 
 from chassis import metrics, telemetry
+from chassis.batching import Batching
 from chassis.clock import Clock, SystemClock
 from chassis.connectivity import Connectivity, Reports
 from chassis.delivery import BurialCap, backoff
 from chassis.log import MAX_BATCH, ConsumerStanding, Handler, LogUnavailable, Message, RawMessage, SequenceConflict
 from chassis.logs import get_logger
+from chassis.messaging_acks import Acknowledgements
 from chassis.messaging_declare import Declaring, consumer_config
 from chassis.messaging_lookup import StreamLookup, decoded
-from chassis.messaging_publish import BatchPublisher
+from chassis.messaging_publish import Publisher
 from chassis.messaging_pull import ConsumerLoop, StreamReader
 from chassis.messaging_repair import LogRepair
 from chassis.messaging_spans import sending
@@ -68,6 +70,8 @@ class Connection:
     """Whether `declare` makes what is missing, or only looks."""
     max_batch: int = MAX_BATCH
     """Most messages that go to the disk as one atomic batch; 1 publishes each by itself."""
+    rule: Callable[[int], Batching] = Batching
+    """What makes the rule by which a stream's messages go singly or as a batch, given `max_batch`."""
     timeout: float = 5.0
     replicas: int = 1
 
@@ -99,7 +103,8 @@ class Log:
         self._jetstream: JetStreamContext = client.jetstream(timeout=connection.timeout)
         self._slots = asyncio.Semaphore(MAX_PENDING_PUBLISHES)
         self._draining = asyncio.Event()
-        self._publishers: dict[str, BatchPublisher] = {}
+        self._acknowledgements = Acknowledgements(client, connection.timeout)
+        self._publishers: dict[str, Publisher] = {}
 
     @classmethod
     async def connect(cls, connection: Connection, clock: Clock | None = None) -> Self:
@@ -148,6 +153,7 @@ class Log:
         self.connectivity.ending = True
         for publisher in self._publishers.values():
             await publisher.close()
+        self._acknowledgements.close()
         if self._client.is_closed:
             return
         try:
@@ -266,12 +272,12 @@ class Log:
                 await self._clock.sleep(backoff(attempt) / 4)
         raise LogUnavailable(f"{subject} was not acknowledged: {reason}")
 
-    def _publisher(self, stream: str) -> BatchPublisher:
-        if stream not in self._publishers:
-            self._publishers[stream] = BatchPublisher(
-                self._client, self._jetstream, stream, self._connection.timeout, self._connection.max_batch
-            )
-        return self._publishers[stream]
+    def _publisher(self, stream: str) -> Publisher:
+        found = self._publishers.get(stream)
+        if found is None:
+            rule = self._connection.rule(self._connection.max_batch)
+            found = self._publishers[stream] = Publisher(self._client, self._acknowledgements, stream, rule)
+        return found
 
     async def _conflict(self, event: Event[Fact], subject: str, expected: int) -> int:
         """Tell our own earlier try, stored but not acknowledged to us, from somebody else's message."""

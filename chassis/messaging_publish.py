@@ -1,28 +1,28 @@
-# nats-py is annotated in part only: its option dictionaries and header types are unknown to the checker.
+# nats-py is annotated in part only.
 # pyright: reportUnknownMemberType=false
-"""Publishing to JetStream: what is waiting at the same moment goes to the disk as one atomic batch.
+"""Publishing to JetStream: what waits at the same moment goes in one write, singly or as one atomic batch.
 
-Used by `chassis.messaging` only. A stream that syncs every write pays one fsync for the batch instead of one for each
-message. A batch is stored whole or not at all; when it is refused, its messages are published one by one, and each
-gets its own answer. Protocol: atomic batch publishing of nats-server 2.12 (ADR-50), headers `Nats-Batch-*`.
+Used by `chassis.messaging` only. Which of the two is `chassis.batching`'s rule. A batch is stored whole or not at all;
+when it is refused, its messages are published one by one, and each gets its own answer. Protocol: atomic batch
+publishing of nats-server 2.12 (ADR-50), headers `Nats-Batch-*`. Not done here: waiting for acknowledgements
+(`chassis.messaging_acks`) and trying again.
 """
 
 import asyncio
-import contextlib
-import json
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from time import monotonic
+from typing import Final
 from uuid import uuid4
 
 import nats.errors
 import nats.js.errors
 from nats.aio.client import Client
-from nats.js import JetStreamContext
 
-from chassis.log import MAX_BATCH
+from chassis.batching import Batching, Burst
 from chassis.logs import get_logger
+from chassis.messaging_acks import Ack, Acknowledgements, Answer
 
 MAX_BATCH_BYTES: Final = 1_048_576
 
@@ -34,7 +34,7 @@ class _Waiting:
     subject: str
     payload: bytes
     headers: dict[str, str]
-    answer: "asyncio.Future[int]"
+    answer: Answer
 
     @property
     def identity(self) -> str:
@@ -43,18 +43,15 @@ class _Waiting:
         return f"{noun}.{rest}"
 
 
-class BatchPublisher:
-    """Publishes to one stream: one batch on its way at a time, the next one gathers meanwhile."""
+class Publisher:
+    """Publishes to one stream: one burst is on its way at a time, the next one gathers meanwhile."""
 
-    def __init__(
-        self, client: Client, jetstream: JetStreamContext, stream: str, timeout: float, most: int = MAX_BATCH
-    ) -> None:
-        """`most` messages are a batch at the most; with 1 every message goes by itself, without waiting for others."""
+    def __init__(self, client: Client, acknowledgements: Acknowledgements, stream: str, rule: Batching) -> None:
         self._client = client
-        self._jetstream = jetstream
+        self._acknowledgements = acknowledgements
         self._stream = stream
-        self._timeout = timeout
-        self._most = most
+        self._expected = {"Nats-Expected-Stream": stream}
+        self._rule = rule
         self._waiting: deque[_Waiting] = deque()
         self._flushing: asyncio.Task[None] | None = None
 
@@ -64,15 +61,11 @@ class BatchPublisher:
         Raises what the client raises: APIError for the server's refusal of this very message, TimeoutError or another
         nats.errors.Error when it may be stored or not.
         """
-        answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        message = _Waiting(subject, payload, headers, answer)
-        if self._most == 1:
-            await self._publish_one(message)
-            return await answer
-        self._waiting.append(message)
+        answer: Answer = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiting(subject, payload, headers, answer))
         if self._flushing is None or self._flushing.done():
             self._flushing = asyncio.create_task(self._flush(), name=f"publish to {self._stream}")
-        return await answer
+        return (await answer).seq
 
     async def close(self) -> None:
         """Give up what is on its way; whoever waits for it is told that it may be stored or not."""
@@ -81,16 +74,18 @@ class BatchPublisher:
             await asyncio.gather(self._flushing, return_exceptions=True)
 
     async def _flush(self) -> None:
-        taken: list[_Waiting] = []
+        taken: Sequence[_Waiting] = ()
         try:
-            # One turn of the loop, so that all who publish in this turn are in the batch.
+            # One turn of the loop, so that all who publish in this turn go together.
             await asyncio.sleep(0)
             while self._waiting:
-                taken = self._take()
-                if len(taken) == 1:
-                    await self._publish_one(taken[0])
-                elif taken:
+                burst = self._rule.burst(len(self._waiting), monotonic())
+                if burst.batched:
+                    taken = self._take(burst.count)
                     await self._publish_batch(taken)
+                else:
+                    taken = [self._waiting.popleft() for _ in range(burst.count)]
+                    await self._publish_singly(taken)
         finally:
             # Cancelled, or a bug: nobody may wait for ever, and nobody may believe it was refused.
             for each in [*taken, *self._waiting]:
@@ -98,7 +93,7 @@ class BatchPublisher:
                     each.answer.set_exception(nats.errors.ConnectionClosedError())
             self._waiting.clear()
 
-    def _take(self) -> list[_Waiting]:
+    def _take(self, most: int) -> list[_Waiting]:
         """Take the longest batch from the front in which no two messages are about the same thing.
 
         The server checks a batch's expected sequences against what was stored *before* it: two messages with the same
@@ -107,7 +102,7 @@ class BatchPublisher:
         taken: list[_Waiting] = []
         identities: set[str] = set()
         size = 0
-        while self._waiting and len(taken) < self._most:
+        while self._waiting and len(taken) < most:
             first = self._waiting[0]
             size += len(first.payload)
             if first.identity in identities or (taken and size > MAX_BATCH_BYTES):
@@ -118,66 +113,61 @@ class BatchPublisher:
             self._waiting.popleft()
         return taken
 
-    async def _publish_one(self, message: _Waiting) -> None:
-        try:
-            ack = await self._jetstream.publish(
-                message.subject, message.payload, stream=self._stream, headers=dict(message.headers)
-            )
-        except (TimeoutError, nats.errors.Error) as error:
-            # Not judged here: the caller knows what it expected and whether it may retry.
-            _answer(message, error)
-        else:
-            _answer(message, ack.seq)
+    async def _publish_singly(self, messages: Sequence[_Waiting]) -> None:
+        """Send the messages in one write; return when the server has answered the last, and so all of them."""
+        began = ended = monotonic()
+
+        def note() -> None:
+            nonlocal ended
+            ended = monotonic()
+
+        last = len(messages) - 1
+        for position, each in enumerate(messages):
+            headers = each.headers | self._expected
+            settled = note if position == last else None
+            await self._acknowledgements.publish(each.subject, each.payload, headers, each.answer, settled)
+        if messages:
+            await asyncio.wait([messages[last].answer])
+            self._rule.stored(Burst(len(messages), batched=False), ended - began)
 
     async def _publish_batch(self, batch: Sequence[_Waiting]) -> None:
+        if len(batch) < 2:
+            await self._publish_singly(batch)
+            return
+        began = monotonic()
         try:
-            last = await self._commit(batch)
+            first = await self._commit(batch)
         except nats.js.errors.APIError as error:
             # Nothing of the batch is stored. Alone, each message gets the answer that is its own.
             _logger.debug("batch refused, publishing singly", stream=self._stream, reason=error.description)
-            await asyncio.gather(*(self._publish_one(message) for message in batch))
+            await self._publish_singly(batch)
         except (TimeoutError, nats.errors.Error) as error:
             # All or none of it is stored. Each caller finds out by its own retry.
             for message in batch:
-                _answer(message, error)
+                if not message.answer.done():
+                    message.answer.set_exception(error)
         else:
-            for position, message in enumerate(batch, start=1):
-                _answer(message, last - len(batch) + position)
+            self._rule.stored(Burst(len(batch), batched=True), monotonic() - began)
+            for sequence, message in enumerate(batch, start=first):
+                if not message.answer.done():
+                    message.answer.set_result(Ack(sequence))
 
     async def _commit(self, batch: Sequence[_Waiting]) -> int:
-        """Send the batch and return its last sequence; raises APIError when the server refuses it."""
+        """Send the batch and return its first sequence; raises APIError when the server refuses it."""
         identifier = uuid4().hex
-        for position, message in enumerate(batch, start=1):
-            headers = {
-                **message.headers,
-                "Nats-Expected-Stream": self._stream,
-                "Nats-Batch-Id": identifier,
-                "Nats-Batch-Sequence": str(position),
-            }
-            if position < len(batch):
-                await self._client.publish(message.subject, message.payload, headers=headers)
-                continue
-            headers["Nats-Batch-Commit"] = "1"
-            response = await self._client.request(
-                message.subject, message.payload, timeout=self._timeout, headers=headers
-            )
-            answer: dict[str, Any] = json.loads(response.data)
-            if "error" in answer:
-                with contextlib.suppress(KeyError):
-                    nats.js.errors.APIError.from_error(answer["error"])
-                raise nats.js.errors.APIError(description=str(answer["error"]))
-            if answer.get("count") != len(batch):
-                # Not the acknowledgement of this batch: a server that does not know batches stored the last message
-                # alone. Saying "unknown" lets every caller find out.
-                raise nats.errors.TimeoutError
-            return int(answer["seq"])
-        raise AssertionError("a batch is not empty")
-
-
-def _answer(message: _Waiting, outcome: int | Exception) -> None:
-    if message.answer.done():
-        return
-    if isinstance(outcome, int):
-        message.answer.set_result(outcome)
-    else:
-        message.answer.set_exception(outcome)
+        *others, last = (
+            (each, each.headers | self._expected | {"Nats-Batch-Id": identifier, "Nats-Batch-Sequence": str(position)})
+            for position, each in enumerate(batch, start=1)
+        )
+        for each, headers in others:
+            await self._client.publish(each.subject, each.payload, headers=headers)
+        message, headers = last
+        answer: Answer = asyncio.get_running_loop().create_future()
+        committing = headers | {"Nats-Batch-Commit": "1"}
+        await self._acknowledgements.publish(message.subject, message.payload, committing, answer)
+        ack = await answer
+        if ack.count != len(batch):
+            # Not the acknowledgement of this batch: a server that does not know batches stored the last message
+            # alone. Saying "unknown" lets every caller find out.
+            raise nats.errors.TimeoutError
+        return ack.seq - len(batch) + 1

@@ -63,7 +63,7 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     nats_max_batch: Annotated[
         int,
         Meta(
-            description="Most messages of one atomic batch, for which the log pays one fsync; 1 publishes singly.",
+            description="Most messages of one atomic batch, which is made where it is faster; 1 publishes singly.",
             ge=1,
             le=1000,
         ),

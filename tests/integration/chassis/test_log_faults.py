@@ -3,7 +3,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+import signal
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from uuid import UUID
 import nats
 import pytest
 
+from chassis.batching import Batching, Burst
 from chassis.exposition import REGISTRY
 from chassis.log import Message, RawMessage
 from chassis.messaging import WRONG_LAST_SEQUENCE, Connection, Log
@@ -96,25 +98,67 @@ async def test_publishing_and_reading_go_on_after_a_killed_server(server: Child,
             assert await log.last(Completed, operation=UUID(int=1)) is not None
 
 
+class Batches(Batching):
+    """The rule of a disk on which a batch always pays."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(most)
+        self._largest = most
+
+    def burst(self, waiting: int, now: float) -> Burst:
+        return Burst(min(waiting, self._largest), batched=True)
+
+
 async def test_publishes_of_one_moment_are_one_batch(server: Child) -> None:
     """One atomic batch, one fsync: the server says of every stored message which batch it came in."""
-    async with Log.session(connection(server)) as log:
+    async with Log.session(replace(connection(server), rule=Batches)) as log:
         await log.declare(consumers=(CONSUMER,))
-        await asyncio.gather(*(log.publish(completed(number), cause=None) for number in range(1, 51)))
+        sequences = await asyncio.gather(*(log.publish(completed(number), cause=None) for number in range(1, 51)))
         messages = [message async for message in first(log, 50)]
         assert len({message.headers["Nats-Batch-Id"] for message in messages}) == 1
+        assert sequences == [message.sequence for message in messages]
 
 
 async def test_batches_can_be_smaller_or_none(server: Child) -> None:
-    for most, expected in ((20, 3), (1, 0)):
-        async with Log.session(replace(connection(server), max_batch=most)) as log:
+    for most, rule, expected in ((20, Batches, 3), (1, Batching, 0)):
+        async with Log.session(replace(connection(server), max_batch=most, rule=rule)) as log:
             await log.declare(consumers=(CONSUMER,))
             before = await log.last_sequence(MINT)
-            await asyncio.gather(*(log.publish(completed(number), cause=None) for number in range(1, 51)))
+            sequences = await asyncio.gather(*(log.publish(completed(number), cause=None) for number in range(1, 51)))
             messages = [message async for message in first(log, 50, after=before)]
-            assert len({message.subject for message in messages}) == 50
+            assert sequences == [message.sequence for message in messages]
             batches = {message.headers["Nats-Batch-Id"] for message in messages if "Nats-Batch-Id" in message.headers}
             assert len(batches) == expected
+
+
+@pytest.mark.parametrize("rule", [Batching, Batches], ids=["singly", "as a batch"])
+async def test_of_publishes_of_one_moment_each_gets_its_own_answer(
+    server: Child, rule: Callable[[int], Batching]
+) -> None:
+    """Two say the same, and only one of them may; the others are stored."""
+    async with Log.session(replace(connection(server), rule=rule)) as log:
+        await log.declare(consumers=(CONSUMER,))
+        assert await log.publish_once(completed(1), cause=None)
+        asked = [log.publish_once(completed(number), cause=None) for number in (1, 2, 3, 3, 4, 5)]
+        assert await asyncio.gather(*asked) == [False, True, True, False, True, True]
+        assert [message.subject for message in [each async for each in first(log, 5)]] == [
+            completed(number).subject() for number in (1, 2, 3, 4, 5)
+        ]
+
+
+async def test_a_publish_without_an_answer_ends_and_the_next_is_answered(server: Child) -> None:
+    """Also those of one moment: all that went in one write have waited for one deadline."""
+    async with Log.session(connection(server)) as log:
+        await log.declare(consumers=(CONSUMER,))
+        await log.publish(completed(1), cause=None)
+        server.kill(signal.SIGSTOP)
+        try:
+            asked = [asyncio.create_task(log.publish_once(completed(number), cause=None)) for number in (2, 3)]
+            await asyncio.wait(asked, timeout=connection(server).timeout * 1.5)  # then they have begun to try again
+        finally:
+            server.kill(signal.SIGCONT)
+        assert await asyncio.gather(*asked) == [True, True]
+        assert await log.last_sequence(MINT) == 3, "and were stored once"
 
 
 async def test_a_batch_is_judged_when_it_is_committed(server: Child) -> None:
