@@ -19,15 +19,15 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: demo
-demo: .venv/.local ## Start everything, mint 30 NFTs, check each against the chain, stay up (ARGS="--once" ends)
+demo: .venv/.local .venv/bin/mintstream ## Start everything, mint 30 NFTs, check each against the chain, stay up (ARGS="--once" ends)
 	@$(BIN)/python -m mintstream demo --data "$(DATA)" $(ARGS)
 
 .PHONY: up
-up: .venv/.local ## Start the embedded stack alone, until Ctrl-C (ARGS="--help" lists the flags)
+up: .venv/.local .venv/bin/mintstream ## Start the embedded stack alone, until Ctrl-C (ARGS="--help" lists the flags)
 	@$(BIN)/python -m mintstream up --data "$(DATA)" $(ARGS)
 
 .PHONY: test
-test: .venv/.dev tests/js/node_modules/.package-lock.json clients/typescript/node_modules/.package-lock.json ## Run every test (TESTS=tests/unit for some)
+test: .venv/.dev .venv/bin/mintstream tests/js/node_modules/.package-lock.json clients/typescript/node_modules/.package-lock.json ## Run every test (TESTS=tests/unit for some)
 	@$(BIN)/pytest -n $(JOBS) $(TESTS)
 
 .PHONY: bench-ipfs
@@ -169,10 +169,14 @@ clean: ## Remove the data directory of the embedded stack: its log, database, ch
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m mintstream clean --data "$(DATA)"; \
 	else echo "nothing to remove: no stack was ever started here"; fi
 
-# Only after success is the stamp written: an interrupted installation starts again.
+# Only after success is the stamp written: an interrupted installation starts again. A log gets no moving line.
 INSTALL = echo "Installing the locked packages of requirements/$(1).txt"; \
+	tell() { if [ -t 1 ]; then printf '\r%s\033[K' "$$1"; fi; }; count=0; \
 	$(BIN)/pip install --disable-pip-version-check --require-hashes --requirement requirements/$(1).txt \
-	| awk '/^Collecting/ { printf "\r  %d packages, %s\033[K", ++count, $$2; fflush() } END { printf "\r\033[K" }'
+	| { while read -r word name _; do case "$$word" in \
+		Collecting) count=$$((count + 1)); tell "  $$count packages, $$name" ;; \
+		Installing) tell "  $$count packages, unpacking" ;; esac; done; tell ""; } \
+	|| { echo "Not every package could be installed; pip says above why. Is its package index reachable?" >&2; exit 1; }
 
 .venv/.local: requirements/local.txt | .venv/bin/pip
 	@$(call INSTALL,local)
@@ -185,8 +189,16 @@ INSTALL = echo "Installing the locked packages of requirements/$(1).txt"; \
 .venv/bin/pip:
 	@if [ -z "$(PYTHON)" ]; then echo "Mintstream needs Python 3.11 or newer on the PATH, and there is none." \
 		"Install one, or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; fi
+	@if [ ! -w . ]; then echo "You may not write to $(CURDIR), where .venv and .data are made." >&2; exit 1; fi
+	@echo "Making a virtual environment in .venv"
 	@"$(PYTHON)" -m venv .venv || { rm -rf .venv; echo "$(PYTHON) cannot make virtual environments." \
 		"On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+
+# The command line from any directory, once .venv/bin/activate has put it on the PATH.
+.venv/bin/mintstream: | .venv/bin/pip
+	@printf '#!/bin/sh\nPYTHONPATH="%s$${PYTHONPATH:+:$$PYTHONPATH}" exec "%s/.venv/bin/python" -P -m mintstream "$$@"\n' \
+		"$$PWD" "$$PWD" > $@
+	@chmod +x $@
 
 # The tests that need Node.js say themselves that they are skipped; CI always has it.
 tests/js/node_modules/.package-lock.json: tests/js/package-lock.json

@@ -21,7 +21,7 @@ from typing import Final, Literal, Self, get_args
 
 from chassis.lifecycle import write_ports_file
 from localnet.child import ChildSpec
-from localnet.errors import StackError
+from localnet.errors import PortsTaken, StackError
 from localnet.leftovers import end_leftovers
 from localnet.linux import free_port, free_port_pair, port_holder, port_is_free
 from localnet.lock import DirectoryLock
@@ -289,14 +289,14 @@ class Stack:
 
 
 def _refuse_taken_ports(ports: StackPorts) -> None:
-    """Raises StackError that tells every port which another process has, and the flag that changes it."""
-    taken: list[str] = []
+    """Raises PortsTaken, which tells every port that another process has."""
+    taken: dict[str, str] = {}
     for flag, port in ports.by_flag().items():
         if not port_is_free(port):
             holder = port_holder(port)
-            taken.append(f"port {port} is taken{f' by {holder}' if holder else ''}; choose another one with {flag}")
+            taken[flag] = f"port {port} is taken{f' by {holder}' if holder else ''}"
     if taken:
-        raise StackError("\n".join(taken))
+        raise PortsTaken(taken)
 
 
 def _say(sentence: str) -> None:

@@ -1,5 +1,10 @@
 """`python -m mintstream`."""
 
-from mintstream.cli import app
+import sys
 
-app()
+try:
+    from mintstream.cli import app
+except KeyboardInterrupt:  # stop: Ctrl-C while the imports ran, before there was a program to end
+    sys.exit(130)
+
+app(prog_name="mintstream")

@@ -6,11 +6,14 @@ Every exit status is in `ending.Exit`; docs/cli.md is written from this program 
 import asyncio
 import shutil
 import time
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Annotated, Final
 
 import typer
 from rich.console import Console
 
+from localnet.errors import PortsTaken
 from localnet.lock import DirectoryLock
 from localnet.stack import Stack, StackPorts, StackSettings
 from mintstream import archives, audits, collections, dead, keys, trees, webhooks
@@ -20,7 +23,7 @@ from mintstream.ending import Exit, end
 from mintstream.minting import mint
 from mintstream.operations import cancel, retry, status
 from mintstream.program import Program
-from mintstream.reach import DATA, AsJson, DataDir, print_json
+from mintstream.reach import DATA, AsJson, DataDir, people, print_json
 from mintstream.replay import replay
 
 DEFAULTS: Final = StackPorts()
@@ -92,7 +95,10 @@ def demo(
         raise typer.BadParameter("it is v1 or v2", param_hint="--standard")
     ports = StackPorts.free() if free_ports else DEFAULTS
     settings = StackSettings(data_dir=data, ports=ports, slot_ms=slot_ms)
-    asyncio.run(_demo(settings, count=count, standard=standard, once=once, as_json=as_json))
+    try:
+        asyncio.run(_demo(settings, count=count, standard=standard, once=once, as_json=as_json))
+    except PortsTaken as error:  # stop: only a person can free them, or do without
+        end(Exit.STACK, "\n".join([*error.taken.values(), "Stop who has them, or let --free-ports choose others."]))
 
 
 @app.command()
@@ -113,7 +119,7 @@ def clean(data: DataDir = DATA, as_json: AsJson = False) -> None:
 
 
 async def _up(settings: StackSettings, *, as_json: bool) -> None:
-    console = Console(stderr=as_json)
+    console = people(stderr=as_json)
     async with _started(settings, console) as stack:
         if as_json:
             print_json(_addresses(stack))
@@ -123,7 +129,7 @@ async def _up(settings: StackSettings, *, as_json: bool) -> None:
 
 
 async def _demo(settings: StackSettings, *, count: int, standard: str, once: bool, as_json: bool) -> None:
-    console = Console(stderr=as_json)
+    console = people(stderr=as_json)
     began = time.monotonic()
     async with _started(settings, console) as stack:
         console.print(f"Stack ready after {time.monotonic() - began:.1f} s")
@@ -147,10 +153,14 @@ async def _demo(settings: StackSettings, *, count: int, standard: str, once: boo
             console.print("Stopping")
 
 
-def _started(settings: StackSettings, console: Console) -> Stack:
+@asynccontextmanager
+async def _started(settings: StackSettings, console: Console) -> AsyncGenerator[Stack]:
     first = "" if settings.data_dir.exists() else " (the first start takes a few seconds longer)"
     console.print(f"Starting NATS, Postgres, a local Solana cluster, IPFS pinning and the services{first}")
-    return Stack(settings)
+    async with AsyncExitStack() as resources:
+        with console.status("Waiting until each of them is ready"):
+            stack = await resources.enter_async_context(Stack(settings))
+        yield stack
 
 
 def _addresses(stack: Stack) -> dict[str, str]:
@@ -179,7 +189,7 @@ def _tell_addresses(stack: Stack, console: Console) -> None:
     }
     console.print()
     for name, value in rows.items():
-        console.print(f"  {name:<19} {value}", highlight=False, markup=False)
+        console.print(f"  {name:<19} {value}", markup=False, soft_wrap=True)
     console.print(
         "\nThe cluster runs local stand-ins of the on-chain programs, not the deployed ones. Ctrl-C stops everything."
     )

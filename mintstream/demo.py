@@ -53,8 +53,9 @@ async def run(stack: Stack, console: Console, *, count: int, standard: str) -> O
         with console.status("Creating a collection and its merkle tree on chain"):
             collection = await _collection(api, images[0], standard)
         console.print(
-            f"Collection [bold]{collection['name']}[/] ({standard}): {collection['collectionAddress']}, "
-            f"tree {collection['treeAddress']} with room for {collection['capacity']}"
+            f"Collection [bold]{collection['name']}[/] ({standard}) {collection['collectionAddress']}\n"
+            f"  its tree {collection['treeAddress']} has room for {collection['capacity']:,}",
+            soft_wrap=True,
         )
         began = time.monotonic()
         names = [f"Ridge #{number}" for number in range(1, count + 1)]
@@ -88,7 +89,7 @@ async def _mint(
     files = [images[position % len(images)] for position in range(len(names))]
     accepted = await api.mint_batch(collection, recipient, nfts, files)
     operation = accepted["transactionId"]
-    console.print(f"Operation [bold]{operation}[/] accepted: {accepted['totalNfts']} NFTs")
+    console.print(f"Operation [bold]{operation}[/] accepted: {accepted['totalNfts']} NFTs", soft_wrap=True)
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -140,9 +141,9 @@ def fields(outcome: Outcome) -> dict[str, Any]:
 def tell(outcome: Outcome, console: Console) -> None:
     """Print every minted NFT, each value whole and on a line of its own, so that it can be copied."""
     for each in outcome.minted:
-        console.print(f"[bold]{each.name}[/]  leaf {each.asset.leaf_index}", highlight=False)
+        console.print(f"[bold]{each.name}[/]  leaf {each.asset.leaf_index}")
         for label, value in (("asset", each.asset.asset_id), ("signature", each.signature), ("uri", each.asset.uri)):
-            console.print(f"  {label:<10}{value}", highlight=False, markup=False, soft_wrap=True)
+            console.print(f"  {label:<10}{value}", markup=False, soft_wrap=True)
 
 
 FAILURES: Final = (DemoFailed, ApiError, VerificationFailed, TimeoutError)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from mintstream.api import ApiError, GatewayClient
@@ -20,7 +19,7 @@ from mintstream.ending import Exit, status_of
 from mintstream.following import follow_all
 from mintstream.journal import Journal, state_directory
 from mintstream.operations import WAIT_SECONDS, Timeout, tell
-from mintstream.reach import DATA, AsJson, DataDir, carry_out, gateway, print_json
+from mintstream.reach import DATA, AsJson, DataDir, carry_out, gateway, people, print_json
 
 TRIES: Final = 5
 """How often one request is sent while the API does not answer; its key makes that safe."""
@@ -61,8 +60,9 @@ def mint(
 ) -> None:
     """Mint an image, or a folder of images. The same command again mints nothing twice: it goes on, or tells.
 
-    metadata.csv has a row for each NFT: the columns image and name, description, symbol, external_url and copies where
-    wanted; every other column is a trait. metadata.json is a list of objects in the API's fields.
+    metadata.csv has a row an NFT: image, name, description, symbol, external_url, copies; any other column is a trait.
+
+    metadata.json is a list of objects in the API's fields.
 
     Example: mintstream mint art/ --collection 01996b7e-2c4a-7d10-a1c3-0d5a7f1f9a10 --recipient 9xQe...VFin --wait
 
@@ -92,7 +92,7 @@ def mint(
 
 async def _minted(api: GatewayClient, drop: Drop, *, again: bool, within: float | None) -> list[dict[str, Any]]:
     """Have everything taken on; return the operations, or, after waiting `within` seconds, how they ended."""
-    console = Console(stderr=True)
+    console = people(stderr=True)
     wanted = {"collection": drop.collection, "recipient": drop.recipient, "batchSize": drop.batch_size}
     content = await asyncio.to_thread(content_key, drop.items, api=api.base_url, **wanted)
     journal = Journal.open(state_directory(), content)

@@ -5,11 +5,10 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 import typer
-from rich.console import Console
 
 from mintstream.ending import Exit
 from mintstream.following import follow_all
-from mintstream.reach import DATA, AsJson, DataDir, asked, carry_out, gateway, print_fields, print_json
+from mintstream.reach import DATA, AsJson, DataDir, asked, carry_out, gateway, people, print_fields, print_json
 
 WAIT_SECONDS: Final = 3600.0
 
@@ -34,7 +33,7 @@ def status(
         async with gateway(context, data) as api:
             if not follow:
                 return await api.status(operation)
-            return (await follow_all(api, [operation], console=Console(stderr=True), within=timeout))[0]
+            return (await follow_all(api, [operation], console=people(stderr=True), within=timeout))[0]
 
     tell([carry_out(work())], as_json=as_json, one=True)
 
@@ -67,7 +66,7 @@ def retry(
             if not wait:
                 return accepted
             followed = [accepted["transactionId"]]
-            return (await follow_all(api, followed, console=Console(stderr=True), within=timeout))[0]
+            return (await follow_all(api, followed, console=people(stderr=True), within=timeout))[0]
 
     answer = carry_out(work())
     if wait:

@@ -90,6 +90,11 @@ def print_fields(fields: Mapping[str, object]) -> None:
             typer.echo(f"{name:<{width}}  {_text(value)}")
 
 
+def people(*, stderr: bool = False, markup: bool = True) -> Console:
+    """Return a terminal to talk to people; numbers and ids are in no colours that nobody gave them."""
+    return Console(stderr=stderr, markup=markup, highlight=False)
+
+
 def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], nothing: str) -> None:
     """Print many things, each on a line; `nothing` when there are none."""
     if not rows:
@@ -100,7 +105,7 @@ def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], nothi
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(_text(row.get(column, "")) for column in columns))
-    Console(markup=False).print(table)
+    people(markup=False).print(table)
 
 
 def _text(value: object) -> str:

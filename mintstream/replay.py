@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from chassis.lifecycle import loop_factory
 from mintstream.ending import Exit
 from mintstream.places import Places, opened_archive, opened_log, places
-from mintstream.reach import DATA, AsJson, DataDir, print_json
+from mintstream.reach import DATA, AsJson, DataDir, people, print_json
 from services.indexer.history import History
 from services.indexer.rebuilding import STREAMS, Rebuild
 
@@ -38,7 +38,7 @@ def replay(
     """
     job = Job(into=into, fresh=fresh, verify=verify, exchange=exchange, show=show)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        found = runner.run(_replay(places(data), job, Console(stderr=True)))
+        found = runner.run(_replay(places(data), job, people(stderr=True)))
     if as_json:
         print_json(found)
     else:
@@ -72,7 +72,7 @@ async def _replay(settings: Places, job: Job, console: Console) -> dict[str, Any
         if job.exchange:
             with console.status("Waiting for a moment in which nobody holds the tables"):
                 await rebuild.exchange()
-            console.print(f"The rebuilt tables are live; those from before are in schema {job.into}.", highlight=False)
+            console.print(f"The rebuilt tables are live; those from before are in schema {job.into}.")
         return found | {"exchanged": job.exchange}
 
 
@@ -99,5 +99,5 @@ async def _verify(rebuild: Rebuild, console: Console, show: int) -> dict[str, An
             if different <= show:
                 shown.append(str(difference))
     verdict = f"[bold red]{different} values differ[/]" if different else "[bold green]Every row is the same[/]"
-    console.print(f"{verdict} in schema {rebuild.into} and in the live tables.", highlight=False)
+    console.print(f"{verdict} in schema {rebuild.into} and in the live tables.")
     return {"different": different, "differences": shown}

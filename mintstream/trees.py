@@ -4,11 +4,10 @@ from dataclasses import asdict
 from typing import Annotated, Final
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from contracts.collection import Standard
-from mintstream.reach import AsJson, print_json
+from mintstream.reach import AsJson, people, print_json
 from services.minter.costs import LAMPORTS_PER_SOL, URI_BYTES, NoSuchTree, TreeCost, shape_for, tree_cost
 
 app = typer.Typer(name="tree", help="Merkle trees: what they hold and what they cost.", no_args_is_help=True)
@@ -46,7 +45,7 @@ def cost(
     if as_json:
         print_json(asdict(found))
         return
-    Console().print(_table(found))
+    people().print(_table(found))
 
 
 def _table(cost: TreeCost) -> Table:

@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,21 @@ def test_a_python_that_cannot_make_environments_leaves_none_behind(tmp_path: Pat
     assert done.returncode != 0
     assert "cannot make virtual environments" in done.stderr
     assert not (tmp_path / ".venv").exists()
+
+
+def test_the_command_runs_the_checkout_from_any_directory(tmp_path: Path) -> None:
+    checkout = tmp_path / "a checkout with spaces"
+    for room in ("mintstream", ".venv/bin"):
+        (checkout / room).mkdir(parents=True)
+    (checkout / "mintstream" / "__main__.py").write_text("import sys; print(__file__, sys.argv[1:])")
+    (checkout / ".venv" / "bin" / "pip").touch()
+    (checkout / ".venv" / "bin" / "python").symlink_to(sys.executable)
+    made = make(checkout, ".venv/bin/mintstream")
+    assert made.returncode == 0, made.stderr
+    (tmp_path / "mintstream").mkdir()
+    command = [checkout / ".venv" / "bin" / "mintstream", "mint", "one word.png"]
+    told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert told.strip() == f"{checkout / 'mintstream' / '__main__.py'} {['mint', 'one word.png']}"
 
 
 def test_clean_without_a_stack_has_nothing_to_do(tmp_path: Path) -> None:

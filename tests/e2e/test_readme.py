@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ def test_ci_runs_every_make_command_of_the_readme() -> None:
 async def test_the_commands_of_the_readme_mint_an_nft(live: LiveStack) -> None:
     if shutil.which("curl") is None:
         pytest.skip("curl is not on the PATH")
-    script = [command for command in commands() if not command.startswith("make ")]
+    script = [command for command in commands() if command.startswith(("API=", "curl "))]
     known = {"<wallet>": str(Keypair().pubkey())}
     setup = f'API={live.stack.api_url} KEY="X-API-Key: {live.stack.api_key}"'
     assert script[0].startswith("API=http://127.0.0.1:8080 KEY=")
@@ -48,6 +49,17 @@ async def test_the_commands_of_the_readme_mint_an_nft(live: LiveStack) -> None:
     async for _ in live.api.follow(known["<transactionId>"], within=60):
         pass
     assert (await run(setup, status, known))["status"] == "completed"
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_the_readme_puts_the_command_line_on_the_path(live: LiveStack) -> None:
+    script = [command for command in commands() if not command.startswith(("make ", "API=", "curl "))]
+    assert script[0] == ". .venv/bin/activate"
+    assert all(command.startswith("mintstream ") for command in script[1:])
+    # As `make demo` does before it starts anything.
+    prepared = ["make -s .venv/bin/mintstream", f"export MINTSTREAM_DATA={shlex.quote(str(live.stack.data_dir))}"]
+    process = await asyncio.create_subprocess_exec("bash", "-euc", "\n".join([*prepared, *script]), cwd=ROOT)
+    assert await process.wait() == 0
 
 
 async def run(setup: str, command: str, known: dict[str, str]) -> Any:
