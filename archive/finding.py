@@ -1,62 +1,39 @@
-"""All that was ever said on some subjects: from the stream what it holds, from the archive what has left it.
+"""Finding in the archive what was said of one thing, by the ids that lie beside the segments.
 
-Used by audits, the command line's and the gateway's. Memory is bounded: of each segment the messages that are looked
-for, and of all of them a number for each id. Not done here: checking the archive (`reading` does, as it is read).
+Used by audits. Memory is bounded: of each segment the messages that are looked for, and of all of them a number for
+each id. Not done here: checking the archive (`reading` does, as it is read), and reading the stream.
 """
 
 import asyncio
 import hashlib
 from array import array
 from bisect import bisect_left
-from collections.abc import AsyncGenerator, Callable, Sequence
-from typing import Final, Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
 
 from archive.reading import AT_ONCE, Archive, HistoryIncomplete
 from archive.segments import Manifest, ids_of
-from chassis.log import LogLookup, RawMessage
+from chassis.log import RawMessage
 from chassis.subjects import matches
-from contracts.leaving import has_left
 from contracts.streams import Stream
 
 MAX_KEPT: Final = 1_000_000
 """Ids that are remembered, in eight bytes each; those of further segments are read again for each search."""
 
 
-class LookedUp(Protocol):
-    """The log with its look-ups."""
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the archive has on some subjects."""
 
-    @property
-    def lookup(self) -> LogLookup:
-        """What reads single subjects."""
-        ...
-
-    async def first_sequence(self, stream: Stream) -> int:
-        """Return the first sequence that the stream still holds, or would give next; raises LogUnavailable."""
-        ...
-
-
-def whole_log(log: LookedUp, archive: Archive | None) -> Callable[[Stream, Sequence[str]], AsyncGenerator[RawMessage]]:
-    """Return what reads everything that was said; without an `archive`, everything that the stream still has.
-
-    With one, the subjects must name their things (`mint.*.v1.<operation>.>`). It raises LogUnavailable, ArchiveBroken
-    when a segment is not what was archived, and HistoryIncomplete when there are messages that neither has. It
-    remembers the archive's manifests, so that many audits check them once; several may be under way at once.
-    """
-    finder = None if archive is None else ArchiveFinder(archive)
-
-    async def said(stream: Stream, patterns: Sequence[str]) -> AsyncGenerator[RawMessage]:
-        messages = {raw.sequence: raw async for raw in log.lookup.history(stream, patterns)}
-        first = await log.first_sequence(stream)
-        if finder is not None and (first > 1 or has_left(raw.subject for raw in messages.values())):
-            messages = await finder.find(stream, patterns, first) | messages
-        for _, raw in sorted(messages.items()):
-            yield raw
-
-    return said
+    messages: Mapping[int, RawMessage]
+    """By sequence."""
+    segments: Sequence[int]
+    """The numbers of the segments that were read for it, each checked."""
 
 
 class ArchiveFinder:
-    """Finds in the archive what was said on some subjects, by the segments' ids."""
+    """Searches one archive. It remembers what it has checked, for the next search; several may be under way at once."""
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
@@ -68,8 +45,12 @@ class ArchiveFinder:
         self._turn = asyncio.Lock()
         self._slots = asyncio.Semaphore(AT_ONCE)
 
-    async def find(self, stream: Stream, patterns: Sequence[str], first: int) -> dict[int, RawMessage]:
-        """Return what the archive has on these subjects by sequence; the stream itself begins at sequence `first`."""
+    async def find(self, stream: Stream, patterns: Sequence[str], first: int) -> Found:
+        """Return what the archive has on these subjects; the stream itself begins at sequence `first`.
+
+        The subjects must name their things (`mint.*.v1.<operation>.>`). Raises ArchiveBroken, ArchiveUnavailable, and
+        HistoryIncomplete when there are messages that neither has.
+        """
         wanted = ids_of(patterns)
         manifests = await self._catch_up(stream)
         end = manifests[-1].last if manifests else 0
@@ -78,13 +59,13 @@ class ArchiveFinder:
                 f"messages {end + 1} to {first - 1} of {stream.name} are neither in the stream nor in the archive"
             )
         having = await asyncio.gather(*(self._has_any(manifest, wanted) for manifest in manifests))
+        read = [manifest for manifest, has in zip(manifests, having, strict=True) if has]
         found: dict[int, RawMessage] = {}
-        for manifest, has in zip(manifests, having, strict=True):
-            if has:
-                for raw in await self._archive.about(manifest, wanted):
-                    if any(matches(pattern, raw.subject) for pattern in patterns):
-                        found[raw.sequence] = raw
-        return found
+        for manifest in read:
+            for raw in await self._archive.about(manifest, wanted):
+                if any(matches(pattern, raw.subject) for pattern in patterns):
+                    found[raw.sequence] = raw
+        return Found(found, [manifest.number for manifest in read])
 
     async def _catch_up(self, stream: Stream) -> Sequence[Manifest]:
         """Return the manifests up to now. What was checked stays so when the caller is out of time."""

@@ -1,6 +1,6 @@
 """Checking assets from outside: what a stranger with an RPC endpoint would do to believe a mint.
 
-Used by `gathering`, the demo and the tests.
+Used by `nodes`, the demo and the tests.
 
 For each asset: DAS knows it with the expected owner, its proof leads from its leaf to a root, and that root is the
 root that the tree's account holds on chain. Nothing here trusts Mintstream's own words.
@@ -10,21 +10,28 @@ import asyncio
 import base64
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Annotated, Any, Final, Self, TypeVar
 
 import httpx
+import msgspec
 from solders.pubkey import Pubkey
 
 from bubblegum.merkle import ConcurrentMerkleTree, TreeConfig, verify_proof
 from bubblegum.pda import tree_config
 from bubblegum.transaction import ExecutedTransaction, from_rpc
+from chassis.json_rpc import JsonRpc, RpcRefused
 
-PARALLEL = 16
-ROOT_TRIES = 5
+PARALLEL: Final = 16
+ROOT_TRIES: Final = 5
+SECONDS: Final = 30.0
+"""That a node has for one answer."""
+PAGE: Final = 1000
+
+T = TypeVar("T")
 
 
 class VerificationFailed(Exception):
-    """The chain does not bear out what was claimed of an asset."""
+    """The chain does not bear out what was claimed of an asset, or the node cannot say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +44,52 @@ class VerifiedAsset:
     leaf_index: int
 
 
-class ChainVerifier:
-    """Asks one RPC endpoint that serves DAS too; an async context manager."""
+class _Ownership(msgspec.Struct, frozen=True):
+    owner: str
 
-    def __init__(self, rpc_url: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        self._client = httpx.AsyncClient(base_url=rpc_url, timeout=30.0, transport=transport)
+
+class _Content(msgspec.Struct, frozen=True):
+    json_uri: str
+
+
+class _Asset(msgspec.Struct, frozen=True):
+    ownership: _Ownership
+    content: _Content
+
+
+class _Proof(msgspec.Struct, frozen=True):
+    root: str
+    leaf: str
+    node_index: Annotated[int, msgspec.Meta(ge=1)]
+    """Counted over the whole tree, the root being 1."""
+    tree_id: str
+    proof: Annotated[tuple[str, ...], msgspec.Meta(max_length=64)]
+
+
+class _AssetId(msgspec.Struct, frozen=True):
+    id: str
+
+
+class _AssetPage(msgspec.Struct, frozen=True):
+    items: tuple[_AssetId, ...]
+
+
+class _Account(msgspec.Struct, frozen=True):
+    data: tuple[str, str]
+
+
+class _AccountValue(msgspec.Struct, frozen=True):
+    value: _Account | None
+
+
+class ChainVerifier:
+    """Asks one RPC endpoint that serves DAS too; an async context manager. Every method raises ChainUnavailable."""
+
+    def __init__(
+        self, rpc_url: str, transport: httpx.AsyncBaseTransport | None = None, *, seconds: float = SECONDS
+    ) -> None:
+        self._client = httpx.AsyncClient(timeout=seconds, transport=transport)
+        self._rpc = JsonRpc(self._client, rpc_url, None)
         self._slots = asyncio.Semaphore(PARALLEL)
 
     async def __aenter__(self) -> Self:
@@ -57,12 +105,12 @@ class ChainVerifier:
         """Return the asset once its proof leads to the tree's root on chain; raises VerificationFailed."""
         async with self._slots:
             for _ in range(ROOT_TRIES):
-                asset: dict[str, Any] = await self._call("getAsset", {"id": asset_id})
-                if asset["ownership"]["owner"] != owner:
-                    raise VerificationFailed(f"{asset_id} belongs to {asset['ownership']['owner']}, not to {owner}")
+                asset = await self._call("getAsset", {"id": asset_id}, _Asset)
+                if asset.ownership.owner != owner:
+                    raise VerificationFailed(f"{asset_id} belongs to {asset.ownership.owner}, not to {owner}")
                 index = await self._proven_index(asset_id)
                 if index is not None:
-                    return VerifiedAsset(asset_id, owner, asset["content"]["json_uri"], index)
+                    return VerifiedAsset(asset_id, owner, asset.content.json_uri, index)
         raise VerificationFailed(f"the proof of {asset_id} leads to a root that its tree does not have")
 
     async def leads_to_root(self, asset_id: str) -> bool:
@@ -74,22 +122,28 @@ class ChainVerifier:
         return False
 
     async def _proven_index(self, asset_id: str) -> int | None:
-        """Return the leaf's index if its proof leads to a root of the tree; None: the tree went on, ask again."""
-        proof: dict[str, Any] = await self._call("getAssetProof", {"id": asset_id})
-        index = proof["node_index"] - 2 ** len(proof["proof"])
-        root, leaf = _key(proof["root"]), _key(proof["leaf"])
-        if not verify_proof(root, leaf, [_key(node) for node in proof["proof"]], index):
-            raise VerificationFailed(f"the proof of {asset_id} does not lead to the root that came with it")
-        return index if root in (await self.tree(proof["tree_id"])).recent_roots() else None
+        """Return the leaf's index if its proof leads to a root of the tree; None: it does not, or the tree went on."""
+        proof = await self._call("getAssetProof", {"id": asset_id}, _Proof)
+        index = proof.node_index - 2 ** len(proof.proof)
+        root = _key(proof.root)
+        if not verify_proof(root, _key(proof.leaf), [_key(node) for node in proof.proof], index):
+            return None
+        return index if root in (await self.tree(proof.tree_id)).recent_roots() else None
 
     async def transaction(self, signature: str) -> ExecutedTransaction | None:
-        """Return a confirmed transaction with what it called; None when the node knows none of this signature."""
+        """Return a confirmed transaction with what it called; None when the node knows none of this signature.
+
+        Raises DecodeError and VerificationFailed.
+        """
         options = {"encoding": "base64", "commitment": "confirmed", "maxSupportedTransactionVersion": 0}
-        found = await self._call("getTransaction", [signature, options])
+        try:
+            found = await self._rpc.find("getTransaction", [signature, options], dict[str, Any])
+        except RpcRefused as error:  # stop: the node has answered
+            raise VerificationFailed(str(error)) from error
         return None if found is None else from_rpc(found)
 
     async def tree(self, address: str) -> ConcurrentMerkleTree:
-        """Return the tree's account as it is on chain."""
+        """Return the tree's account as it is on chain; raises VerificationFailed."""
         return ConcurrentMerkleTree.parse(await self._account(address))
 
     async def minted(self, tree_address: str) -> int:
@@ -101,27 +155,25 @@ class ChainVerifier:
         """Return the ids of every asset that DAS knows of `owner`."""
         found: list[str] = []
         for page in range(1, 10_000):
-            answer = await self._call("getAssetsByOwner", {"ownerAddress": owner, "page": page, "limit": 1000})
-            items = cast("list[dict[str, Any]]", answer["items"])
-            found += [str(item["id"]) for item in items]
-            if len(items) < 1000:
+            query = {"ownerAddress": owner, "page": page, "limit": PAGE}
+            answer = await self._call("getAssetsByOwner", query, _AssetPage)
+            found += [item.id for item in answer.items]
+            if len(answer.items) < PAGE:
                 break
         return found
 
     async def _account(self, address: str) -> bytes:
         options = {"encoding": "base64", "commitment": "confirmed"}
-        value = (await self._call("getAccountInfo", [address, options]))["value"]
-        if value is None:
+        found = await self._call("getAccountInfo", [address, options], _AccountValue)
+        if found.value is None:
             raise VerificationFailed(f"account {address} is not on chain")
-        return base64.b64decode(value["data"][0])
+        return base64.b64decode(found.value.data[0])
 
-    async def _call(self, method: str, params: object) -> Any:
-        response = await self._client.post("", json={"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
-        response.raise_for_status()
-        body = response.json()
-        if "error" in body:
-            raise VerificationFailed(f"{method}: {body['error'].get('message', body['error'])}")
-        return body["result"]
+    async def _call(self, method: str, params: object, result: type[T]) -> T:
+        try:
+            return await self._rpc.call(method, params, result)
+        except RpcRefused as error:  # stop: the node has answered
+            raise VerificationFailed(str(error)) from error
 
 
 def _key(text: str) -> bytes:

@@ -4,11 +4,12 @@ Each yields a finding for everything that it looks at. Nothing here trusts an ev
 the chain's own transactions, the bytes behind a CID and the tree's root decide.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TypeVar
 
-from audit.evidence import Evidence
+from audit.evidence import Evidence, OperationRow, Row
 from audit.report import Finding, Report, Verdict, report_of
 from bubblegum import hashing
 from bubblegum.changes import Minted
@@ -60,12 +61,22 @@ def check_copies(evidence: Evidence) -> Iterator[Finding]:
         copy = evidence.copies.get(logged.sequence)
         about = f"message {logged.sequence}"
         if copy is None:
-            yield Finding(question="second copy", about=about, verdict=Verdict.UNKNOWN, reason="there is no copy")
+            yield _copy_missing(evidence, logged.sequence)
         elif logged.sequence in evidence.copied:
             reason = "it has left the stream, and the archive was not read"
             yield Finding(question="second copy", about=about, verdict=Verdict.UNKNOWN, reason=reason)
         else:
             yield _answer("second copy", about, copy == logged.payload, "stream and copy differ")
+
+
+def check_archive(evidence: Evidence) -> Iterator[Finding]:
+    """What was read of the archive is what was archived, and tells the same as the stream."""
+    for part, fault in evidence.archive.items():
+        yield _answer("archive", part, fault is None, fault or "")
+    for logged in evidence.events:
+        archived = evidence.archived.get(logged.sequence, logged.payload)
+        if archived != logged.payload:
+            yield _answer("archive", f"message {logged.sequence}", holds=False, reason="stream and archive differ")
 
 
 def check_causes(evidence: Evidence) -> Iterator[Finding]:
@@ -93,7 +104,7 @@ def check_signatures(evidence: Evidence) -> Iterator[Finding]:
             yield _answer("intended", fact.signature, fact.signature in signatures, "no signed event tells of it")
     for fact in latest(evidence).values():
         if fact.signature not in evidence.transactions:
-            yield _unknown("on chain", fact.signature)
+            yield _unknown(evidence, "on chain", fact.signature)
             continue
         transaction = evidence.transactions[fact.signature]
         there = transaction is not None and transaction.err is None and transaction.slot == fact.slot
@@ -117,13 +128,12 @@ def check_contents(evidence: Evidence) -> Iterator[Finding]:
     """The bytes behind every pinned URI have its CID."""
     items = (item for fact in _facts(evidence, Pinned) for item in fact.items)
     for uri in dict.fromkeys(uri for item in items for uri in (item.uri, item.image_uri)):
-        if not uri.startswith("ipfs://"):
-            yield Finding(question="content", about=uri, verdict=Verdict.UNKNOWN, reason="not an ipfs:// URI")
-        elif evidence.contents.get(uri) is None:
-            reason = "nobody has the bytes" if uri in evidence.contents else "not asked"
-            yield Finding(question="content", about=uri, verdict=Verdict.UNKNOWN, reason=reason)
+        if uri not in evidence.contents:
+            yield _unknown(evidence, "content", uri)
+        elif (same := evidence.contents[uri]) is None:
+            yield Finding(question="content", about=uri, verdict=Verdict.UNKNOWN, reason="nobody has the bytes")
         else:
-            yield _answer("content", uri, bool(evidence.contents[uri]), "the bytes have another CID")
+            yield _answer("content", uri, same, "the bytes have another CID")
 
 
 def check_roots(evidence: Evidence) -> Iterator[Finding]:
@@ -132,27 +142,40 @@ def check_roots(evidence: Evidence) -> Iterator[Finding]:
         for leaf in fact.leaves:
             proof = evidence.proofs.get(leaf.asset_id)
             if proof is None:
-                yield _unknown("root", leaf.asset_id)
+                yield _unknown(evidence, "root", leaf.asset_id)
             else:
                 yield _answer("root", leaf.asset_id, proof, "its proof leads to no root of the tree")
 
 
 def check_rows(evidence: Evidence) -> Iterator[Finding]:
-    """The tables say of every item what the log says."""
-    minted = {leaf.item: (fact, leaf) for fact in latest(evidence).values() for leaf in fact.leaves}
-    uris = {item.index: item.uri for fact in _facts(evidence, Pinned) for item in fact.items}
-    failed = {index for failure in _failures(evidence) for index in failure} - minted.keys()
-    for index, row in sorted(evidence.rows.items()):
-        about = f"item {index}"
-        if index in minted:
-            fact, leaf = minted[index]
-            told = ("success", fact.signature, leaf.asset_id, leaf.leaf_index, uris.get(index))
-        else:
-            told = ("failed" if index in failed else "pending", None, None, None, uris.get(index))
-        kept = (row.status, row.signature, row.asset_id, row.leaf_index, row.ipfs_uri)
-        yield _answer("row", about, kept == told, f"the tables have {kept}, the log says {told}")
-    for index in sorted(minted.keys() - evidence.rows.keys()):
-        yield _unknown("row", f"item {index}")
+    """The tables say of the operation and of every item what the log says, as far as they have come."""
+    if evidence.projected is None:
+        yield Finding(question="row", about="the tables", verdict=Verdict.UNKNOWN, reason="they were not read")
+        return
+    told = replace(evidence, events=[each for each in evidence.events if each.sequence <= evidence.projected])
+    asked = next(_facts(told, Requested), None)
+    if asked is None:
+        if len(told.events) < len(evidence.events):
+            reason = "they do not have it yet"
+            yield Finding(question="row", about="the tables", verdict=Verdict.UNKNOWN, reason=reason)
+        return
+    expected = _rows_by_the_log(told, asked)
+    for index in sorted(expected.keys() | evidence.rows.keys()):
+        kept, said = evidence.rows.get(index), expected.get(index)
+        yield _answer(
+            "row", f"item {index}", kept == said, f"the tables have {_shown(kept)}, the log says {_shown(said)}"
+        )
+    statuses = Counter(row.status for row in expected.values())
+    operation = OperationRow(
+        collection=asked.collection,
+        recipient=asked.recipient,
+        total=asked.total,
+        completed=statuses["success"],
+        failed=statuses["failed"],
+        ended=any(_facts(told, Completed)),
+    )
+    reason = f"the tables have {_shown(evidence.row)}, the log says {_shown(operation)}"
+    yield _answer("row", "operation", evidence.row == operation, reason)
 
 
 def check_totals(evidence: Evidence) -> Iterator[Finding]:
@@ -166,6 +189,7 @@ def check_totals(evidence: Evidence) -> Iterator[Finding]:
 CHECKS: tuple[Check, ...] = (
     check_readable,
     check_copies,
+    check_archive,
     check_causes,
     check_signatures,
     check_leaves,
@@ -214,6 +238,41 @@ def _why_not_there(transaction: ExecutedTransaction | None, slot: int) -> str:
     return f"it is in slot {transaction.slot}, the log says {slot}"
 
 
+def _copy_missing(evidence: Evidence, sequence: int) -> Finding:
+    """Return what it means that a message has no second copy."""
+    verdict = Verdict.UNKNOWN
+    if evidence.projected is None or sequence < evidence.copied_from:
+        reason = "there is no copy"
+    elif sequence > evidence.projected:
+        reason = "the tables do not have it yet"
+    else:
+        verdict, reason = Verdict.BROKEN, "the tables have lost it"
+    return Finding(question="second copy", about=f"message {sequence}", verdict=verdict, reason=reason)
+
+
+def _rows_by_the_log(evidence: Evidence, asked: Requested) -> dict[int, Row]:
+    """Return the rows that the items should have."""
+    minted = {leaf.item: (fact, leaf) for fact in latest(evidence).values() for leaf in fact.leaves}
+    uris = {item.index: item.uri for fact in _facts(evidence, Pinned) for item in fact.items}
+    failed = {index for failure in _failures(evidence) for index in failure}
+    rows: dict[int, Row] = {}
+    for index in range(asked.total):
+        status = "failed" if index in failed else "pending"
+        rows[index] = Row(status, ipfs_uri=uris.get(index))
+        if index in minted:
+            fact, leaf = minted[index]
+            rows[index] = Row("success", fact.signature, leaf.asset_id, leaf.leaf_index, uris.get(index))
+    return rows
+
+
+def _shown(row: Row | OperationRow | None) -> str:
+    """Return what a row says, without what it does not say."""
+    if row is None:
+        return "nothing"
+    told = ((each.name, getattr(row, each.name)) for each in fields(row))
+    return ", ".join(f"{name} {value}" for name, value in told if value is not None)
+
+
 def _failures(evidence: Evidence) -> Iterator[tuple[int, ...]]:
     for logged in evidence.events:
         fact = logged.fact
@@ -232,5 +291,6 @@ def _answer(question: str, about: str, holds: bool, reason: str) -> Finding:
     return Finding(question=question, about=about, verdict=verdict, reason="" if holds else reason)
 
 
-def _unknown(question: str, about: str) -> Finding:
-    return Finding(question=question, about=about, verdict=Verdict.UNKNOWN, reason="there was no answer")
+def _unknown(evidence: Evidence, question: str, about: str) -> Finding:
+    reason = evidence.silences.get(about, "there was no answer")
+    return Finding(question=question, about=about, verdict=Verdict.UNKNOWN, reason=reason)

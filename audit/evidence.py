@@ -38,6 +38,19 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class OperationRow:
+    """The operation itself as the tables have it."""
+
+    collection: UUID
+    recipient: str
+    total: int
+    completed: int
+    failed: int
+    """Cancelled ones too."""
+    ended: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """Everything about one operation. A key that is missing was not asked for, or there was no answer."""
 
@@ -52,6 +65,15 @@ class Evidence:
     """The second copy of each message, by sequence."""
     copied: Set[int] = frozenset()
     """Messages that have left the stream and are known from their second copy alone, by sequence."""
+    archived: Mapping[int, bytes] = field(default_factory=dict[int, bytes])
+    """What the archive has of each message, by sequence, if it was read."""
+    archive: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
+    """What was read of the archive, and what is wrong with it; None: it is what was archived."""
+    projected: int | None = None
+    """The sequence up to which the tables tell what the log says; None: the tables were not read."""
+    copied_from: int = 1
+    """The first sequence whose copy was not dropped; older ones may have been."""
+    row: OperationRow | None = None
     rows: Mapping[int, Row] = field(default_factory=dict[int, Row])
     """By item."""
     transactions: Mapping[str, ExecutedTransaction | None] = field(
@@ -60,5 +82,7 @@ class Evidence:
     """By signature; None: the node knows no such transaction."""
     contents: Mapping[str, bool | None] = field(default_factory=dict[str, bool | None])
     """By URI: whether the bytes have its CID; None: nobody has the bytes."""
-    proofs: Mapping[str, bool | None] = field(default_factory=dict[str, bool | None])
-    """By asset id: whether its proof leads to a root of its tree on chain; None: nobody can prove the asset."""
+    proofs: Mapping[str, bool] = field(default_factory=dict[str, bool])
+    """By asset id: whether its proof leads to a root of its tree on chain."""
+    silences: Mapping[str, str] = field(default_factory=dict[str, str])
+    """By signature, asset id or URI: why there is no answer about it."""

@@ -1,54 +1,83 @@
 """Fetching what an audit is made from: the log, its second copy and the tables, the chain, the content.
 
-Used by `mintstream audit` and by the gateway. What cannot be fetched is left out, and the audit says that it does not
-know; where the chain itself does not answer, `ChainUnreadable` tells whoever wants to try again instead. Not done here:
-judging (`checks`), and reading the archive (whoever gives `said` does, or does not: what has left the stream is then
-known from its second copy alone).
+Used by `mintstream audit` and by the gateway. What cannot be fetched is left out with its reason, and the audit says
+that it does not know; where the chain itself does not answer, `ChainUnavailable` tells whoever wants to try again
+instead. The tables are read before the log, so that the log is never the older one. Not done here: judging (`checks`).
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Final, Protocol, TypeVar
 from uuid import UUID
 
-import httpx
-
-from audit.chain import ChainVerifier, VerificationFailed
+from audit.chain import VerificationFailed
 from audit.checks import latest
-from audit.evidence import Evidence, LoggedEvent, Row
+from audit.content import Contents
+from audit.evidence import Evidence, LoggedEvent, OperationRow, Row
+from audit.history import WholeLog
+from audit.nodes import Nodes, NodesDiffer
 from bubblegum.errors import DecodeError
+from chassis.chain import ChainUnavailable
 from chassis.database import Row as DatabaseRow
-from chassis.images import MAX_IMAGE_BYTES
 from chassis.log import RawMessage
+from contracts.collection import (
+    CollectionCreated,
+    CollectionFailed,
+    CollectionImportRequested,
+    CollectionPinned,
+    CollectionRequested,
+    CollectionSigned,
+    CollectionTableCreated,
+    CollectionTreeAdded,
+    CollectionUpdated,
+)
+from contracts.fact import Fact
 from contracts.leaving import may_leave, operation_patterns
 from contracts.mint import Pinned, Requested
 from contracts.registry import UndecodableMessage, decode
-from contracts.streams import COLLECTION, MINT, Stream
-from unixfs import UNIXFS_V1_2025, V0, V1, Cid, CidError, Importer
+from contracts.streams import COLLECTION, MINT
 
 T = TypeVar("T")
 
-Said = Callable[[Stream, Sequence[str]], AsyncIterator[RawMessage]]
-"""Yields what was ever said on these subjects, in order; raises LogUnavailable."""
-
 PARALLEL: Final = 8
-PROFILES: Final = (V1, V0, UNIXFS_V1_2025)
-"""Those under which files were ever pinned."""
+CLOCKS: Final = timedelta(hours=1)
+"""How far the clocks of the gateway, which tells when a request came, and of the log may be apart."""
+CAUSES: Final[Sequence[type[Fact]]] = (
+    CollectionRequested,
+    CollectionImportRequested,
+    CollectionPinned,
+    CollectionSigned,
+    CollectionTableCreated,
+    CollectionTreeAdded,
+    CollectionCreated,
+    CollectionFailed,
+    CollectionUpdated,
+)
+"""What is said of a collection and may be why something is said of a mint; what is observed of its trees is not."""
 
+# One statement, so that rows and watermark are of one moment.
+_TABLES: Final = """
+SELECT w.sequence AS projected, (SELECT min(sequence) FROM event_log WHERE stream = 'MINT') AS copied_from,
+       o.id AS operation, o.collection_id, o.recipient, o.total_nfts, o.completed_nfts,
+       o.failed_nfts + o.cancelled_nfts AS failed, o.end_time IS NOT NULL AS ended,
+       r.item_index, r.status, r.signature, r.asset_id, r.leaf_index, r.ipfs_uri
+FROM watermarks AS w
+LEFT JOIN mint_operations AS o ON o.id = $1
+LEFT JOIN mint_results AS r ON r.operation_id = o.id
+WHERE w.stream = 'MINT'
+"""
 _COPIES: Final = """
 SELECT sequence, subject, payload, stored_at FROM event_log
 WHERE stream = 'MINT' AND split_part(subject, '.', 4) = $1 ORDER BY sequence
-"""
-_ROWS: Final = """
-SELECT item_index, status, signature, asset_id, leaf_index, ipfs_uri FROM mint_results WHERE operation_id = $1
 """
 _OPERATIONS: Final[Mapping[str, str]] = {
     "asset": "SELECT DISTINCT operation_id AS id FROM mint_results WHERE asset_id = $1",
     "signature": "SELECT DISTINCT operation_id AS id FROM mint_results WHERE signature = $1",
     "recipient": "SELECT id FROM mint_operations WHERE recipient = $1 ORDER BY start_time, id",
-    "range": "SELECT id FROM mint_operations WHERE start_time >= $1 AND start_time < $2 ORDER BY start_time, id",
 }
+_RANGE: Final = "SELECT id, start_time FROM mint_operations WHERE start_time >= $1 AND start_time < $2"
 
 
 class Tables(Protocol):
@@ -59,112 +88,134 @@ class Tables(Protocol):
         ...
 
 
-class ChainUnreadable(Exception):
-    """The node did not answer: what is on chain is not known, and asking again may tell."""
-
-
 @dataclass(frozen=True, slots=True)
 class Gatherer:
     """Everything that an audit asks; all of it belongs to the caller."""
 
-    said: Said
+    log: WholeLog
     database: Tables
-    chain: ChainVerifier
-    ipfs: httpx.AsyncClient
+    nodes: Nodes
+    contents: Contents
     needs_chain: bool = False
-    """Raise ChainUnreadable where the node does not answer, instead of leaving it out."""
+    """Raise ChainUnavailable where no node answers, instead of leaving it out."""
+    content_seconds: float | None = None
+    """How long the content is looked at; what takes longer is left out."""
     slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PARALLEL))
 
-    async def operations(self, by: str, *values: object) -> list[UUID]:
-        """Return the operations `by` asset, signature, recipient or range (of the time of the request)."""
-        return [row["id"] for row in await self.database.fetch(_OPERATIONS[by], *values)]
+    async def operations(self, by: str, value: object) -> list[UUID]:
+        """Return the operations `by` asset, signature or recipient, as the tables have them."""
+        return [row["id"] for row in await self.database.fetch(_OPERATIONS[by], value)]
+
+    async def operations_between(self, since: datetime, until: datetime) -> list[UUID]:
+        """Return the operations that were asked for in a period, the oldest first.
+
+        Those that the log tells of and those that the tables have: one that is in either alone is to be audited too.
+        """
+        found = {row["id"]: row["start_time"] for row in await self.database.fetch(_RANGE, since, until)}
+        async for requested in self.log.held(MINT, Requested, since - CLOCKS):
+            if since <= requested.time < until:
+                found[requested.data.operation] = requested.time
+        return sorted(found, key=lambda operation: (found[operation], operation))
 
     async def evidence(self, operation: UUID) -> Evidence:
         """Return all that there is of an operation.
 
-        Raises LogUnavailable, ChainUnreadable where the chain is needed, and what the tables raise.
+        Raises LogUnavailable, ChainUnavailable where the chain is needed, and what the tables raise.
         """
-        logged, unreadable = _read([raw async for raw in self.said(MINT, operation_patterns(operation))])
+        said = await self._told(operation)
+        confirmed = latest(said).values()
+        signatures = {fact.signature for fact in confirmed}
+        assets = {leaf.asset_id for fact in confirmed for leaf in fact.leaves}
+        pinned = [each.fact for each in said.events if isinstance(each.fact, Pinned)]
+        uris = {uri for fact in pinned for item in fact.items for uri in (item.uri, item.image_uri)}
+        silences: dict[str, str] = {}
+        transactions, proofs, contents = await asyncio.gather(
+            self._each(signatures, self.nodes.transaction, silences),
+            self._each(assets, self.nodes.leads_to_root, silences),
+            self.contents.check(uris, self.content_seconds),
+        )
+        return replace(
+            said,
+            transactions=transactions,
+            proofs=proofs,
+            contents=contents.has_its_cid,
+            silences={**silences, **contents.silences},
+        )
+
+    async def _told(self, operation: UUID) -> Evidence:
+        """Return what tables and log tell of an operation."""
+        tables = await self.database.fetch(_TABLES, operation)
         copies = [_copy(row) for row in await self.database.fetch(_COPIES, str(operation))]
-        rows = await self.database.fetch(_ROWS, operation)
+        said = await self.log.said(MINT, operation_patterns(operation))
+        logged, unreadable = _read(said.messages)
         left = may_leave((raw.sequence, raw.subject) for raw in copies)
         left -= {each.sequence for each in logged} | unreadable.keys()
         copied, unreadable_copies = _read([raw for raw in copies if raw.sequence in left])
         events = sorted((*logged, *copied), key=lambda each: each.sequence)
-        said = Evidence(
+        first = tables[0] if tables else None
+        return Evidence(
             operation=operation,
             events=events,
             unreadable=unreadable | unreadable_copies,
             elsewhere=await self._of_collection(events),
             copies={raw.sequence: raw.payload for raw in copies},
             copied=left,
-            rows={row["item_index"]: _row(row) for row in rows},
+            archived=said.archived,
+            archive=said.archive,
+            projected=first["projected"] if first else None,
+            copied_from=(first["copied_from"] if first else None) or 1,
+            row=_operation_row(first) if first and first["operation"] is not None else None,
+            rows={row["item_index"]: _row(row) for row in tables if row["item_index"] is not None},
         )
-        confirmed = latest(said).values()
-        signatures = {fact.signature for fact in confirmed}
-        assets = {leaf.asset_id for fact in confirmed for leaf in fact.leaves}
-        pinned = (each.fact for each in events if isinstance(each.fact, Pinned))
-        uris = {uri for fact in pinned for item in fact.items for uri in (item.uri, item.image_uri)}
-        transactions, proofs, contents = await asyncio.gather(
-            self._each(signatures, self.chain.transaction, needed=self.needs_chain),
-            self._each(assets, self.chain.leads_to_root, needed=self.needs_chain),
-            self._each(uris, self._has_its_cid),
-        )
-        return replace(said, transactions=transactions, proofs=proofs, contents=contents)
 
-    async def _of_collection(self, events: Iterable[LoggedEvent]) -> frozenset[UUID]:
-        """Return the ids of what was said of the operation's collection."""
+    async def _of_collection(self, events: Sequence[LoggedEvent]) -> frozenset[UUID]:
+        """Return the ids of what was said of the operation's collection, if its own events do not cause each other."""
         requested = next((each.fact for each in events if isinstance(each.fact, Requested)), None)
-        if requested is None:
+        causes = {each.event.causation_id for each in events} - {None}
+        if requested is None or causes <= {each.event.id for each in events}:
             return frozenset()
-        patterns = (f"collection.*.v1.{requested.collection}", f"collection.*.v1.{requested.collection}.>")
-        others, _ = _read([raw async for raw in self.said(COLLECTION, patterns)])
-        return frozenset(each.event.id for each in others)
+        others = await self.log.said(COLLECTION, [_pattern(fact, requested.collection) for fact in CAUSES])
+        return frozenset(each.event.id for each in _read(others.messages)[0])
 
     async def _each(
-        self, things: Iterable[str], ask: Callable[[str], Awaitable[T]], *, needed: bool = False
+        self, things: Iterable[str], ask: Callable[[str], Awaitable[T]], silences: dict[str, str]
     ) -> dict[str, T]:
-        """Ask about each thing; what there is no answer about is missing, unless an answer is `needed`."""
-        silent: list[httpx.HTTPError] = []
+        """Ask about each thing; why there is no answer about one is added to `silences`."""
+        answers: dict[str, T] = {}
+        silent = False
 
-        async def one(thing: str) -> tuple[str, T] | None:
+        async def one(thing: str) -> None:
+            nonlocal silent
             async with self.slots:
-                if needed and silent:
-                    return None  # stop: nothing more has to be asked of a node that is away
+                if self.needs_chain and silent:
+                    return  # stop: nothing more has to be asked of nodes that are away
                 try:
-                    return thing, await ask(thing)
-                except httpx.HTTPError as error:  # stop: it is not known, or the caller may ask again
-                    silent.append(error)
-                except (VerificationFailed, DecodeError, CidError, ValueError):
-                    pass  # stop: the report says that it is not known
-                return None
+                    answers[thing] = await ask(thing)
+                except ChainUnavailable as error:  # stop: it is not known, or the caller may ask again
+                    silent, silences[thing] = True, str(error)
+                except (NodesDiffer, VerificationFailed, DecodeError) as error:  # stop: the report says it is not known
+                    silences[thing] = str(error)
 
-        answers = await asyncio.gather(*map(one, things))
-        if needed and silent:
-            raise ChainUnreadable(type(silent[0]).__name__)  # never its text, which may hold the node's URL
-        return dict(each for each in answers if each is not None)
+        await asyncio.gather(*map(one, things))
+        if self.needs_chain and silent:
+            raise ChainUnavailable("no node answers")
+        return answers
 
-    async def _has_its_cid(self, uri: str) -> bool | None:
-        """Whether the bytes behind an `ipfs://` URI have its CID; None when the gateway has none.
 
-        Raises ValueError for what cannot be told from a file's bytes alone: a path in a directory, another kind of URI.
-        """
-        scheme, _, rest = uri.partition("://")
-        if scheme != "ipfs" or "/" in rest:
-            raise ValueError("not a file by its CID")
-        cid = Cid.parse(rest)
-        importers = [Importer(profile) for profile in PROFILES]
-        size = 0
-        async with self.ipfs.stream("GET", f"/ipfs/{rest}") as response:
-            if response.status_code in (404, 410, 504):
-                return None
-            response.raise_for_status()
-            async for piece in response.aiter_bytes():
-                if (size := size + len(piece)) > MAX_IMAGE_BYTES:
-                    return False  # nothing so large was ever pinned
-                for importer in importers:
-                    importer.update(piece)
-        return any(importer.finish().cid == cid for importer in importers)
+def _pattern(fact: type[Fact], collection: UUID) -> str:
+    """Return the subjects of what is said of this kind about a collection."""
+    return fact.subject_of(**{**dict.fromkeys(fact.tokens(), "*"), "collection": collection})
+
+
+def _operation_row(row: DatabaseRow) -> OperationRow:
+    return OperationRow(
+        collection=row["collection_id"],
+        recipient=row["recipient"],
+        total=row["total_nfts"],
+        completed=row["completed_nfts"],
+        failed=row["failed"],
+        ended=row["ended"],
+    )
 
 
 def _row(row: DatabaseRow) -> Row:

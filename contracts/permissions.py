@@ -81,7 +81,7 @@ class Permissions(msgspec.Struct, frozen=True, kw_only=True):
 ROLES: tuple[Role, ...] = (
     Role(
         name="gateway",
-        looks_up=(MINT, COLLECTION, CONTENT, ACCESS, LOGIN, WEBHOOK, DELIVERY, DEAD),
+        looks_up=(MINT, COLLECTION, CONTENT, GUARD, ACCESS, LOGIN, WEBHOOK, DELIVERY, DEAD),
         follows=(MINT, COLLECTION, ACCESS, WEBHOOK, DELIVERY, DEAD, HEALTH),
         watches=(MINT, COLLECTION, CONTENT, GUARD, WEBHOOK, DELIVERY, DEAD),
         puts=(UPLOADS,),

@@ -7,7 +7,7 @@ audit changes nothing.
 import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final, TypeVar
@@ -20,12 +20,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from rich.console import Console
 from rich.table import Table
 
-from archive.finding import whole_log
 from audit.chain import ChainVerifier
 from audit.checks import audit
+from audit.content import Contents
 from audit.gathering import Gatherer
+from audit.history import WholeLog
+from audit.nodes import Nodes
 from audit.report import Report, Verdict
 from chassis import postgres
+from chassis.chain import node_urls
 from mintstream.audit_report import ReportWriter, Summary, check_report, read_private_key, read_public_key
 from mintstream.ending import Exit, end
 from mintstream.places import NAME, AuditPlaces, audit_places, opened_archive, opened_log
@@ -163,7 +166,7 @@ async def _audit_range(
 ) -> Summary:
     with ReportWriter(out, since=since, until=until) as writer:
         async with _gatherer(settings) as gatherer:
-            for each in await gatherer.operations("range", since, until):
+            for each in await gatherer.operations_between(since, until):
                 await asyncio.to_thread(writer.add, audit(await gatherer.evidence(each)))
         return await asyncio.to_thread(writer.sign, signer, datetime.now(UTC))
 
@@ -178,13 +181,19 @@ async def _audit(settings: AuditPlaces, by: str, value: object) -> list[Report]:
 
 @asynccontextmanager
 async def _gatherer(settings: AuditPlaces) -> AsyncGenerator[Gatherer]:
-    async with (
-        opened_log(settings) as log,
-        postgres.pool(settings.database_url, application_name=NAME, max_size=1) as pool,
-        ChainVerifier(settings.rpc_url.reveal()) as chain,
-        httpx.AsyncClient(base_url=settings.ipfs_gateway_url, timeout=IPFS_SECONDS) as ipfs,
-    ):
-        yield Gatherer(whole_log(log, opened_archive(settings, log)), pool, chain, ipfs)
+    urls = node_urls(settings.rpc_url, settings.backup_rpc_urls)
+    gateways = (settings.ipfs_gateway_url, *settings.backup_ipfs_gateways)
+    async with AsyncExitStack() as resources:
+        log = await resources.enter_async_context(opened_log(settings))
+        pool = await resources.enter_async_context(
+            postgres.pool(settings.database_url, application_name=NAME, max_size=1)
+        )
+        nodes = [await resources.enter_async_context(ChainVerifier(url)) for url in urls]
+        clients = [
+            await resources.enter_async_context(httpx.AsyncClient(base_url=url, timeout=IPFS_SECONDS))
+            for url in gateways
+        ]
+        yield Gatherer(WholeLog(log, opened_archive(settings, log)), pool, Nodes(nodes), Contents(clients))
 
 
 def _tell(report: Report, console: Console) -> None:

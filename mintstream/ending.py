@@ -15,7 +15,7 @@ import httpx
 
 from archive.reading import HistoryIncomplete
 from archive.segments import ArchiveBroken
-from audit.gathering import ChainUnreadable
+from chassis.chain import ChainUnavailable
 from chassis.log import LogUnavailable
 from chassis.postgres import DatabaseUnavailable
 from chassis.settings import SettingsError
@@ -101,7 +101,7 @@ def status_of(error: BaseException) -> Exit | None:
             return Exit.USAGE
         case FileNotFoundError() | FileExistsError() | PermissionError() | IsADirectoryError() | NotADirectoryError():
             return Exit.USAGE
-        case LogUnavailable() | StoreUnavailable() | DatabaseUnavailable() | ChainUnreadable():
+        case LogUnavailable() | StoreUnavailable() | DatabaseUnavailable() | ChainUnavailable():
             return Exit.UNREACHABLE
         case asyncpg.PostgresConnectionError() | asyncpg.OperatorInterventionError() | httpx.TransportError():
             return Exit.UNREACHABLE

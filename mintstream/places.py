@@ -43,7 +43,15 @@ class AuditPlaces(Places, frozen=True, kw_only=True):
     rpc_url: Annotated[
         Secret, Meta(description="Solana JSON-RPC endpoint with DAS; secret because providers put the key into it.")
     ]
+    backup_rpc_urls: Annotated[
+        Secret | None,
+        Meta(description="Further endpoints, comma separated: asked when others are away, and two answers compared."),
+    ] = None
     ipfs_gateway_url: Annotated[str, Meta(description="An IPFS gateway, without `/ipfs`.")]
+    backup_ipfs_gateways: Annotated[
+        tuple[str, ...],
+        Meta(description="Further IPFS gateways, comma separated, asked in their order."),
+    ] = ()
 
 
 def places(data: Path) -> Places:

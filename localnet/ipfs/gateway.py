@@ -3,7 +3,8 @@
 Behaves as the path gateway specification of ipfs/specs asks for what is here: immutable caching, the CID as ETag,
 `X-Ipfs-Path`, one byte range. A text that is no CID is 400, an unknown one 404. Content is other people's: types are
 told by `sniff`, nothing is guessed by the browser and nothing runs. A directory itself is answered as a list of its
-names; a path that could climb out of it is 400. Not done here: `index.html`, other formats.
+names; a path that could climb out of it is 400. `?format=raw` gives the block of a CID itself, as the trustless gateway
+specification says. Not done here: `index.html`, other formats.
 """
 
 import asyncio
@@ -24,6 +25,8 @@ _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 
 CACHE_CONTROL = "public, max-age=29030400, immutable"
 """What Kubo sends for `/ipfs/`: 48 weeks; the content under a CID never changes."""
+
+RAW_TYPE = "application/vnd.ipld.raw"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,8 @@ class Gateway:
             cid = Cid.parse(text)
         except CidError as error:  # stop: the client's mistake
             return PlainTextResponse(f"invalid path: {error}\n", 400)
+        if request.query_params.get("format") == "raw" and not rest:
+            return await self._block(cid)
         try:
             found = await asyncio.to_thread(self._open, cid, rest)
         except PathRefused as error:  # stop: the client's mistake
@@ -63,6 +68,17 @@ class Gateway:
         except BlockCorrupt as error:  # stop: damaged on disk, never served
             return PlainTextResponse(f"{error}\n", 500)
         return _list(request, cid, found) if isinstance(found, tuple) else _respond(request, path, found)
+
+    async def _block(self, cid: Cid) -> Response:
+        try:
+            block = await asyncio.to_thread(self._store.get, cid)
+        except BlockMissing as error:  # stop: nothing here will fetch it
+            return PlainTextResponse(f"{error}\n", 404)
+        except BlockCorrupt as error:  # stop: damaged on disk, never served
+            return PlainTextResponse(f"{error}\n", 500)
+        headers = {"ETag": f'"{cid}.raw"', "Cache-Control": CACHE_CONTROL, "X-Ipfs-Path": f"/ipfs/{cid}"}
+        headers["Content-Disposition"] = f'attachment; filename="{cid}.bin"'
+        return Response(block, media_type=RAW_TYPE, headers=headers)
 
     def _open(self, root: Cid, path: str) -> "Opened | tuple[Entry, ...]":
         found = self._store.find(root, path.removesuffix("/"))

@@ -1,7 +1,7 @@
 """Auditing one operation for an admin: the same evidence and the same verdict as `mintstream audit operation`.
 
 Called by `api/audit.py`. Bounded: a few audits at once, each for so long. Not done here: fetching (`audit.gathering`),
-judging (`audit.checks`), and what is in the archive alone, which the gateway does not read.
+and judging (`audit.checks`).
 """
 
 import asyncio
@@ -10,8 +10,8 @@ from uuid import UUID
 
 from audit.checks import audit
 from audit.evidence import Evidence
-from audit.gathering import ChainUnreadable
 from audit.report import Report
+from chassis.chain import ChainUnavailable
 from chassis.log import LogUnavailable
 from chassis.telemetry import get_logger
 from services.gateway.errors import ChainSilent, LogSilent, OperationNotFound, Overloaded, ProjectionDown
@@ -21,6 +21,10 @@ MOST: Final = 2
 """Audits at once: each asks a node and an IPFS gateway about every item."""
 SECONDS: Final = 60.0
 """How long one may take."""
+NODE_SECONDS: Final = 10.0
+"""How long a node has for one answer, before another is asked."""
+CONTENT_SECONDS: Final = 30.0
+"""How long one looks at content; what takes longer is told as unknown."""
 
 _log = get_logger(__name__)
 
@@ -31,7 +35,7 @@ class Witness(Protocol):
     async def evidence(self, operation: UUID) -> Evidence:
         """Return all that there is of an operation.
 
-        Raises LogUnavailable, ProjectionUnavailable, and ChainUnreadable when the node does not answer.
+        Raises LogUnavailable, ProjectionUnavailable, and ChainUnavailable when no node answers.
         """
         ...
 
@@ -62,10 +66,11 @@ class Auditing:
         try:
             async with asyncio.timeout(self._seconds):
                 return await witness.evidence(operation)
-        except LogUnavailable as error:
-            raise LogSilent("The event log cannot be read now") from error
+        except LogUnavailable as error:  # of the archive too, a part of the log
+            _log.warning("audit given up", operation=str(operation), reason=str(error))
+            raise LogSilent("The event log, or its archive, cannot be read now") from error
         except ProjectionUnavailable as error:
             raise ProjectionDown("The second copy of the log cannot be read now") from error
-        except (ChainUnreadable, TimeoutError) as error:
+        except (ChainUnavailable, TimeoutError) as error:
             _log.warning("audit given up", operation=str(operation), reason=type(error).__name__)
             raise ChainSilent("The chain cannot be read now, or not in time") from error

@@ -4,9 +4,15 @@ import sys
 
 import httpx
 
+from archive.object_store import ObjectStore
+from archive.reading import Archive
 from audit.chain import ChainVerifier
+from audit.content import Contents
 from audit.gathering import Gatherer
+from audit.history import WholeLog
+from audit.nodes import Nodes
 from chassis import lifecycle, postgres
+from chassis.chain import node_urls
 from chassis.health import Health
 from chassis.images import ImageRefused, inspect_image
 from chassis.lifecycle import Lifecycle
@@ -20,7 +26,7 @@ from services.gateway import server
 from services.gateway.adapters.projection import PLANS, PostgresProjection
 from services.gateway.adapters.wallet import RpcWallet
 from services.gateway.api.app import Parts, create_app
-from services.gateway.auditing import Auditing
+from services.gateway.auditing import CONTENT_SECONDS, NODE_SECONDS, Auditing
 from services.gateway.curating import Curating
 from services.gateway.dead_letters import DeadLetters
 from services.gateway.entrance import entrance
@@ -135,9 +141,17 @@ async def _witness(
 ) -> Gatherer | None:
     if settings.rpc_url is None:
         return None
-    chain = await life.enter(ChainVerifier(settings.rpc_url.reveal()))
-    ipfs = await life.enter(httpx.AsyncClient(base_url=settings.pinata_gateway))
-    return Gatherer(log.lookup.history, projection, chain, ipfs, needs_chain=True)
+    urls = node_urls(settings.rpc_url, settings.backup_rpc_urls)
+    gateways = (settings.pinata_gateway, *settings.backup_ipfs_gateways)
+    archive = Archive(ObjectStore(settings.archive_url), log) if settings.archive_url else None
+    return Gatherer(
+        WholeLog(log, archive),
+        projection,
+        Nodes([await life.enter(ChainVerifier(url, seconds=NODE_SECONDS)) for url in urls], life.clock),
+        Contents([await life.enter(httpx.AsyncClient(base_url=url)) for url in gateways]),
+        needs_chain=True,
+        content_seconds=CONTENT_SECONDS,
+    )
 
 
 def media_type(data: bytes) -> str:

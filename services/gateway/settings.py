@@ -106,8 +106,27 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
     rate_limit_login_max: Annotated[Requests, Meta(description="Steps of signing in, by address.")] = 30
     rpc_url: Annotated[
         Secret | None,
-        Meta(description="The node that is asked for the wallet's balance; without it the balance is not told."),
+        Meta(description="The node that is asked for the wallet's balance, and by audits; without it neither is told."),
     ] = None
+    backup_rpc_urls: Annotated[
+        Secret | None,
+        Meta(
+            description="Further endpoints for audits, comma separated: asked when others are away, and two answers "
+            "compared."
+        ),
+    ] = None
+    archive_url: Annotated[
+        str | None,
+        Meta(
+            description="Where the indexer archives old messages, as its ARCHIVE_URL, for audits of what has left the "
+            "log. It is only read: give this service credentials that cannot write there.",
+            examples=["s3://mintstream-archive/log"],
+        ),
+    ] = None
+    backup_ipfs_gateways: Annotated[
+        tuple[Annotated[str, Meta(pattern=r"^https?://[^\s?#]+$")], ...],
+        Meta(description="Further IPFS gateways for audits, comma separated, asked in their order."),
+    ] = ()
     wallet_address: Annotated[
         str | None,
         Meta(

@@ -16,8 +16,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from audit.checks import audit
+from audit.content import Contents
 from audit.evidence import Evidence, LoggedEvent
 from audit.gathering import Gatherer
+from audit.history import WholeLog
+from audit.nodes import Nodes
 from audit.report import Report, Verdict
 from chassis import postgres
 from chassis.database import connect
@@ -101,6 +104,12 @@ def tampered(evidence: Evidence) -> dict[str, Evidence]:
         "content": replace(evidence, contents={**evidence.contents, uri: False}),
         "root": replace(evidence, proofs={**evidence.proofs, leaf.asset_id: False}),
         "row": replace(evidence, rows={**evidence.rows, leaf.item: replace(row, asset_id="forged")}),
+        "row, deleted": replace(evidence, rows={n: row for n, row in evidence.rows.items() if n != leaf.item}),
+        "row, of the operation": replace(evidence, row=None),
+        "second copy, deleted": replace(
+            evidence, copies={n: copy for n, copy in evidence.copies.items() if n != sequence}
+        ),
+        "archive": replace(evidence, archived={sequence: b"{}"}),
         "totals": changed(evidence, Completed, minted=99),
         "readable": replace(evidence, unreadable={sequence: "no JSON"}),
     }
@@ -135,7 +144,7 @@ async def test_a_mint_is_proven_and_every_change_is_found(live: LiveStack, stand
         postgres.pool(stack.database_url, application_name="audit", max_size=1) as pool,
         httpx.AsyncClient(base_url=stack.ipfs_url) as ipfs,
     ):
-        gatherer = Gatherer(live.log.lookup.history, pool, live.chain, ipfs)
+        gatherer = Gatherer(WholeLog(live.log, None), pool, Nodes([live.chain]), Contents([ipfs]))
         evidence = await gatherer.evidence(asked.operation)
         (leaf, *_) = first(evidence, Confirmed).leaves
         assert await gatherer.operations("asset", leaf.asset_id) == [asked.operation]

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import httpx
 
-from archive.finding import whole_log
 from archive.object_store import ObjectStore
 from archive.reading import Archive
 from audit.checks import audit
+from audit.content import Contents
 from audit.gathering import Gatherer
+from audit.history import WholeLog
+from audit.nodes import Nodes
 from audit.report import Verdict
 from chassis import postgres
 from chassis.log import RawMessage
@@ -81,7 +83,9 @@ async def prune(live: LiveStack, folder: Path, asked: Sequence[Asked]) -> None:
         assert await live.dead_letters() == []
         for each in asked:
             report = audit(
-                await Gatherer(whole_log(live.log, archive), pool, live.chain, ipfs).evidence(each.operation)
+                await Gatherer(WholeLog(live.log, archive), pool, Nodes([live.chain]), Contents([ipfs])).evidence(
+                    each.operation
+                )
             )
             left = {finding.question for finding in report.findings if finding.verdict is not Verdict.PROVEN}
             assert left <= {"content"}, "the image that a mint asks for by its address is one that nobody has"

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from audit.content import Contents
 from tests.support.pinning import PinningEndpoint, pinning_endpoint
 from tests.support.trees import import_tree
 from unixfs import V0, V1, Cid, Codec, ImportProfile, import_bytes
@@ -206,6 +207,12 @@ async def test_a_directory_is_added_and_served_by_path(http: httpx.AsyncClient) 
     assert found.headers["etag"] == f'"{import_bytes(files[1][1]).cid}"'
     listed = await http.get(f"/ipfs/{root}/")
     assert (listed.text, listed.headers["cache-control"]) == ("0.json\n1.json\n", "no-cache")
+    block = await http.get(f"/ipfs/{root}?format=raw")
+    assert block.headers["content-type"] == "application/vnd.ipld.raw"
+    assert Cid.parse(root).verifies(block.content)
+    assert (await http.get(f"/ipfs/{import_bytes(b'nobody').cid}?format=raw")).status_code == 404
+    proven = await Contents([http]).check([f"ipfs://{root}/0.json"])
+    assert proven.has_its_cid == {f"ipfs://{root}/0.json": True}
     assert (await http.get(f"/ipfs/{root}/2.json")).status_code == 404
     assert (await http.get(f"/ipfs/{root}/0.json/x")).status_code == 404
     assert (await http.post("/api/v0/pin/add", params={"arg": root})).json() == {"Pins": [root]}

@@ -1,22 +1,26 @@
 """An audit reads what has left the stream from the archive, and trusts neither before it was checked."""
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 import zstandard
 
-from archive.finding import whole_log
 from archive.object_store import ObjectStore
-from archive.reading import Archive, HistoryIncomplete
-from archive.segments import ArchiveBroken
+from archive.reading import Archive
 from audit.chain import ChainVerifier
 from audit.checks import audit
-from audit.gathering import ChainUnreadable, Gatherer
+from audit.content import Contents
+from audit.gathering import Gatherer
+from audit.history import WholeLog
+from audit.nodes import Nodes
 from audit.report import Verdict
+from chassis.chain import ChainUnavailable
 from chassis.database import Row
 from chassis.log import RawMessage
 from chassis.subjects import matches
@@ -66,13 +70,13 @@ def archive_in(folder: Path, log: MemoryLog) -> Archive:
 
 
 async def said(log: MemoryLog, archive: Archive | None) -> list[RawMessage]:
-    return [raw async for raw in whole_log(log, archive)(MINT, PATTERNS)]
+    return [*(await WholeLog(log, archive).said(MINT, PATTERNS)).messages]
 
 
 def gatherer(log: MemoryLog, archive: Archive | None, node: httpx.MockTransport | None = None, **options: Any) -> Any:
-    chain = ChainVerifier("http://node", transport=node)
+    nodes = Nodes([ChainVerifier("http://node", transport=node)])
     tables: Any = NoTables()
-    return Gatherer(whole_log(log, archive), tables, chain, httpx.AsyncClient(base_url="http://ipfs"), **options)
+    return Gatherer(WholeLog(log, archive), tables, nodes, Contents([]), **options)
 
 
 async def test_what_has_left_the_stream_is_read_once_and_in_order(log: MemoryLog, folder: Path) -> None:
@@ -110,7 +114,7 @@ async def test_a_pruned_operation_is_audited_from_the_archive_or_else_from_its_c
         async def fetch(self, query: str, *args: object, **options: object) -> list[Any]:
             del args, options
             columns = ("sequence", "subject", "payload", "stored_at")
-            return [{c: getattr(raw, c) for c in columns} for raw in everything] if "event_log" in query else []
+            return [{c: getattr(raw, c) for c in columns} for raw in everything] if "payload" in query else []
 
     async def copies_of(archive: Archive | None) -> dict[str, Verdict]:
         witness = gatherer(log, archive)
@@ -139,14 +143,14 @@ async def test_only_the_segments_that_have_the_operation_are_read_and_manifests_
         return await get(self, name, limit)
 
     monkeypatch.setattr(ObjectStore, "get", noted)
-    asking = whole_log(log, archive)
+    asking = WholeLog(log, archive)
     manifests = [each async for each in archive.manifests(MINT)]
     everything = {each.number: await archive.segment(each) for each in manifests}
     skipped = 0
     for number in range(5):
         read.clear()
         patterns = (f"mint.*.v1.{uid('operation', 5, number)}.>",)
-        found = [raw async for raw in asking(MINT, patterns)]
+        found = (await asking.said(MINT, patterns)).messages
         having = {
             f"MINT/{segment:010d}.ndjson.zst"
             for segment, messages in everything.items()
@@ -168,18 +172,42 @@ async def test_an_audit_knows_the_request_that_only_the_archive_has(log: MemoryL
     assert "one request" in {each.question for each in without.findings if each.verdict is Verdict.BROKEN}
 
 
-async def test_a_tampered_segment_ends_the_audit_and_is_named(log: MemoryLog, folder: Path) -> None:
+async def test_a_tampered_segment_is_named_and_the_rest_is_told_all_the_same(log: MemoryLog, folder: Path) -> None:
     segment = folder / "MINT" / "0000000002.ndjson.zst"
     lines = zstandard.ZstdDecompressor().decompress(segment.read_bytes())
     segment.write_bytes(zstandard.compress(lines.replace(b"mint.", b"mimt.", 1)))
-    with pytest.raises(ArchiveBroken, match="archive of MINT, segment 2"):
-        await gatherer(log, archive_in(folder, log)).evidence(OPERATION)
+    report = audit(await gatherer(log, archive_in(folder, log)).evidence(OPERATION))
+    assert report.verdict is Verdict.BROKEN
+    assert [(each.about, each.verdict, each.reason) for each in report.findings if each.question == "archive"] == [
+        ("MINT, segment 2", Verdict.BROKEN, "its messages are not those that were archived")
+    ]
+    assert [step.sequence for step in report.steps] == [raw.sequence for raw in await said(log, None)]
 
 
-async def test_messages_that_are_nowhere_end_the_audit(log: MemoryLog, folder: Path) -> None:
+async def test_an_archive_that_differs_from_the_stream_is_told(tmp_path: Path) -> None:
+    log, everything = await pruned(tmp_path)
+    changed = next(raw for raw in everything if raw.sequence not in log.left["MINT"])
+    forged = msgspec.structs.replace(changed, payload=changed.payload.replace(b'"producer"', b'"produced"'))
+    log.streams["MINT"][changed.sequence - 1] = forged
+    findings = audit(await gatherer(log, archive_in(tmp_path, log)).evidence(OPERATION)).findings
+    assert f"message {changed.sequence}" in {
+        each.about for each in findings if each.question in ("archive", "readable") and each.verdict is Verdict.BROKEN
+    }
+
+
+async def test_messages_that_are_nowhere_are_told(log: MemoryLog, folder: Path) -> None:
     log.shorten(MINT, len(log.streams["MINT"]) + 5)
-    with pytest.raises(HistoryIncomplete):
-        await said(log, archive_in(folder, log))
+    found = await WholeLog(log, archive_in(folder, log)).said(MINT, PATTERNS)
+    assert "neither in the stream nor in the archive" in (found.archive["MINT"] or "")
+
+
+async def test_audits_side_by_side_find_the_same(log: MemoryLog, folder: Path) -> None:
+    whole = WholeLog(log, archive_in(folder, log))
+    one, *others = await asyncio.gather(*(whole.said(MINT, PATTERNS) for _ in range(4)))
+    assert one.messages
+    assert others == [one] * 3
+    assert one.archive == dict.fromkeys(one.archive, None)
+    assert one.archive
 
 
 @pytest.mark.parametrize("needed", [True, False])
@@ -191,7 +219,7 @@ async def test_a_node_that_is_away_is_told_or_leaves_the_answer_unknown(needed: 
     log.streams["MINT"] = script.messages
     asking = gatherer(log, None, httpx.MockTransport(lambda _: httpx.Response(503)), needs_chain=needed)
     if needed:
-        with pytest.raises(ChainUnreadable):
+        with pytest.raises(ChainUnavailable):
             await asking.evidence(operation)
         return
     findings = audit(await asking.evidence(operation)).findings

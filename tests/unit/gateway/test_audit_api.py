@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from audit.evidence import Evidence, LoggedEvent
-from audit.gathering import ChainUnreadable
+from chassis.chain import ChainUnavailable
 from chassis.log import LogUnavailable
 from contracts import registry
 from contracts.access import Scope
@@ -78,7 +78,7 @@ async def test_nobody_else_is_told(told: Told) -> None:
 @pytest.mark.parametrize(
     ("error", "code"),
     [
-        (ChainUnreadable("ConnectError"), "chain_unavailable"),
+        (ChainUnavailable("ConnectError"), "chain_unavailable"),
         (LogUnavailable("away"), "log_unavailable"),
         (ProjectionUnavailable("away"), "database_unavailable"),
     ],
