@@ -5,9 +5,10 @@ and every other tag (orientation above all) stay. The result of stripping twice 
 without a location is returned as it is, byte for byte.
 
 Sources: JPEG (ITU T.81, segments), Exif 2.32 (APP1, tag 0x8825), XMP part 3 (where packets are embedded), PNG third
-edition (`eXIf`, `iTXt`), the WebP container specification. Not done here: XMP in GIF files, maker notes.
+edition (`eXIf`, `iTXt`), the WebP container specification, GIF89a (blocks). Not done here: maker notes.
 """
 
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -21,6 +22,10 @@ _XMP_JPEG: Final = (b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp
 _PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _XMP_PNG: Final = b"XML:com.adobe.xmp\0"
 _VP8X_XMP_FLAG: Final = 0x04
+_GIF_SIGNATURES: Final = (b"GIF87a", b"GIF89a")
+_GIF_XMP: Final = b"\x21\xff\x0bXMP DataXMP"
+_GIF_EXTENSION, _GIF_IMAGE, _GIF_TRAILER = 0x21, 0x2C, 0x3B
+_GIF_BEGINNING: Final = re.compile(rb"[\x21\x2c\x3b]")
 
 
 def without_location(data: bytes, content_type: str) -> bytes:
@@ -32,6 +37,8 @@ def without_location(data: bytes, content_type: str) -> bytes:
             return _png(data)
         case "image/webp":
             return _webp(data)
+        case "image/gif":
+            return _gif(data)
         case _:
             return data
 
@@ -146,6 +153,61 @@ def _riff_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         end = offset + 8 + length + length % 2
         yield kind, data[offset:end]
         offset = end
+
+
+def _gif(data: bytes) -> bytes:
+    if not data.startswith(_GIF_SIGNATURES) or _GIF_XMP not in data:
+        return data
+    kept = bytearray()
+    start = 0
+    for end in _gif_ends(data):
+        block = data[start:end]
+        if not (block.startswith(_GIF_XMP) and (_speaks_of_gps(block) or _speaks_of_gps(_gif_content(block)))):
+            kept += block
+        start = end
+    kept += data[start:]
+    return bytes(kept)
+
+
+def _gif_ends(data: bytes) -> Iterator[int]:
+    """Yield where each part of a GIF file ends: its head, each extension, each image; up to the trailer."""
+    end = 13 + _gif_colours(data[10:11])
+    while end < len(data) and data[end] != _GIF_TRAILER:
+        yield end
+        start = end
+        if data[start] == _GIF_EXTENSION:
+            end = _gif_after(data, start + 2)
+        elif data[start] == _GIF_IMAGE:
+            end = _gif_after(data, start + 11 + _gif_colours(data[start + 9 : start + 10]))
+        else:  # bytes that begin nothing are passed over, as decoders do
+            beginning = _GIF_BEGINNING.search(data, start)
+            end = beginning.start() if beginning else len(data)
+    yield end
+
+
+def _gif_colours(flags: bytes) -> int:
+    """Return the length of the table of colours that the flags of a head tell of; none where the file has ended."""
+    return 3 << (flags[0] & 7) + 1 if flags and flags[0] & 0x80 else 0
+
+
+def _gif_after(data: bytes, offset: int) -> int:
+    """Return where the blocks of data end that begin at `offset`, each with its length before it, up to an empty one.
+
+    A packet of XMP is not cut into blocks: a trailer leads whoever takes its letters for lengths to the right end.
+    """
+    while offset < len(data) and (length := data[offset]):
+        offset += 1 + length
+    return min(offset + 1, len(data))
+
+
+def _gif_content(extension: bytes) -> bytes:
+    """Return what is in the blocks of an extension, for those who do cut a packet into blocks."""
+    content = bytearray()
+    offset = 2
+    while offset < len(extension) and (length := extension[offset]):
+        content += extension[offset + 1 : offset + 1 + length]
+        offset += 1 + length
+    return bytes(content)
 
 
 def _speaks_of_gps(packet: bytes) -> bool:

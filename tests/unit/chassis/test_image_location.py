@@ -1,9 +1,13 @@
 """Where an image was taken is removed; its pixels and its other tags stay."""
 
+import functools
 import io
 import struct
+from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from chassis.image_location import without_location
@@ -93,5 +97,83 @@ def test_fill_bytes_before_a_marker_are_kept() -> None:
     assert without_location(filled, "image/jpeg") == filled
 
 
+@functools.cache
+def animation() -> tuple[bytes, bytes, bytes]:
+    """The head of a GIF file, and its two frames."""
+    frames = [Image.new("RGB", (9, 7), colour) for colour in ("red", "blue")]
+    buffer = io.BytesIO()
+    frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:], loop=0)
+    data = buffer.getvalue().removesuffix(b";")
+    second = data.rindex(b"\x21\xf9\x04")
+    first = data.index(b"\x21\xf9\x04")
+    return data[:first], data[first:second], data[second:]
+
+
+def gif(*extensions: bytes) -> bytes:
+    """That animation with these extensions after head and frames, in turn."""
+    places = [b"".join(extensions[place::3]) for place in range(3)]
+    return b"".join(part + extra for part, extra in zip(animation(), places, strict=True)) + b";"
+
+
+def in_blocks(content: bytes, size: int) -> bytes:
+    """Data as the GIF format has it: in blocks, each with its length before it, and an empty one at the end."""
+    pieces = [content[start : start + size] for start in range(0, len(content), size)]
+    return b"".join(bytes([len(piece)]) + piece for piece in pieces) + b"\0"
+
+
+def xmp_extension(packet: bytes) -> bytes:
+    """As XMP part 3 has it: the packet as it is, then a trailer that ends wherever a length leads into it."""
+    return b"\x21\xff\x0bXMP DataXMP" + packet + b"\x01" + bytes(range(255, -1, -1)) + b"\0"
+
+
+def xmp_in_blocks(packet: bytes, size: int = 255) -> bytes:
+    """As some programs write it."""
+    return b"\x21\xff\x0bXMP DataXMP" + in_blocks(packet, size)
+
+
+WRITERS: tuple[Callable[[bytes], bytes], ...] = (xmp_extension, xmp_in_blocks, lambda packet: xmp_in_blocks(packet, 2))
+
+
+@st.composite
+def extensions(draw: st.DrawFn) -> tuple[bytes, bool]:
+    """An extension, and whether it stays."""
+    text = draw(st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=600)).encode()
+    match draw(st.integers(0, 3)):
+        case 0:
+            return b"\x21\xfe" + in_blocks(text, 255), True  # a comment
+        case 1:
+            return b"\x21\xff\x0bICCRGBG1012" + in_blocks(text, 255), True
+        case 2:
+            return draw(st.sampled_from(WRITERS))(text), b"GPS" not in text
+        case _:
+            return draw(st.sampled_from(WRITERS))(text + XMP), False
+
+
+@given(st.lists(extensions(), max_size=7))
+def test_a_packet_that_speaks_of_gps_goes_from_a_gif_and_nothing_else(given: list[tuple[bytes, bool]]) -> None:
+    data = gif(*(each for each, _ in given))
+    stripped = without_location(data, "image/gif")
+    assert stripped == gif(*(each if stays else b"" for each, stays in given))
+    assert without_location(stripped, "image/gif") == stripped
+    assert frames_of(stripped) == frames_of(data) == frames_of(gif())
+
+
+def frames_of(data: bytes) -> list[bytes]:
+    image = Image.open(io.BytesIO(data))
+    found: list[bytes] = []
+    for frame in range(getattr(image, "n_frames", 1)):
+        image.seek(frame)
+        found.append(image.convert("RGB").tobytes())
+    return found
+
+
+@given(st.binary(max_size=60), st.integers(0, 2000))
+def test_a_gif_that_is_cut_off_or_damaged_is_stripped_once(noise: bytes, length: int) -> None:
+    whole = gif(xmp_extension(XMP), xmp_in_blocks(XMP))
+    for data in (whole[:length], whole[:length] + noise + whole[length:], b"GIF89a" + noise + whole):
+        stripped = without_location(data, "image/gif")
+        assert without_location(stripped, "image/gif") == stripped
+
+
 def test_other_types_are_left_alone() -> None:
-    assert without_location(b"GIF89a GPS", "image/gif") == b"GIF89a GPS"
+    assert without_location(XMP, "image/svg+xml") == XMP
