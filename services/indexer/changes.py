@@ -4,25 +4,31 @@ Each change names its row by the identity in the event, holds only what the even
 own time, never the clock's. What a change means for a row that is already there is decided in `rows`.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
 import msgspec
 
 from contracts.collection import CountedTree, TreeShape
+from contracts.mint import MintedLeaf
 from contracts.observation import CollectionDrift, ObservedLeaf
 
 
 class OfOperation(msgspec.Struct, frozen=True):
-    """What all changes of one operation's rows have in common."""
+    """What all changes of one operation's rows have in common. A message changes one operation at most."""
 
     operation: UUID
 
+    @property
+    def indexes(self) -> Sequence[int]:
+        """Which items this speaks of by their index."""
+        return ()
 
-class OfItem(OfOperation, frozen=True):
-    """What all changes of one item's row have in common."""
-
-    index: int
+    @property
+    def signatures(self) -> Sequence[str]:
+        """Which items this speaks of by the transaction that minted them."""
+        return ()
 
 
 class OfCollection(msgspec.Struct, frozen=True):
@@ -50,26 +56,41 @@ class StartOperation(OfOperation, frozen=True):
     at: datetime
 
 
-class PinItem(OfItem, frozen=True):
-    """The item's metadata is on IPFS. `ipfs_hash` is None for a URI of another kind."""
+class PinnedItem(msgspec.Struct, frozen=True):
+    """One item of `PinItems`. `ipfs_hash` is None for a URI of another kind."""
 
+    index: int
     ipfs_uri: str
     ipfs_hash: str | None
     image_uri: str
+
+
+class PinItems(OfOperation, frozen=True):
+    """The items' metadata is on IPFS."""
+
+    items: tuple[PinnedItem, ...]
     at: datetime
 
+    @property
+    def indexes(self) -> Sequence[int]:
+        """See `OfOperation.indexes`."""
+        return [item.index for item in self.items]
 
-class MintItem(OfItem, frozen=True):
-    """The item is an asset on chain. `sequence` is the message's own, in MINT."""
+
+class MintItems(OfOperation, frozen=True):
+    """Each leaf's item is an asset on chain. `sequence` is the message's own, in MINT."""
 
     signature: str
-    asset_id: str
-    leaf_index: int
-    nonce: int
     tree_address: str
     slot: int
+    leaves: tuple[MintedLeaf, ...]
     sequence: int
     at: datetime
+
+    @property
+    def indexes(self) -> Sequence[int]:
+        """See `OfOperation.indexes`."""
+        return [leaf.item for leaf in self.leaves]
 
 
 class CancelOperation(OfOperation, frozen=True):
@@ -78,17 +99,23 @@ class CancelOperation(OfOperation, frozen=True):
     at: datetime
 
 
-class FailItem(OfItem, frozen=True):
-    """The item can never be minted by its operation. `sequence` is the message's own, in MINT.
+class FailItems(OfOperation, frozen=True):
+    """The items can never be minted by their operation. `sequence` is the message's own, in MINT.
 
     `dropped` is the signature of a confirmation that this takes back, because a fork dropped it for good.
     """
 
+    items: tuple[int, ...]
     code: str
     reason: str
     sequence: int
     at: datetime
     dropped: str | None = None
+
+    @property
+    def indexes(self) -> Sequence[int]:
+        """See `OfOperation.indexes`."""
+        return self.items
 
 
 class FinalizeItems(OfOperation, frozen=True):
@@ -97,6 +124,11 @@ class FinalizeItems(OfOperation, frozen=True):
     signature: str
     slot: int
     at: datetime
+
+    @property
+    def signatures(self) -> Sequence[str]:
+        """See `OfOperation.signatures`."""
+        return (self.signature,)
 
 
 class CloseOperation(OfOperation, frozen=True):
@@ -232,8 +264,8 @@ class RecordDrift(msgspec.Struct, frozen=True):
     at: datetime
 
 
-ItemChange = PinItem | MintItem | FailItem
-OperationChange = OpenOperation | StartOperation | CancelOperation | FinalizeItems | CloseOperation | ItemChange
+ItemsChange = MintItems | PinItems | FailItems
+OperationChange = StartOperation | ItemsChange | FinalizeItems | OpenOperation | CloseOperation | CancelOperation
 CollectionChange = (
     OpenCollection
     | OpenImport

@@ -1,18 +1,18 @@
 """Which stored rows a batch of changes needs: what the store has to load before `rows` can apply it. Pure."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 from uuid import UUID
 
 from services.indexer.changes import (
     AddTree,
     CountCollection,
     CreateCollection,
-    FinalizeItems,
     ObserveLeaves,
     OfCollection,
-    OfItem,
     OfOperation,
+    OperationChange,
     RowChange,
 )
 
@@ -36,26 +36,23 @@ class Keys:
     observed_trees: set[str] = field(default_factory=set[str])
 
     @classmethod
-    def of(cls, changes: Iterable[RowChange]) -> "Keys":
-        """Return the keys of all rows that `changes` read or write."""
+    def of(cls, messages: Iterable[Sequence[RowChange]]) -> "Keys":
+        """Return the keys of all rows that the changes of these messages read or write."""
         keys = cls()
-        last, items = None, ItemKeys()
-        for change in changes:
-            if isinstance(change, OfOperation):
-                # All changes of a message name its operation by one and the same object.
-                if change.operation is not last:
-                    last = change.operation
-                    items = keys.operations.setdefault(last, ItemKeys())
-                if isinstance(change, OfItem):
-                    items.indexes.add(change.index)
-                elif isinstance(change, FinalizeItems):
-                    items.signatures.add(change.signature)
-            elif isinstance(change, ObserveLeaves):
-                keys.observed_trees.add(change.tree)
-            elif isinstance(change, OfCollection):
-                keys.collections.add(change.collection)
-                if isinstance(change, CreateCollection | AddTree | CountCollection):
-                    keys.trees_of.add(change.collection)
+        for changes in messages:
+            if changes and isinstance(changes[0], OfOperation):  # then all of them are, and of the same one
+                items = keys.operations.setdefault(changes[0].operation, ItemKeys())
+                for change in cast("Sequence[OperationChange]", changes):
+                    items.indexes.update(change.indexes)
+                    items.signatures.update(change.signatures)
+                continue
+            for change in changes:
+                if isinstance(change, ObserveLeaves):
+                    keys.observed_trees.add(change.tree)
+                elif isinstance(change, OfCollection):
+                    keys.collections.add(change.collection)
+                    if isinstance(change, CreateCollection | AddTree | CountCollection):
+                        keys.trees_of.add(change.collection)
         return keys
 
     def items(self, known: Iterable[UUID]) -> Iterator[tuple[UUID, int]]:

@@ -15,13 +15,12 @@ from contracts.mint import FailureCode
 from services.indexer.changes import (
     CancelOperation,
     CloseOperation,
-    FailItem,
+    FailItems,
     FinalizeItems,
-    ItemChange,
-    MintItem,
+    MintItems,
     OpenOperation,
     OperationChange,
-    PinItem,
+    PinItems,
     StartOperation,
 )
 from services.indexer.minute_rows import MinuteRows
@@ -76,28 +75,29 @@ class OperationRows:
     def apply(self, change: OperationChange) -> None:
         """Carry out one change; whoever is through with a message calls `finish`."""
         match change:
-            case PinItem():
-                item = self._item(change)
-                item.ipfs_uri, item.ipfs_hash = change.ipfs_uri, change.ipfs_hash
-                item.image_uri = change.image_uri
-            case MintItem():
-                self._mint(change)
             case StartOperation():
                 self._touch(change.at)
                 if self.operation.status == "pending":
                     self.operation.status = "processing"
+            case MintItems():
+                self._mint(change)
             case FinalizeItems():
                 self._finalize(change)
-            case FailItem():
+            case PinItems():
+                for pinned in change.items:
+                    item = self._item(pinned.index, change.at)
+                    item.ipfs_uri, item.ipfs_hash = pinned.ipfs_uri, pinned.ipfs_hash
+                    item.image_uri = pinned.image_uri
+            case FailItems():
                 self._fail(change)
-            case CancelOperation():
-                self._touch(change.at)
             case CloseOperation():
                 self._touch(change.at)
                 self.operation.cancelled_nfts = change.cancelled
                 self.operation.end_time = self.operation.end_time or change.at
                 self.moved_chain = True
                 self._moved_at = change.at
+            case CancelOperation():
+                self._touch(change.at)
             case OpenOperation():
                 pass  # said again
             case _:
@@ -120,39 +120,45 @@ class OperationRows:
         else:
             operation.status = "completed" if operation.completed_nfts else "failed"
 
-    def _mint(self, change: MintItem) -> None:
+    def _mint(self, change: MintItems) -> None:
         self._touch(change.at)
-        operation, item = self.operation, self._item(change)
-        if item.status != "success":
-            operation.completed_nfts += 1
-            cancelled = item.error_code == FailureCode.CANCELLED
-            operation.cancelled_nfts -= item.status == "failed" and cancelled
-            operation.failed_nfts -= item.status == "failed" and not cancelled
-        if item.signature != change.signature:
-            item.finalized_slot = None
-        self.minutes.count_item(item, -1)
-        item.status, item.settled_at = "success", change.at
-        item.signature, item.asset_id = change.signature, change.asset_id
-        item.leaf_index, item.nonce = change.leaf_index, change.nonce
-        item.tree_address, item.slot = change.tree_address, change.slot
-        item.error_code = item.error_message = None
-        self._settle(item, change)
+        operation = self.operation
+        for leaf in change.leaves:
+            item = self._item(leaf.item, change.at)
+            if item.status != "success":
+                operation.completed_nfts += 1
+            if item.status == "failed":
+                if item.error_code == FailureCode.CANCELLED:
+                    operation.cancelled_nfts -= 1
+                else:
+                    operation.failed_nfts -= 1
+            if item.signature != change.signature:
+                item.finalized_slot = None
+            self.minutes.count_item(item, -1)
+            item.status, item.settled_at = "success", change.at
+            item.signature, item.asset_id = change.signature, leaf.asset_id
+            item.leaf_index, item.nonce = leaf.leaf_index, leaf.nonce
+            item.tree_address, item.slot = change.tree_address, change.slot
+            item.error_code = item.error_message = None
+            self._settle(item, change)
 
-    def _fail(self, change: FailItem) -> None:
+    def _fail(self, change: FailItems) -> None:
         self._touch(change.at)
-        operation, item = self.operation, self._item(change)
-        if item.status == "success" and change.dropped is not None and item.signature == change.dropped:
-            self._take_back(item)
-        if item.status != "pending":
-            return
-        if change.code == FailureCode.CANCELLED:
-            operation.cancelled_nfts += 1
-        else:
-            operation.failed_nfts += 1
-            operation.first_error = operation.first_error or change.reason
-        item.status, item.settled_at = "failed", change.at
-        item.error_code, item.error_message = change.code, change.reason
-        self._settle(item, change)
+        operation = self.operation
+        for index in change.items:
+            item = self._item(index, change.at)
+            if item.status == "success" and change.dropped is not None and item.signature == change.dropped:
+                self._take_back(item)
+            if item.status != "pending":
+                continue
+            if change.code == FailureCode.CANCELLED:
+                operation.cancelled_nfts += 1
+            else:
+                operation.failed_nfts += 1
+                operation.first_error = operation.first_error or change.reason
+            item.status, item.settled_at = "failed", change.at
+            item.error_code, item.error_message = change.code, change.reason
+            self._settle(item, change)
 
     def _take_back(self, item: Item) -> None:
         self.operation.completed_nfts -= 1
@@ -163,7 +169,7 @@ class OperationRows:
         # The operation's end counted it in, so what was counted of its collection is no longer so.
         self.moved_chain = True
 
-    def _settle(self, item: Item, change: MintItem | FailItem) -> None:
+    def _settle(self, item: Item, change: MintItems | FailItems) -> None:
         self.minutes.count_item(item, 1)
         if self.operation.settled_sequence is None and self.operation.settled == self.operation.total_nfts:
             self.operation.settled_sequence = change.sequence
@@ -184,11 +190,11 @@ class OperationRows:
             self.operation.updated_at = at
         self.is_changed = True
 
-    def _item(self, change: ItemChange) -> Item:
-        item = self.items[change.index]
-        if change.at > item.updated_at:
-            item.updated_at = change.at
-        self.changed.add(change.index)
+    def _item(self, index: int, at: datetime) -> Item:
+        item = self.items[index]
+        if at > item.updated_at:
+            item.updated_at = at
+        self.changed.add(index)
         return item
 
 

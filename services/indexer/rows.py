@@ -7,7 +7,7 @@ cutting the log into other batches cannot change it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import assert_never
+from typing import assert_never, cast
 from uuid import UUID
 
 from services.indexer import collection_rows
@@ -20,7 +20,6 @@ from services.indexer.changes import (
     FailCollection,
     FlagCollection,
     ObserveLeaves,
-    OfItem,
     OfOperation,
     OpenCollection,
     OpenImport,
@@ -62,8 +61,6 @@ class Rows:
     """Collections whose numbers on chain have moved by what changes of their own tell."""
     to_sync: set[UUID] = field(default_factory=set[UUID])
     """Collections that a caller wants counted."""
-    _last: tuple[UUID, OperationRows] | None = None
-    """The operation that was found last, with the id by which it was."""
 
     @property
     def newly_settled(self) -> frozenset[UUID]:
@@ -86,32 +83,39 @@ class Rows:
 
     def apply(self, changes: Sequence[RowChange]) -> None:
         """Carry out the changes of one message, all or none; raises UnknownRow with the rows as they were."""
-        for change in changes:
+        if changes and isinstance(changes[0], OfOperation):  # then all of them are, and of the same one
+            self._apply_to_operation(cast("Sequence[OperationChange]", changes))
+            return
+        others = cast("Sequence[CollectionChange | ObserveLeaves | RecordDrift]", changes)
+        for change in others:
             self._check(change)
-        touched: list[OperationRows] = []
-        for change in changes:
-            if isinstance(change, OfOperation):
-                operation = self._known(change.operation) or self._open(change)
-                operation.apply(change)
-                if not touched or touched[-1] is not operation:
-                    touched.append(operation)
-            elif isinstance(change, ObserveLeaves):
+        for change in others:
+            if isinstance(change, ObserveLeaves):
                 self.observed.apply(change)
             elif isinstance(change, RecordDrift):
                 self.drifts.append(change)
             else:
                 self._apply_to_collection(change)
-        for operation in touched:
-            operation.finish()
 
-    def _check(self, change: RowChange) -> None:
-        if isinstance(change, OfOperation):
-            known = self._known(change.operation)
-            if known is None and not isinstance(change, OpenOperation):
-                raise UnknownRow(f"no operation {change.operation} was requested before this message")
-            if isinstance(change, OfItem) and (known is None or change.index not in known.items):
-                raise UnknownRow(f"operation {change.operation} has no item {change.index}")
-        elif isinstance(change, ObserveLeaves):
+    def _apply_to_operation(self, changes: Sequence[OperationChange]) -> None:
+        """Carry out changes of one and the same operation."""
+        opening = changes[0]
+        rows = self.operations.get(opening.operation)
+        if rows is None:
+            if not isinstance(opening, OpenOperation):
+                raise UnknownRow(f"no operation {opening.operation} was requested before this message")
+            # A request says nothing else, so nothing below can refuse it.
+            rows = self.operations[opening.operation] = OperationRows.opened(opening, self.minutes)
+        for change in changes:
+            for index in change.indexes:
+                if index not in rows.items:
+                    raise UnknownRow(f"operation {change.operation} has no item {index}")
+        for change in changes:
+            rows.apply(change)
+        rows.finish()
+
+    def _check(self, change: CollectionChange | ObserveLeaves | RecordDrift) -> None:
+        if isinstance(change, ObserveLeaves):
             try:
                 self.observed.check(change)
             except ObservationGap as error:  # stop: what is missing is not before this message
@@ -120,18 +124,6 @@ class Rows:
             return
         elif change.collection not in self.collections and not isinstance(change, _INTRODUCING):
             raise UnknownRow(f"no collection {change.collection} was requested before this message")
-
-    def _known(self, operation: UUID) -> OperationRows | None:
-        # All changes of a message name its operation by one and the same object; comparing UUIDs by value is slow.
-        if self._last is None or operation is not self._last[0]:
-            known = self.operations.get(operation)
-            self._last = None if known is None else (operation, known)
-        return None if self._last is None else self._last[1]
-
-    def _open(self, change: OperationChange) -> OperationRows:
-        assert isinstance(change, OpenOperation), "every other change was checked to have its operation"
-        opened = self.operations[change.operation] = OperationRows.opened(change, self.minutes)
-        return opened
 
     def _apply_to_collection(self, change: CollectionChange) -> None:
         self.changed_collections.add(change.collection)

@@ -123,7 +123,7 @@ class PostgresStore:
     async def _apply(self, connection: Connection, stream: str, after: int, entries: Sequence[Entry]) -> Committed:
         await self._move_watermark(connection, stream, after, entries[-1].raw.sequence)
         await self._keep(connection, stream, entries)
-        rows = await self._load(connection, Keys.of(change for entry in entries for change in entry.changes))
+        rows = await self._load(connection, Keys.of(entry.changes for entry in entries))
         parked = fold(rows, entries)
         if parked:
             columns = _columns(parked, lambda entry: (entry.raw.sequence, entry.raw.subject, entry.parked), 3)

@@ -50,7 +50,7 @@ class MemoryTables:
             raise self.fail_next.pop(0)
         if self.watermarks[stream] != after:
             raise Fenced(stream)
-        rows = self._load(Keys.of(change for entry in entries for change in entry.changes))
+        rows = self._load(Keys.of(entry.changes for entry in entries))
         parked = fold(rows, entries)
         if any(each.operation.batch_size > 2**31 for each in rows.operations.values()):
             raise Refused("value out of int32 range")

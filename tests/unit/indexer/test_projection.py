@@ -11,7 +11,7 @@ from contracts import registry
 from contracts.collection import CollectionImportRequested, CollectionUpdated, CountedTree
 from contracts.fact import Event, Fact
 from contracts.mint import MAX_ITEMS, Cancelled, FailureCode, ImageUri, ItemFailure, Nft, PinFailed
-from services.indexer.changes import OpenOperation, PinItem
+from services.indexer.changes import OpenOperation, PinItems
 from services.indexer.entries import Entry, plan
 from services.indexer.projection import Unprojectable, ipfs_hash, project
 from services.indexer.tables import Collection, Operation
@@ -294,8 +294,9 @@ def test_the_cid_of_a_uri(uri: str, expected: str | None) -> None:
 
 def test_a_pinned_item_keeps_its_uris() -> None:
     _, change = project(event(pinned(OPERATION, 0, [3])), 9)
-    assert isinstance(change, PinItem)
-    assert (change.index, change.ipfs_uri, change.image_uri) == (3, "ipfs://bafy3/m.json", "ipfs://img3")
+    assert isinstance(change, PinItems)
+    (item,) = change.items
+    assert (item.index, item.ipfs_uri, item.image_uri) == (3, "ipfs://bafy3/m.json", "ipfs://img3")
 
 
 async def test_a_collection_is_active_only_once_it_is_on_chain() -> None:
