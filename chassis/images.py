@@ -129,7 +129,7 @@ def _inspect(file: BinaryIO, size: int, limits: ImageLimits) -> ImageInfo:
             ImageProblem.TOO_MANY_PIXELS, f"the image has more than {limits.max_pixels} pixels"
         ) from None
     except Exception as error:  # stop: decoders raise OSError, SyntaxError, ValueError and more for damaged bytes
-        raise ImageRefused(ImageProblem.DAMAGED, f"the image cannot be decoded ({type(error).__name__})") from error
+        raise ImageRefused(ImageProblem.DAMAGED, "the image is damaged or breaks off: it cannot be decoded") from error
     return ImageInfo(content_type, width, height)
 
 

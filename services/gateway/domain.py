@@ -41,6 +41,8 @@ SECONDS_PER_BATCH = 30
 IMAGE_REQUIRED = "is required: send a file, or a URI that begins with ipfs://, ar:// or https://"
 
 
+_BATCH_SIZE_UNSAID = frozenset({"batchSize"})
+
 Pairing = tuple[int | None, ...]
 """Which file each NFT takes, by position; None where the NFT brings its own URI."""
 
@@ -129,6 +131,18 @@ def batch_requested(
             delay_between_batches_ms=body.delay_between_batches,
         )
     )
+
+
+def unsaid(body: MintSingleBody | MintBatchBody | CollectionBody) -> frozenset[str]:
+    """Return the fields that the body left to this service, whose settings or version may choose otherwise later.
+
+    Left out again under the same key, they mean what they came to the first time: a repetition is no other request.
+    """
+    if isinstance(body, CollectionBody):
+        tree = {"tree.maxBufferSize": body.tree.max_buffer_size, "tree.canopyDepth": body.tree.canopy_depth}
+        return frozenset(name for name, value in tree.items() if value is None)
+    named = isinstance(body, MintBatchBody) and body.batch_size is not None
+    return frozenset() if named else _BATCH_SIZE_UNSAID
 
 
 def _nft(body: MetadataBody, copies: int, file: int | None, uploads: Sequence[UploadedImage]) -> Nft:

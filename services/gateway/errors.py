@@ -76,7 +76,8 @@ class Unauthorized(ApiError):
     code = "unauthorized"
 
     def __init__(self) -> None:
-        super().__init__("Unauthorized")
+        cure = "send a key that is in force, or a token as Authorization: Bearer"
+        super().__init__("Unauthorized", [Problem("X-API-Key", cure)])
 
     @property
     def headers(self) -> dict[str, str]:
@@ -116,7 +117,7 @@ class WebhookNotFound(ApiError):
     code = "webhook_not_found"
 
     def __init__(self) -> None:
-        super().__init__("Webhook not found")
+        super().__init__("Webhook not found", [Problem("id", "no webhook of yours has this id")])
 
 
 class DeadLetterNotFound(ApiError):
@@ -166,7 +167,7 @@ class SignInNotOffered(ApiError):
     code = "sign_in_not_offered"
 
     def __init__(self) -> None:
-        super().__init__("Sign-in is not offered here")
+        super().__init__("Sign-in is not offered here", [Problem("", "use an API key")])
 
 
 class RequestTimeout(ApiError):
@@ -190,8 +191,8 @@ class RateLimited(ApiError):
     status = 429
     code = "rate_limited"
 
-    def __init__(self, message: str, retry_after: int) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, rule: str, retry_after: int) -> None:
+        super().__init__(message, [Problem("", f"{rule}; try again in {retry_after} seconds")])
         self._retry_after = retry_after
 
     @property

@@ -47,6 +47,8 @@ from services.gateway.ports import (
 from services.gateway.requests import MAX_PROBLEMS, CollectionBody, MintBatchBody, MintSingleBody, read_body
 
 R = TypeVar("R", Requested, CollectionRequested)
+Unsaid = frozenset[str]
+NOTHING_UNSAID: Unsaid = frozenset()
 
 _log = get_logger(__name__)
 
@@ -59,14 +61,15 @@ class Asking:
         self.images = images
         self.open_collections = OpenCollections(log)
 
-    async def earlier(self, request: R, key: str | None) -> R | None:
+    async def earlier(self, request: R, key: str | None, unsaid: Unsaid = NOTHING_UNSAID) -> R | None:
         """Return what is on the log under the request's id, when it has a key and means the same.
 
-        Raises IdempotencyKeyReused when it means something else, and LogSilent.
+        In the fields `unsaid` it may differ: see `domain.unsaid`. Raises IdempotencyKeyReused when it means something
+        else, and LogSilent.
         """
-        return None if key is None else await self._stored(request)
+        return None if key is None else await self._stored(request, unsaid)
 
-    async def say(self, request: R) -> R:
+    async def say(self, request: R, unsaid: Unsaid = NOTHING_UNSAID) -> R:
         """Store the request unless its subject was used before; return what is on the log then.
 
         Raises IdempotencyKeyReused and LogSilent; after the latter the request may be stored or not.
@@ -83,12 +86,12 @@ class Asking:
                 "Idempotency-Key",
                 data={name: str(_id_of(request))},
             ) from error
-        stored = await self._stored(request)
+        stored = await self._stored(request, unsaid)
         if stored is None:  # refused, and yet nothing is there: the log does not hold what it promises
             raise LogSilent(NOTHING_STORED)
         return stored
 
-    async def _stored(self, request: R) -> R | None:
+    async def _stored(self, request: R, unsaid: Unsaid) -> R | None:
         kind = type(request)
         identity = {"operation" if isinstance(request, Requested) else "collection": _id_of(request)}
         try:
@@ -97,7 +100,8 @@ class Asking:
             raise LogSilent(NOTHING_STORED) from error
         if found is None:
             return None
-        if differing := differences(meaning_of(found.data), meaning_of(request)):
+        found_differing = differences(meaning_of(found.data), meaning_of(request))
+        if differing := [field for field in found_differing if field not in unsaid]:
             raise IdempotencyKeyReused(differing[:MAX_PROBLEMS])
         return found.data
 
@@ -128,9 +132,8 @@ class Minting:
         pairing = domain.pair_single(body.metadata, len(files))
         operation = identify("mint", caller, key)
         images = await self._asking.images.check(files, "image")
-        return await self._ask(
-            domain.single_requested(body, pairing, images, operation, self._batch_size, caller), files, images, key
-        )
+        request = domain.single_requested(body, pairing, images, operation, self._batch_size, caller)
+        return await self._ask(request, files, images, key, domain.unsaid(body))
 
     async def batch(
         self, fields: Mapping[str, object], files: Sequence[File], caller: str, key: str | None
@@ -141,18 +144,22 @@ class Minting:
         pairing = domain.pair_batch(body.nfts, len(files))
         operation = identify("mint", caller, key)
         images = await self._asking.images.check(files, "images")
-        return await self._ask(
-            domain.batch_requested(body, pairing, images, operation, self._batch_size, caller), files, images, key
-        )
+        request = domain.batch_requested(body, pairing, images, operation, self._batch_size, caller)
+        return await self._ask(request, files, images, key, domain.unsaid(body))
 
     async def _ask(
-        self, request: Requested, files: Sequence[File], images: Sequence[UploadedImage], key: str | None
+        self,
+        request: Requested,
+        files: Sequence[File],
+        images: Sequence[UploadedImage],
+        key: str | None,
+        unsaid: Unsaid,
     ) -> Requested:
-        if earlier := await self._asking.earlier(request, key):
+        if earlier := await self._asking.earlier(request, key, unsaid):
             return earlier
         await self._asking.open_collections.require(request.collection)
         await self._asking.keep(files, images)
-        return await self._asking.say(request)
+        return await self._asking.say(request, unsaid)
 
 
 class Statuses:
@@ -202,10 +209,11 @@ class Collections:
         collection = identify("collection", caller, key)
         images = await self._asking.images.check(files, "image")
         request = domain.collection_requested(body, tree, file, images, collection)
-        if earlier := await self._asking.earlier(request, key):
+        unsaid = domain.unsaid(body)
+        if earlier := await self._asking.earlier(request, key, unsaid):
             return earlier
         await self._asking.keep(files, images)
-        stored = await self._asking.say(request)
+        stored = await self._asking.say(request, unsaid)
         _log.info("collection requested", collection=str(stored.collection), standard=stored.standard.value)
         return stored
 

@@ -118,7 +118,7 @@ class Limiter:
         headers |= limit_headers(limit, quota, standing.count, reset)
         if standing.count > quota.most:
             metrics.RATE_LIMITED.add(limit=limit)
-            raise RateLimited(MESSAGES[limit], reset)
+            raise RateLimited(MESSAGES[limit], f"{quota.most} in {quota.window} seconds are allowed", reset)
 
     async def _hit(self, key: str, window: int) -> Standing:
         if self._shared is not None and self._clock.monotonic() >= self._resting_until:

@@ -15,6 +15,7 @@ from contracts.mint import MAX_ITEMS
 from services.gateway.errors import Problem, ValidationFailed
 from services.gateway.texts import (
     DIGITS,
+    Address,
     CollectionId,
     Description,
     ImageText,
@@ -131,7 +132,7 @@ class CollectionFlagsBody(Body):
 class ChallengeBody(Body):
     """`POST /api/auth/challenge`."""
 
-    address: Recipient
+    address: Address
     domain: Annotated[str, Field(max_length=MAX_DOMAIN_CHARACTERS)] | None = None
     """The domain of the page that asks, when this service signs in for several."""
 
@@ -158,9 +159,9 @@ class EstimateBody(Body):
 class ImportBody(Body):
     """`POST /api/collections/import`."""
 
-    collection_address: Recipient
+    collection_address: Address
     """The MPL-Core collection (V2), or the mint of the token-metadata collection NFT (V1)."""
-    tree_addresses: Annotated[list[Recipient], Field(max_length=MAX_TREES)] = []
+    tree_addresses: Annotated[list[Address], Field(max_length=MAX_TREES)] = []
     """Its trees; without them, those of the assets that DAS knows in it."""
     symbol: Symbol | None = None
     """Of NFTs that bring none, where the collection has none on chain."""

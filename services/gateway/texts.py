@@ -5,8 +5,9 @@ Each check raises ValueError with a sentence that follows the field's name. Not 
 """
 
 import re
-from datetime import datetime
-from typing import Annotated
+import unicodedata
+from datetime import UTC, datetime
+from typing import Annotated, Final
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -22,10 +23,15 @@ MAX_DESCRIPTION_CHARACTERS = 5_000
 MAX_TRAIT_CHARACTERS = 200
 MAX_URI_CHARACTERS = 2_048
 
-_DECIMAL = re.compile(r"-?[0-9]{1,12}")
+SYSTEM_PROGRAM: Final = str(Pubkey.default())
+EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2262, 1, 1, tzinfo=UTC)
+"""What the log can be asked about: it counts nanoseconds since 1970 in 64 bits."""
+
+_DECIMAL = re.compile(r"-?[0-9]{1,19}")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+"""The control characters of ASCII and Latin-1, and Unicode's own ends of a line."""
 _URI = re.compile(r"[\x21-\x7e]+")
 _IPFS_PATH = re.compile(r"[A-Za-z0-9]{32,}(/.*)?")
 _ARWEAVE_PATH = re.compile(r"[A-Za-z0-9_-]{43}(/.*)?")
@@ -43,9 +49,9 @@ def storable(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Refuse blank text and control characters."""
+    """Refuse control characters, and text of which nothing would be seen."""
     storable(text)
-    if not text.strip():
+    if all(character.isspace() or unicodedata.category(character) == "Cf" for character in text):
         raise ValueError("must not be blank")
     if _CONTROL.search(text):
         raise ValueError("must not contain control characters")
@@ -78,6 +84,13 @@ def solana_address(text: str) -> str:
     return text
 
 
+def owner_address(text: str) -> str:
+    """Refuse what cannot own an NFT: no address, or the System Program's, which libraries write where none was set."""
+    if solana_address(text) == SYSTEM_PROGRAM:
+        raise ValueError("is the address of the System Program: an NFT there is lost; name a wallet")
+    return text
+
+
 def transaction_signature(text: str) -> str:
     """Refuse what is not 64 bytes in base58."""
     try:
@@ -93,8 +106,8 @@ def web_url(text: str) -> str:
         raise ValueError("must be a URL of visible ASCII characters")
     try:
         parts = urlsplit(text)
-        host = parts.hostname
-    except ValueError:  # stop: outside input, such as an unclosed IPv6 bracket
+        host, _ = parts.hostname, parts.port
+    except ValueError:  # stop: outside input, such as an unclosed IPv6 bracket or port 70000
         raise ValueError("must be a URL") from None
     if parts.scheme not in ("http", "https") or not host:
         raise ValueError("must begin with https:// or http:// and name a host")
@@ -142,10 +155,13 @@ def uuid_of_text(value: object) -> UUID:
 
 
 def rfc_3339_time(value: object) -> object:
-    """Take a time as RFC 3339 writes it; refuse numbers and the other spellings of ISO 8601."""
+    """Take a time as RFC 3339 writes it; refuse numbers and the other spellings of ISO 8601.
+
+    What is before or behind all times that the log knows is the first or the last of them: it asks for the same.
+    """
     if isinstance(value, str) and _RFC_3339.fullmatch(value):
         try:
-            return datetime.fromisoformat(value.upper())
+            return max(EARLIEST, min(datetime.fromisoformat(value.upper()), LATEST)).astimezone(UTC)
         except ValueError:  # stop: outside input, such as the 31st of February
             pass
     raise ValueError("must be a time with its zone, such as 2026-01-02T03:04:05Z")
@@ -153,14 +169,14 @@ def rfc_3339_time(value: object) -> object:
 
 Name = Annotated[str, AfterValidator(on_chain_name), Field(max_length=MAX_NAME_BYTES)]
 Symbol = Annotated[str, AfterValidator(on_chain_symbol), Field(max_length=MAX_SYMBOL_BYTES)]
-Description = Annotated[str, AfterValidator(storable), Field(max_length=MAX_DESCRIPTION_CHARACTERS)]
-TraitType = Annotated[str, AfterValidator(one_line), Field(max_length=MAX_TRAIT_CHARACTERS)]
-TraitValue = Annotated[str, AfterValidator(storable), Field(max_length=MAX_TRAIT_CHARACTERS)]
-Recipient = Annotated[str, AfterValidator(solana_address), Field(max_length=44)]
-AssetId = Recipient
+Description = Annotated[str, Field(max_length=MAX_DESCRIPTION_CHARACTERS), AfterValidator(storable)]
+TraitType = Annotated[str, Field(max_length=MAX_TRAIT_CHARACTERS), AfterValidator(one_line)]
+TraitValue = Annotated[str, Field(max_length=MAX_TRAIT_CHARACTERS), AfterValidator(storable)]
+Address = Annotated[str, AfterValidator(solana_address), Field(max_length=44)]
+Recipient = Annotated[str, AfterValidator(owner_address), Field(max_length=44)]
 TransactionSignature = Annotated[str, AfterValidator(transaction_signature), Field(max_length=88)]
-WebUrl = Annotated[str, AfterValidator(web_url), Field(max_length=MAX_URI_CHARACTERS)]
-ImageText = Annotated[str, AfterValidator(image_uri), Field(max_length=MAX_URI_CHARACTERS)]
+WebUrl = Annotated[str, Field(max_length=MAX_URI_CHARACTERS), AfterValidator(web_url)]
+ImageText = Annotated[str, Field(max_length=MAX_URI_CHARACTERS), AfterValidator(image_uri)]
 CollectionId = Annotated[UUID, BeforeValidator(uuid_of_text)]
 DIGITS = BeforeValidator(whole_number)
 """Beside an int with bounds: digits in a string are a number too."""

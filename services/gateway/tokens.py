@@ -30,6 +30,7 @@ class _Claims(msgspec.Struct, frozen=True, kw_only=True):
     sub: Annotated[str, msgspec.Meta(pattern=r"^[!-~]{1,128}$")]
     iat: float
     exp: float
+    nbf: float | None = None
     scope: str = ""
 
 
@@ -77,13 +78,19 @@ class Tokens:
                 algorithms=[ALGORITHM],
                 audience=self._audience,
                 # Times are compared below, by this service's own clock.
-                options={"require": ["exp", "iat", "aud", "sub"], "verify_exp": False, "verify_iat": False},
+                options={
+                    "require": ["exp", "iat", "aud", "sub"],
+                    "verify_exp": False,
+                    "verify_iat": False,
+                    "verify_nbf": False,
+                },
             )
             claims = msgspec.convert(decoded, _Claims)
         except (jwt.InvalidTokenError, msgspec.ValidationError):  # stop: outside input, refused as a whole
             return None
         now = self._clock.now().timestamp()
-        if not claims.iat - CLOCK_SKEW.total_seconds() <= now < claims.exp:
+        begins = max(claims.iat, claims.iat if claims.nbf is None else claims.nbf)
+        if not begins - CLOCK_SKEW.total_seconds() <= now < claims.exp:
             return None
         if claims.exp - claims.iat > MAX_LIFETIME.total_seconds():
             return None

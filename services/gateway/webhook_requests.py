@@ -33,7 +33,7 @@ EventFilter = Annotated[str, AfterValidator(event_filter), Field(max_length=64)]
 EventFilters = Annotated[list[EventFilter], Field(min_length=1, max_length=MAX_EVENT_FILTERS)]
 EVERYTHING: list[str] = ["*"]
 HookUrl = Annotated[WebUrl, AfterValidator(hook_url)]
-Note = Annotated[str, AfterValidator(storable), Field(max_length=200)]
+Note = Annotated[str, Field(max_length=200), AfterValidator(storable)]
 
 
 class WebhookBody(Body):

@@ -22,7 +22,7 @@ from chassis.sealing import Sealer
 from chassis.telemetry import get_logger
 from contracts import registry
 from contracts.fact import Fact
-from contracts.mint import Confirmed, Finalized
+from contracts.mint import Confirmed, Finalized, Requested
 from contracts.notification import TEST_EVENT
 from contracts.streams import DELIVERY, MINT, WEBHOOK
 from contracts.webhook import (
@@ -40,6 +40,7 @@ from services.gateway.callers import Caller
 from services.gateway.errors import (
     EventsArchived,
     LogSilent,
+    OperationNotFound,
     Problem,
     TooManyWebhooks,
     ValidationFailed,
@@ -173,30 +174,38 @@ class Webhooks:
         return test
 
     async def replay(self, webhook: UUID, fields: Mapping[str, object], caller: Caller) -> UUID:
-        """Ask for past events once more; return the replay's id. Raises as `update`, and EventsArchived."""
+        """Ask for past events once more; return the replay's id.
+
+        Raises as `update`, OperationNotFound and EventsArchived.
+        """
         body = read_body(ReplayBody, fields)
         if (body.transaction_id is None) == (body.since is None):
             raise ValidationFailed([Problem("", "name either transactionId or since")])
         if body.until is not None and (body.since is None or body.until <= body.since):
             raise ValidationFailed([Problem("until", "must be later than since")])
         await self._found(webhook, caller)
-        if body.transaction_id is not None and await self._has_left(body.transaction_id):
-            raise EventsArchived
+        if body.transaction_id is not None:
+            await self._require_events(body.transaction_id, caller)
         replay = ReplayRequested(
             webhook=webhook, replay=new_id(), operation=body.transaction_id, since=body.since, until=body.until
         )
         await self._say(replay, expected=0)
         return replay.replay
 
-    async def _has_left(self, operation: UUID) -> bool:
-        """Return whether the log has no more of the operation than how it ended. Raises LogSilent."""
+    async def _require_events(self, operation: UUID, caller: Caller) -> None:
+        """Raise OperationNotFound, EventsArchived when the log has no more of it than how it ended, or LogSilent."""
         try:
+            requested = await self._event_log.last(Requested, operation=operation)
+            if requested is None:
+                raise OperationNotFound
+            caller.require_sight(requested.data.caller)
             pattern = Finalized.pattern().replace("*", str(operation), 1)
             final: Message[Finalized] | None = await self._event_log.lookup.next(MINT, pattern, 0)
             if final is None:
-                return False
+                return
             place = {"operation": operation, "chunk": final.data.chunk, "tx": final.data.tx}
-            return await self._event_log.last(Confirmed, **place) is None
+            if await self._event_log.last(Confirmed, **place) is None:
+                raise EventsArchived
         except LogUnavailable as error:  # stop: the caller may ask again
             raise LogSilent(NOTHING_STORED) from error
 

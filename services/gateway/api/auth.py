@@ -120,8 +120,10 @@ def _site(request: Request) -> str:
         address = ipaddress.ip_address(host)
     except ValueError:  # go on: a Unix socket has no address, and then all strangers are one
         return host
-    if address.version == 4:
+    if isinstance(address, ipaddress.IPv4Address):
         return host
+    if address.ipv4_mapped is not None:  # as sockets of both families and some proxies write IPv4 addresses
+        return str(address.ipv4_mapped)
     return str(ipaddress.ip_network((address, IPV6_SITE_BITS), strict=False))
 
 

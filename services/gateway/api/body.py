@@ -51,8 +51,8 @@ async def received(
     elif kind == b"application/x-www-form-urlencoded":
         texts = _urlencoded(await _whole(request, MAX_TEXT_BYTES))
         yield ReceivedBody(_decode_fields(texts, json_fields))
-    elif kind == b"multipart/form-data" and options.get(b"boundary"):
-        async with _multipart(request, options[b"boundary"]) as form:
+    elif kind == b"multipart/form-data":
+        async with _multipart(request, options.get(b"boundary", b"")) as form:
             _check_files(form, file_field)
             yield ReceivedBody(_decode_fields(form.texts, json_fields), tuple(form.files))
     else:
@@ -61,6 +61,9 @@ async def received(
 
 @asynccontextmanager
 async def _multipart(request: Request, boundary: bytes) -> AsyncGenerator[ReceivedForm]:
+    if not boundary:
+        cure = "names no boundary: let the HTTP library write this header"
+        raise MalformedBody("The body is not a multipart form", [Problem("Content-Type", cure)])
     try:
         reader = FormReader(boundary)
     except ValueError:  # stop: python_multipart's FormParserError for a boundary that is too long is a ValueError
@@ -107,6 +110,8 @@ def _json_object(body: bytes) -> Mapping[str, object]:
 
 def _json(text: bytes | str, field: str) -> object:
     """Return the value of a JSON text. Raises MalformedBody, naming `field`."""
+    if not text:
+        raise MalformedBody("Malformed JSON", [Problem(field, "is empty")])
     try:
         return cast("object", msgspec.json.decode(text))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:  # stop: outside input
@@ -138,6 +143,7 @@ def _decode_fields(texts: Mapping[str, str], json_fields: Collection[str]) -> di
 
 
 def _check_files(form: ReceivedForm, file_field: str) -> None:
-    strangers = [Problem(file.field, "unknown field") for file in form.files if file.field != file_field]
+    sentence = f"unknown field: files go under {file_field}" if file_field else "unknown field: no file is taken here"
+    strangers = [Problem(file.field, sentence) for file in form.files if file.field != file_field]
     if strangers:
         raise ValidationFailed(strangers)

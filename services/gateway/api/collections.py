@@ -88,6 +88,7 @@ def collections_router(collections: Collections, curating: Curating, importing: 
         responses=errors(400, 401, 413, 415),
         openapi_extra=json_body_of(EstimateBody),
         dependencies=[reader],
+        response_model_exclude_none=True,
     )
     async def estimate_collection(request: Request) -> Success[EstimateView]:  # pyright: ignore[reportUnusedFunction]
         """See what a collection would cost, before anything is made or paid: rents, fees and transactions."""
@@ -101,6 +102,7 @@ def collections_router(collections: Collections, curating: Curating, importing: 
         responses=errors(400, 401, 409, 413, 415, 503),
         openapi_extra=json_body_of(ImportBody),
         dependencies=[admin],
+        response_model_exclude_none=True,
     )
     async def import_collection(request: Request) -> Success[ImportRequestedView]:  # pyright: ignore[reportUnusedFunction]
         """Take over a collection that is on chain already: it is read and judged, and nothing is signed for it.
@@ -111,7 +113,7 @@ def collections_router(collections: Collections, curating: Curating, importing: 
             requested = await importing.request(body.fields)
         return Success(data=ImportRequestedView.of(requested), message="Import queued successfully")
 
-    @router.post("/sync/{id}", responses=errors(401, 404, 503), dependencies=[admin])
+    @router.post("/sync/{id}", responses=errors(401, 404, 503), dependencies=[admin], response_model_exclude_none=True)
     async def sync_collection(id: str) -> Success[SyncView]:  # noqa: A002  # pyright: ignore[reportUnusedFunction]
         """Have a collection counted on chain now."""
         counted = await curating.sync(collection_id(id))

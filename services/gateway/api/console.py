@@ -59,7 +59,7 @@ def console_router(view: ConsoleView, access: Access, folder: Path = FOLDER) -> 
         """Tell where the page runs."""
         return view
 
-    @router.post("/session")
+    @router.post("/session", response_model_exclude_none=True)
     async def begin_session(  # pyright: ignore[reportUnusedFunction]
         request: Request, response: Response, caller: Annotated[Caller, Depends(access.permit(None))]
     ) -> Success[CallerView]:

@@ -27,6 +27,9 @@ MAX_SEQUENCE = 2**63 - 1
 NORMAL_CLOSURE, POLICY_VIOLATION, TRY_AGAIN = 1000, 1008, 1013
 """Close codes of RFC 6455 and its registry."""
 
+UNBUFFERED = {"X-Accel-Buffering": "no"}
+"""Tells nginx and its kin to pass events on as they come."""
+
 After = Annotated[int, Query(ge=0, le=MAX_SEQUENCE, description="Begin behind this sequence.")]
 LastEventId = Annotated[
     str | None,
@@ -61,7 +64,7 @@ def events_router(following: Following, statuses: Statuses, access: Access) -> A
         seen = int(last_event_id) if last_event_id and last_event_id.isdecimal() and len(last_event_id) < 20 else after
         events = following.events(operation, min(seen, MAX_SEQUENCE))
         first = await anext(events, None)  # so that what is unavailable is answered as an error
-        return StreamingResponse(_server_sent(first, events), media_type="text/event-stream")
+        return StreamingResponse(_server_sent(first, events), media_type="text/event-stream", headers=UNBUFFERED)
 
     @router.websocket("/{transactionId}/events")
     async def mint_events_socket(  # pyright: ignore[reportUnusedFunction]

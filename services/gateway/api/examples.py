@@ -60,7 +60,7 @@ ERRORS: Final[tuple[ApiError, ...]] = (
     DeadLetterDecided(),
     DeadLetterSuperseded("something else was said on mint.pinned.v1 since: what the log says now counts"),
     RequestTimeout(),
-    RateLimited("Too many mint requests", 840),
+    RateLimited("Too many mint requests", "10 in 900 seconds are allowed", 840),
     CollectionNotFound(),
     OperationNotFound(),
     IdempotencyKeyReused(["metadata.name"]),
@@ -99,8 +99,8 @@ def _bodies(status: int) -> Iterator[Json]:
     if status == 500:
         yield _body("Internal server error", "internal_error", [])
     if status in PLAIN:
-        message, code = PLAIN[status]
-        yield _body(message, code, [])
+        message, code, sentence = PLAIN[status]
+        yield _body(message, code, [{"field": "", "message": sentence}])
 
 
 def _body(error: str, code: str, details: list[Json]) -> Json:

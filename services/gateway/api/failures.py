@@ -15,10 +15,10 @@ from services.gateway.errors import ApiError, Problem, ValidationFailed
 from services.gateway.requests import MAX_PROBLEMS, path_of, sentence_of
 
 PLAIN = {
-    404: ("Endpoint not found", "not_found"),
-    405: ("Method not allowed", "method_not_allowed"),
+    404: ("Endpoint not found", "not_found", "no endpoint has this path: /docs lists them all"),
+    405: ("Method not allowed", "method_not_allowed", "the endpoint takes the methods that the header Allow names"),
 }
-"""What the HTTP layer itself refuses: message and code by status."""
+"""What the HTTP layer itself refuses: message, code and what to do, by status."""
 REFUSED = "refused"
 """The code of whatever else it refuses."""
 
@@ -38,9 +38,10 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def on_http(request: Request, error: HTTPException) -> Response:  # pyright: ignore[reportUnusedFunction]
-        message, code = PLAIN.get(error.status_code, ("Request refused", REFUSED))
+        message, code, sentence = PLAIN.get(error.status_code, ("Request refused", REFUSED, ""))
         headers = _allowed(request, error) if error.status_code == 405 else error.headers
-        return _failure(request_id_of(request), error.status_code, message, code, headers=headers)
+        details = [ProblemView(field="", message=sentence)] if sentence else []
+        return _failure(request_id_of(request), error.status_code, message, code, details=details, headers=headers)
 
 
 def _allowed(request: Request, error: HTTPException) -> Mapping[str, str] | None:

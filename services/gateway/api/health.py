@@ -11,7 +11,7 @@ def health_router(probes: Health, everything: Health) -> APIRouter:
     router = APIRouter(prefix="/health", tags=["health"])
 
     @router.get("", responses={503: {"model": HealthView}})
-    async def health(response: Response) -> HealthView:  # pyright: ignore[reportUnusedFunction]
+    async def health(response: Response) -> HealthView:
         """Tell what answers: `unavailable` when nothing can be asked for, `degraded` when something else suffers.
 
         `log` away: everything is. `database`: lists are. `uploads`: requests with files are refused. `solana`: the
@@ -21,17 +21,20 @@ def health_router(probes: Health, everything: Health) -> APIRouter:
         return _view(response, ready, whole)
 
     @router.get("/live", responses={503: {"model": HealthView}})
-    async def live(response: Response) -> HealthView:  # pyright: ignore[reportUnusedFunction]
+    async def live(response: Response) -> HealthView:
         """Tell whether this process is worth keeping."""
         report = await probes.report("live")
         return _view(response, report, report)
 
     @router.get("/ready", responses={503: {"model": HealthView}})
-    async def ready(response: Response) -> HealthView:  # pyright: ignore[reportUnusedFunction]
+    async def ready(response: Response) -> HealthView:
         """Tell whether requests should be sent here now."""
         report = await probes.report("ready")
         return _view(response, report, report)
 
+    for path, endpoint in (("", health), ("/live", live), ("/ready", ready)):
+        # Some load balancers and monitors ask without wanting the body.
+        router.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
     return router
 
 

@@ -83,6 +83,7 @@ def login_router(sign_in: SignIn | None, access: Access) -> APIRouter:
         responses=errors(400, 404, 413, 415, 429),
         openapi_extra=json_body_of(ChallengeBody),
         dependencies=[stranger],
+        response_model_exclude_none=True,
     )
     async def challenge(request: Request) -> Success[ChallengeView]:  # pyright: ignore[reportUnusedFunction]
         """Ask for a message that the wallet signs to sign in. It is good for five minutes and for one sign-in."""
@@ -97,6 +98,7 @@ def login_router(sign_in: SignIn | None, access: Access) -> APIRouter:
         responses=errors(400, 401, 404, 413, 415, 429, 503),
         openapi_extra=json_body_of(LoginBody),
         dependencies=[stranger],
+        response_model_exclude_none=True,
     )
     async def login(request: Request) -> Success[TokenView]:  # pyright: ignore[reportUnusedFunction]
         """Take the signed message for a bearer token."""
@@ -106,7 +108,7 @@ def login_router(sign_in: SignIn | None, access: Access) -> APIRouter:
         token = await offered.token(given.message, given.signature)
         return Success(data=TokenView.issued(token), message="Signed in successfully")
 
-    @router.get("/me", responses=errors(401))
+    @router.get("/me", responses=errors(401), response_model_exclude_none=True)
     async def me(  # pyright: ignore[reportUnusedFunction]
         caller: Annotated[Caller, Depends(access.permit(None))],
     ) -> Success[CallerView]:

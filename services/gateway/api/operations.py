@@ -15,7 +15,7 @@ from services.gateway.api.responses import Done, MintBatchView, Success
 from services.gateway.callers import Caller
 from services.gateway.operations import Operations
 from services.gateway.ports import OperationQuery, OperationState
-from services.gateway.texts import DIGITS, AssetId, CollectionId, Recipient, TransactionSignature
+from services.gateway.texts import DIGITS, Address, CollectionId, TransactionSignature
 
 MAX_LIMIT = 100
 MAX_EVENTS = 500
@@ -33,8 +33,8 @@ def operations_router(operations: Operations, access: Access) -> APIRouter:
         caller: Annotated[Caller, reader],
         status: OperationState | None = None,
         collection: Annotated[CollectionId | None, Query(alias="collectionId")] = None,
-        recipient: Recipient | None = None,
-        asset: Annotated[AssetId | None, Query(alias="assetId")] = None,
+        recipient: Address | None = None,
+        asset: Annotated[Address | None, Query(alias="assetId")] = None,
         signature: TransactionSignature | None = None,
         cursor: Annotated[str | None, Query(max_length=64, description="The nextCursor of the page before.")] = None,
         limit: Annotated[int, Field(ge=1, le=MAX_LIMIT), DIGITS] = 20,

@@ -1,7 +1,11 @@
 """Whose connection a request came over, when proxies stand before this service. Pure."""
 
 import ipaddress
+import re
 from collections.abc import Sequence
+
+_WITH_PORT = re.compile(r"\[(.+)\](?::[0-9]+)?|([0-9.]+):[0-9]+")
+"""An IPv6 address in brackets, or an address and the port that some proxies write behind it."""
 
 
 def client_host(peer: str, forwarded: Sequence[str], trusted: int) -> str:
@@ -16,7 +20,9 @@ def client_host(peer: str, forwarded: Sequence[str], trusted: int) -> str:
     entries = [entry.strip() for value in forwarded for entry in value.split(",")]
     if len(entries) < trusted:
         return peer
+    entry = entries[-trusted]
+    found = _WITH_PORT.fullmatch(entry)
     try:
-        return str(ipaddress.ip_address(entries[-trusted].removeprefix("[").removesuffix("]")))
+        return str(ipaddress.ip_address((found[1] or found[2]) if found else entry))
     except ValueError:  # stop: outside input
         return peer

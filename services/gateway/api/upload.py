@@ -35,7 +35,12 @@ def upload_router(uploading: Uploading, gateway_url: str, access: Access) -> API
     uploader = Depends(access.permit(Scope.MINT, "upload"))
     router = APIRouter(prefix="/api/upload", tags=["upload"], dependencies=[uploader])
 
-    @router.post("/ipfs", responses=errors(400, 401, 413, 415, 503), openapi_extra=upload_body())
+    @router.post(
+        "/ipfs",
+        responses=errors(400, 401, 413, 415, 503),
+        openapi_extra=upload_body(),
+        response_model_exclude_none=True,
+    )
     async def upload_ipfs(request: Request) -> Success[UploadsView]:  # pyright: ignore[reportUnusedFunction]
         """Put images, and metadata, on IPFS. The same bytes are one upload, however often they are sent."""
         async with received(request, file_field="files", json_fields=()) as body:

@@ -99,7 +99,7 @@ def webhooks_router(webhooks: Webhooks, access: Access) -> APIRouter:
             rotated, secret = await webhooks.rotate(webhook, body.fields, caller)
         return Success(data=WebhookSecretView.of(rotated, secret))
 
-    @router.post("/{id}/test", status_code=202, responses=ONE)
+    @router.post("/{id}/test", status_code=202, responses=ONE, response_model_exclude_none=True)
     async def test_webhook(id: str, caller: Annotated[Caller, admin]) -> Success[DeliveryIdView]:  # noqa: A002  # pyright: ignore[reportUnusedFunction]
         """Send a `webhook.test` event; the deliveries tell how it went."""
         delivery = await webhooks.test(webhook_id(id), caller)
@@ -110,6 +110,7 @@ def webhooks_router(webhooks: Webhooks, access: Access) -> APIRouter:
         status_code=202,
         responses=errors(400, 401, 404, 409, 413, 415, 503),
         openapi_extra=json_body_of(ReplayBody),
+        response_model_exclude_none=True,
     )
     async def replay_webhook(  # pyright: ignore[reportUnusedFunction]
         request: Request,

@@ -216,3 +216,20 @@ async def test_what_is_left_is_told_and_what_is_too_much_is_refused(gateway: Gat
         other = {"X-API-Key": gateway.key("app:other", Scope.MINT)}
         assert (await shop.post("/api/mint/single", json=single(), headers=other)).status_code == 200
     assert [fact.caller for fact in gateway.log.facts(Requested)] == ["app:shop", "app:other"]
+
+
+async def test_strangers_are_counted_by_address_however_it_is_written(gateway: Gateway) -> None:
+    gateway.quotas, gateway.trusted_proxies = {"login": Quota(most=100, window=60)}, 1
+    left: list[tuple[str, str]] = []
+    async with gateway.client(None) as stranger:
+        for address in (
+            "198.51.100.1",
+            "::ffff:198.51.100.1",
+            "198.51.100.1:4711",
+            "::ffff:198.51.100.2",
+            "2001:db8::1",
+            "[2001:db8::ffff]:443",
+        ):
+            answer = await stranger.post("/api/auth/challenge", json={}, headers={"X-Forwarded-For": address})
+            left.append((address, answer.headers["RateLimit"].split(";")[1]))
+    assert [count for _, count in left] == ["r=99", "r=98", "r=97", "r=99", "r=99", "r=98"], left

@@ -33,7 +33,7 @@ def every(kind: type[ApiError]) -> Iterator[type[ApiError]]:
 
 def test_every_answer_is_in_the_catalogue_with_its_status() -> None:
     found = {each.code: str(each.status) for each in every(errors.ApiError)}
-    found |= {code: str(status) for status, (_, code) in failures.PLAIN.items()}
+    found |= {code: str(status) for status, (_, code, _) in failures.PLAIN.items()}
     found |= {"internal_error": "500", failures.REFUSED: "4xx"}
     assert {code: cells[0] for code, cells in rows("Answers to a request").items()} == found
 

@@ -188,7 +188,7 @@ async def test_requests_without_a_key_are_never_taken_for_one_another(
 @pytest.mark.parametrize(
     ("path", "body", "fields"),
     [
-        ("single", single(recipient="11111111111111111111111111111111"), ["recipient"]),
+        ("single", single(recipient="So11111111111111111111111111111111111111112"), ["recipient"]),
         ("single", single(copies=2), ["copies"]),
         ("single", single(metadata={"name": "Other", "image": URI}), ["metadata.description", "metadata.name"]),
         ("batch", batch(), ["batchSize", "copies", "endpoint", "metadata", "nfts"]),
@@ -205,6 +205,22 @@ async def test_a_key_with_another_request_is_refused(
     assert answer.status_code == 409
     assert answer.json()["code"] == "idempotency_key_reused"
     assert [detail["field"] for detail in answer.json()["details"]] == fields
+    assert len(gateway.requests()) == 1
+
+
+@pytest.mark.parametrize(("path", "body"), [("single", single()), ("batch", batch())])
+async def test_a_repetition_is_the_same_request_although_the_default_batch_size_has_changed(
+    gateway: Gateway, path: str, body: Json
+) -> None:
+    headers = {"Idempotency-Key": "order-30"}
+    answers: list[Json] = []
+    for batch_size in (10, 25):
+        gateway.batch_size = batch_size
+        async with gateway.client() as client:
+            answers.append((await client.post(f"/api/mint/{path}", json=body, headers=headers)).json()["data"])
+            said = await client.post("/api/mint/batch", json=batch() | {"batchSize": 25}, headers=headers)
+            assert said.status_code == 409
+    assert answers[0] == answers[1]
     assert len(gateway.requests()) == 1
 
 

@@ -148,6 +148,8 @@ def encoded(given: Claims, *, secret: str = JWT_SECRET.reveal(), algorithm: str 
 def test_a_token_of_whoever_else_holds_the_secret_is_read() -> None:
     caller = Party().tokens.read(encoded(claims(scope="read mint fly", extra=1)))
     assert caller == Caller(name="user:7", scopes=frozenset({Scope.READ, Scope.MINT}))
+    ahead = int(NOW.timestamp()) + 30  # by a clock that is half a minute ahead
+    assert Party().tokens.read(encoded(claims(iat=ahead, nbf=ahead))) is not None
 
 
 @pytest.mark.parametrize(
@@ -168,6 +170,8 @@ def test_a_token_of_whoever_else_holds_the_secret_is_read() -> None:
         encoded(claims(iat=int(NOW.timestamp()) + 3600, exp=int(NOW.timestamp()) + 7200)),
         encoded(claims(exp=int((NOW + MAX_LIFETIME).timestamp()) + 1)),
         encoded(claims(scope=["admin"])),
+        encoded(claims(nbf=int(NOW.timestamp()) + 90)),
+        encoded(claims(nbf="soon")),
         "",
         "a.b.c",
         encoded(claims())[:-1],

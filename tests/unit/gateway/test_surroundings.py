@@ -50,6 +50,17 @@ async def test_every_answer_has_the_security_headers(client: httpx.AsyncClient, 
     assert answer.headers["Content-Security-Policy"].startswith("default-src 'none';")
 
 
+@pytest.mark.parametrize("path", ["/health", "/health/live", "/health/ready"])
+async def test_health_is_told_to_whoever_wants_no_body(client: httpx.AsyncClient, path: str) -> None:
+    assert (await client.head(path)).status_code == 200
+
+
+async def test_what_does_not_apply_is_left_out(client: httpx.AsyncClient) -> None:
+    for answer in (await client.get("/api/auth/me"), await client.post("/api/collections/estimate", json={})):
+        assert answer.status_code == 200, answer.text
+        assert set(answer.json()) == {"success", "data"}
+
+
 async def test_a_page_of_a_known_origin_may_call(client: httpx.AsyncClient) -> None:
     headers = {
         "Origin": ORIGIN,

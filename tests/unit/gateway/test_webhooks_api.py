@@ -23,9 +23,10 @@ from contracts.webhook import (
     WebhookConfigured,
     WebhookState,
 )
+from services.gateway.texts import EARLIEST, LATEST
 from services.gateway.webhooks import MAX_WEBHOOKS
 from tests.support.gateway import SEALER, Gateway
-from tests.support.samples import CONFIRMED, OPERATION
+from tests.support.samples import CONFIRMED, OPERATION, REQUESTED
 
 BODY = {"url": "https://shop.example.com/hook", "events": ["mint.*", "collection.created"], "description": "Shop"}
 
@@ -159,6 +160,7 @@ async def test_a_test_and_a_replay_are_asked_for_on_the_log(world: World) -> Non
     test = (await world.client.post(f"{path}/test")).json()["data"]["deliveryId"]
     (queued,) = world.facts(DeliveryQueued)
     assert (queued.webhook, str(queued.delivery), queued.event_type) == (webhook, test, "webhook.test")
+    await world.gateway.log.publish(REQUESTED, cause=None)
     for body in (
         {"transactionId": str(OPERATION)},
         {"since": "2026-01-02T03:04:05Z", "until": "2026-01-03T00:00:00+01:00"},
@@ -177,17 +179,34 @@ async def test_a_test_and_a_replay_are_asked_for_on_the_log(world: World) -> Non
         assert (await world.client.post(f"{path}/replay", json=wrong)).status_code == 400
 
 
+async def test_a_replay_of_an_operation_that_nobody_asked_for_is_refused(world: World) -> None:
+    path, _ = await world.create()
+    answer = await world.client.post(f"{path}/replay", json={"transactionId": str(OPERATION)})
+    assert (answer.status_code, answer.json()["code"]) == (404, "operation_not_found")
+    assert world.facts(ReplayRequested) == []
+
+
+@pytest.mark.parametrize("since", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "1969-12-31T23:59:59Z"])
+async def test_times_that_the_log_cannot_tell_are_its_first_or_last(world: World, since: str) -> None:
+    path, _ = await world.create()
+    answer = await world.client.post(f"{path}/replay", json={"since": since})
+    assert answer.status_code == 202
+    (asked,) = world.facts(ReplayRequested)
+    assert asked.since == (EARLIEST if since < "2000" else LATEST)
+    assert (await world.client.get(f"{path}/deliveries", params={"since": since})).status_code == 200
+
+
 async def test_a_replay_of_an_operation_whose_attempts_have_left_the_log_is_refused(world: World) -> None:
     path, _ = await world.create()
     log = world.gateway.log
     finalized = Finalized(
         operation=OPERATION, chunk=CONFIRMED.chunk, tx=CONFIRMED.tx, signature=CONFIRMED.signature, slot=9
     )
-    for fact in (CONFIRMED, finalized):
+    for fact in (REQUESTED, CONFIRMED, finalized):
         await log.publish(fact, cause=None)
     asked = {"transactionId": str(OPERATION)}
     assert (await world.client.post(f"{path}/replay", json=asked)).status_code == 202
-    await log.purge(MINT, Confirmed.pattern(), up_to=1)
+    await log.purge(MINT, Confirmed.pattern(), up_to=2)
     answer = await world.client.post(f"{path}/replay", json=asked)
     assert (answer.status_code, answer.json()["code"]) == (409, "events_archived")
     assert len(world.facts(ReplayRequested)) == 1
