@@ -32,6 +32,8 @@ class Again:
 
     delay: float
     reason: str
+    unknown: bool = False
+    """Whether this counts among the failures for unknown reasons, of which a message has a bounded number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +58,8 @@ def backoff(times: int) -> float:
 def judge(error: Exception | None, deliveries: int, unknown_failures: int, max_unknown_failures: int) -> Verdict:
     """Return what to do with a message whose handler returned (`error` None) or raised `error`.
 
-    `deliveries` counts how often the message was delivered, `unknown_failures` how often its handler failed for an
-    unknown reason, both with this time included.
+    `deliveries` counts how often the message was delivered, this time included; `unknown_failures` how often its
+    handler failed for an unknown reason, with this time if it is one.
     """
     match error:
         case None:
@@ -71,7 +73,7 @@ def judge(error: Exception | None, deliveries: int, unknown_failures: int, max_u
         case UndecodableMessage():
             return Bury(str(error))
         case _ if unknown_failures < max_unknown_failures:
-            return Again(backoff(unknown_failures), describe(error))
+            return Again(backoff(unknown_failures), describe(error), unknown=True)
         case _:
             return Bury(f"failed {unknown_failures} times, the last time with {describe(error)}")
 

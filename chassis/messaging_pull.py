@@ -222,7 +222,8 @@ class ConsumerLoop:
         unknown = self._unknown_failures.get(raw.sequence, 0) + 1
         verdict = judge(failure, deliveries, unknown, self.consumer.max_deliveries)
         if isinstance(verdict, Again):
-            self._unknown_failures[raw.sequence] = unknown
+            if verdict.unknown:
+                self._unknown_failures[raw.sequence] = unknown
             # An announced retry is the normal course of things; anything else is worth a look.
             log = _logger.debug if isinstance(failure, RetryLater) else _logger.warning
             log(

@@ -193,6 +193,7 @@ class MemoryLog:
     async def _deliver(
         self, consumer: Consumer, handler: Handler, raw: RawMessage, deliveries: defaultdict[int, int]
     ) -> None:
+        failures = 0
         while True:
             deliveries[raw.sequence] += 1
             failure: Exception | None = None
@@ -201,11 +202,12 @@ class MemoryLog:
             except Exception as error:
                 failure = error
             times = deliveries[raw.sequence]
-            match judge(failure, times, times, consumer.max_deliveries):
+            match judge(failure, times, failures + 1, consumer.max_deliveries):
                 case Ack():
                     self.acknowledged[consumer.name] += 1
                     return
-                case Again():
+                case Again(unknown=unknown):
+                    failures += unknown
                     await asyncio.sleep(0)
                 case Bury(reason=reason):
                     letter = DeadLetter(

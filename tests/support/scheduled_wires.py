@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from chassis.clock import Clock
 from chassis.delivery import Ack, Again, Bury, judge
-from chassis.log import Handler, LogUnavailable, Message, RawMessage, RetryLater
+from chassis.log import Handler, LogUnavailable, Message, RawMessage
 from contracts import registry
 from contracts.dead import DeadLetter
 from contracts.fact import Event, Fact
@@ -146,12 +146,12 @@ async def _deliver(durable: Durable, handler: Handler, raw: RawMessage, weather:
         await handler(Message(event, raw.subject, sequence, raw.stored_at, raw.headers, times))
     except Exception as error:
         failure = error
-        durable.failures[sequence] += not isinstance(error, RetryLater | LogUnavailable)
-    match judge(failure, times, durable.failures[sequence], durable.consumer.max_deliveries):
+    match judge(failure, times, durable.failures[sequence] + 1, durable.consumer.max_deliveries):
         case Ack():
             if not weather.happens("ack_lost"):
                 durable.done.add(sequence)
-        case Again(delay=delay):
+        case Again(delay=delay, unknown=unknown):
+            durable.failures[sequence] += unknown
             durable.leases[sequence] = clock.monotonic() + delay
         case Bury(reason=reason):
             letter = DeadLetter(

@@ -214,6 +214,15 @@ async def test_an_unknown_failure_is_retried_and_then_buried(log: AnyLog) -> Non
     assert len(recorder.seen) == 3
 
 
+async def test_announced_retries_do_not_count_among_the_failures(log: AnyLog) -> None:
+    await log.publish(completed(1), cause=None)
+    announced: list[Exception] = [RetryLater("busy", after=0.01)] * CONSUMER.max_deliveries
+    recorder = Recorder(log, failures=[*announced, ZeroDivisionError("bug")], until=len(announced) + 2)
+    await log.consume(CONSUMER, recorder, concurrency=1)
+    assert len(recorder.seen) == len(announced) + 2, "a failure after them is tried again"
+    assert await log.last_sequence(DEAD) == 0
+
+
 async def test_uploads_are_kept_by_their_digest(log: AnyLog) -> None:
     uploads = MemoryUploads() if isinstance(log, MemoryLog) else await log.uploads(UPLOADS)
     data = b"image" * 100_000
