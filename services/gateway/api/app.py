@@ -1,10 +1,13 @@
 """The FastAPI application, put together from its routers. Called by `main.py` and by the tests."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from fastapi import FastAPI
-from fastapi.middleware.cors import CORSMiddleware
+from fastapi.routing import APIRoute
+from starlette.types import ASGIApp, Receive, Send
+from starlette.types import Scope as ASGIScope
 
 from chassis.clock import Clock
 from chassis.health import Health
@@ -12,7 +15,7 @@ from contracts.access import Scope
 from services.gateway.api import documentation, failures, pages
 from services.gateway.api.admission import Admission
 from services.gateway.api.audit import audit_router
-from services.gateway.api.auth import API_KEY_HEADER, Access
+from services.gateway.api.auth import Access
 from services.gateway.api.collections import collections_router
 from services.gateway.api.console import ConsoleView, console_router
 from services.gateway.api.dead_letters import dead_letters_router
@@ -23,8 +26,8 @@ from services.gateway.api.login import login_router
 from services.gateway.api.metrics import metrics_router
 from services.gateway.api.mint import mint_router
 from services.gateway.api.operations import operations_router
-from services.gateway.api.patience import BodyPatience
-from services.gateway.api.scope import REQUEST_ID_HEADER, RequestScope
+from services.gateway.api.origins import Origins
+from services.gateway.api.scope import RequestScope
 from services.gateway.api.stats import stats_router
 from services.gateway.api.system import system_router
 from services.gateway.api.upload import upload_router
@@ -34,7 +37,6 @@ from services.gateway.curating import Curating
 from services.gateway.dead_letters import DeadLetters
 from services.gateway.following import Following
 from services.gateway.handlers import Collections, Minting, Statuses
-from services.gateway.identity import IDEMPOTENCY_HEADER
 from services.gateway.importing import Importing
 from services.gateway.operations import Operations
 from services.gateway.results import Results
@@ -80,23 +82,47 @@ class Parts:
     explorer_url: str = DEFAULT_EXPLORER
 
 
-def create_app(parts: Parts) -> FastAPI:
+class Application(FastAPI):
+    """FastAPI, and before it the routes that are answered without it."""
+
+    def __init__(self, direct: Direct, surrounded: Callable[[ASGIApp], ASGIApp], **options: Any) -> None:
+        """`surrounded` puts around an application what every request has; both are given the same."""
+        super().__init__(**options)
+        self._direct = direct
+        self._surrounded_direct = surrounded(direct)
+        self.add_middleware(surrounded)
+
+    async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
+        """See the ASGI specification."""
+        if self._direct.takes(scope):
+            await self._surrounded_direct(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+
+def create_app(parts: Parts) -> Application:
     """Return the application. It owns nothing: what it is made of is opened and closed by the caller."""
-    app = FastAPI(
+    access, admission = parts.access, Admission(parts.max_in_flight)
+    mint, direct = mint_router(parts.minting, parts.statuses, parts.results, parts.wallets, access, parts.clock)
+
+    def surrounded(inner: ASGIApp) -> ASGIApp:
+        return Origins(RequestScope(inner, admission, parts.trusted_proxies), parts.cors_origins)
+
+    app = Application(
+        Direct(lambda request: access.admit(request, Scope.MINT, "mint"), direct),
+        surrounded,
         title="Mintstream",
         version=parts.version,
         description="Mint compressed NFTs on Solana: each one once, none lost.",
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        generate_unique_id_function=lambda route: route.name,
+        generate_unique_id_function=_name_of,
         # `RequestScope` has one span and one measurement a request, scrubbed; these would be others beside them.
         telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
     )
     failures.install(app)
     documentation.describe(app)
-    access = parts.access
-    mint, direct = mint_router(parts.minting, parts.statuses, parts.results, parts.wallets, access, parts.clock)
     app.include_router(mint)
     app.include_router(operations_router(parts.operations, access))
     app.include_router(events_router(parts.following, parts.statuses, access))
@@ -113,28 +139,11 @@ def create_app(parts: Parts) -> FastAPI:
     app.include_router(health_router(parts.probes, parts.everything))
     app.include_router(metrics_router(access))
     pages.install(app)
-    app.add_middleware(Direct, admit=lambda request: access.admit(request, Scope.MINT, "mint"), endpoints=direct)
-    app.add_middleware(BodyPatience)
-    app.add_middleware(RequestScope, trusted_proxies=parts.trusted_proxies)
-    app.add_middleware(Admission, most=parts.max_in_flight)
-    app.add_middleware(
-        CORSMiddleware,
-        allow_origins=list(parts.cors_origins),
-        allow_credentials=True,
-        allow_methods=["GET", "POST", "PATCH", "DELETE"],
-        allow_headers=[
-            "Content-Type",
-            "Authorization",
-            API_KEY_HEADER,
-            IDEMPOTENCY_HEADER,
-            REQUEST_ID_HEADER,
-            "Prefer",
-            "Last-Event-ID",
-            "traceparent",
-        ],
-        expose_headers=[REQUEST_ID_HEADER, "Retry-After", "RateLimit", "RateLimit-Policy", "Preference-Applied"],
-    )
     return app
+
+
+def _name_of(route: APIRoute) -> str:
+    return route.name
 
 
 def _console(parts: Parts) -> ConsoleView:

@@ -1,15 +1,15 @@
 """The routes that are asked most, answered without the framework's routing, dependencies and models.
 
-A plain ASGI middleware, installed by `api/app.py` innermost. FastAPI has the same endpoints as routes: it describes
-them in the OpenAPI document and answers 405 for their other methods. What it would find out about a request before it
-calls one, at several times the cost of the mint itself, is found out here.
+Put by `api/app.py` beside the framework, with the same surroundings (`scope.py`, `origins.py`). FastAPI has the same
+endpoints as routes: it describes them in the OpenAPI document and answers 405 for their other methods. What it would
+find out about a request before it calls one, at several times the cost of the mint itself, is found out here.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from services.gateway.api.failures import answer
 from services.gateway.api.fields import FieldsRequest
@@ -27,25 +27,24 @@ Admit = Callable[[Request], Awaitable[Caller]]
 
 
 class Direct:
-    """Wraps the application; answers POST requests to the paths of `endpoints`, and passes all others on."""
+    """An ASGI application that answers what it `takes`: POST requests to the paths of `endpoints`."""
 
-    def __init__(self, app: ASGIApp, admit: Admit, endpoints: Mapping[str, Endpoint]) -> None:
-        self._app = app
+    def __init__(self, admit: Admit, endpoints: Mapping[str, Endpoint]) -> None:
         self._admit = admit
         self._endpoints = endpoints
 
+    def takes(self, scope: Scope) -> bool:
+        """Whether a request is answered here."""
+        return scope.get("method") == "POST" and scope["path"] in self._endpoints
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See the ASGI specification."""
-        endpoint = self._endpoints.get(scope["path"]) if scope.get("method") == "POST" else None
-        if endpoint is None:
-            await self._app(scope, receive, send)
-            return
         name_route(scope, scope["path"])
         request = FieldsRequest(scope, receive, send)
         try:
             caller = await self._admit(request)
             key, prefer = request.headers.get(IDEMPOTENCY_HEADER), request.headers.get(PREFER_HEADER)
-            response = await endpoint(request, caller, key, prefer)
+            response = await self._endpoints[scope["path"]](request, caller, key, prefer)
         except ApiError as error:  # stop: the caller has to change something, or to come again later
             response = answer(request, error)
         await response(scope, receive, send)

@@ -1,14 +1,14 @@
 """How long a body may take: a grace, and after that no slower than MIN_BYTES_PER_SECOND on average.
 
-A plain ASGI middleware, installed by `api/app.py` inside `RequestScope`. Only the time in which the caller is waited
-for counts. Not done here: slow headers and slow readers, which `server.py` sees on the connection itself.
+Used by `api/scope.py`. Only the time in which the caller is waited for counts. Not done here: slow headers and slow
+readers, which `server.py` sees on the connection itself.
 """
 
 import asyncio
 import time
 from typing import Final
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive
 
 from services.gateway.errors import RequestTimeout
 
@@ -18,28 +18,16 @@ MIN_BYTES_PER_SECOND: Final = 8 * 1024
 
 
 class BodyPatience:
-    """Wraps the application: its `receive` raises RequestTimeout while a body comes too slowly."""
+    """Waits for one request's body: `receive` raises RequestTimeout while it comes too slowly."""
 
-    def __init__(self, app: ASGIApp, grace: float = GRACE_SECONDS, rate: float = MIN_BYTES_PER_SECOND) -> None:
-        self._app = app
-        self._grace = grace
-        self._rate = rate
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """See the ASGI specification."""
-        if scope["type"] == "http":
-            receive = _Body(receive, self._grace, self._rate).receive
-        await self._app(scope, receive, send)
-
-
-class _Body:
-    def __init__(self, receive: Receive, grace: float, rate: float) -> None:
+    def __init__(self, receive: Receive, grace: float = GRACE_SECONDS, rate: float = MIN_BYTES_PER_SECOND) -> None:
         self._receive = receive
         self._left = grace
         self._rate = rate
         self._whole = False
 
     async def receive(self) -> Message:
+        """See the ASGI specification."""
         if self._whole:  # what comes after the body is the end of the connection, which may take for ever
             return await self._receive()
         began = time.monotonic()

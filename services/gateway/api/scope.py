@@ -1,11 +1,12 @@
-"""What surrounds every request: its id, its span, its log line, the security headers, and the last resort for errors.
+"""What surrounds every request: its place, id, span and log line, the security headers, the last resort for errors.
 
-A plain ASGI middleware, installed by `api/app.py` inside the CORS one, so that answers to mistakes of ours carry CORS
-headers too.
+A plain ASGI middleware, put around every route by `api/app.py`, inside `api/origins.py`, so that answers to mistakes of
+ours carry CORS headers too. It is one for all of that, because each layer costs a request as much as what is in it.
 """
 
 import re
 import time
+from contextlib import AbstractContextManager
 from http import HTTPStatus
 
 import structlog
@@ -15,9 +16,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chassis import metrics, telemetry
 from chassis.telemetry import SpanKind, get_logger
-from services.gateway.api.failures import internal_error
+from services.gateway.api.admission import Admission, Place, bounded
+from services.gateway.api.failures import internal_error, refusal
 from services.gateway.api.fields import Fields, fields_of
+from services.gateway.api.patience import BodyPatience
 from services.gateway.api.peers import client_host
+from services.gateway.errors import Overloaded
 
 REQUEST_ID_HEADER = "X-Request-Id"
 FORWARDED = "X-Forwarded-For"
@@ -36,47 +40,50 @@ SECURITY_HEADERS = {
 _TRACE_FIELDS = ("traceparent", "tracestate")
 _RAW_REQUEST_ID = REQUEST_ID_HEADER.lower().encode()
 _RAW_SECURITY = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
+_SECURITY_NAMES = frozenset(name for name, _ in _RAW_SECURITY)
+
+RawHeader = tuple[bytes, bytes]
 
 _log = get_logger(__name__)
 
 
 class RequestScope:
-    """Wraps the application; one span, one log line and one id a request. `trusted_proxies`: see `peers.py`."""
+    """Wraps an application; one span, one log line and one id a request. `trusted_proxies`: see `peers.py`."""
 
-    def __init__(self, app: ASGIApp, trusted_proxies: int = 0) -> None:
+    def __init__(self, app: ASGIApp, admission: Admission, trusted_proxies: int = 0) -> None:
         self._app = app
+        self._admission = admission
         self._trusted_proxies = trusted_proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See the ASGI specification."""
-        if scope["type"] not in ("http", "websocket"):
-            await self._app(scope, receive, send)
+        if scope["type"] == "http":
+            if self._admission.refuses(scope):
+                await _refuse(scope, receive, send)
+            else:
+                await self._surround(scope, receive, send)
             return
+        if scope["type"] == "websocket":
+            self._find_client(scope)
+        await self._app(scope, receive, send)
+
+    async def _surround(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._find_client(scope)
         headers = fields_of(scope)
-        if (client := scope.get("client")) and self._trusted_proxies:
-            scope["client"] = (client_host(client[0], headers.getlist(FORWARDED), self._trusted_proxies), client[1])
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        request_id = _request_id(headers.get(REQUEST_ID_HEADER))
-        scope.setdefault("state", {})["request_id"] = request_id
+        request_id = scope["state"]["request_id"] = _request_id(headers.get(REQUEST_ID_HEADER))
         exchange = _Exchange(send, request_id, answer_headers(scope))
-        with (
-            structlog.contextvars.bound_contextvars(request_id=request_id),
-            telemetry.span(
-                scope["method"],
-                context=telemetry.extract({name: headers[name] for name in _TRACE_FIELDS if name in headers}),
-                kind=SpanKind.SERVER,
-                attributes={
-                    "http.request.method": scope["method"],
-                    "url.path": scope["path"],
-                    "url.scheme": scope["scheme"],
-                },
-            ) as span,
-        ):
-            started = time.perf_counter()
-            await self._answer(scope, receive, exchange)
-            _tell(scope, headers, exchange.status, time.perf_counter() - started, span)
+        place = Place(self._admission, scope, receive) if bounded(scope) else None
+        patience = BodyPatience(place.receive if place else receive)
+        bound = structlog.contextvars.bind_contextvars(request_id=request_id)
+        try:
+            with _span(scope, headers) as span:
+                started = time.perf_counter()
+                await self._answer(scope, patience.receive, exchange)
+                _tell(scope, headers, exchange.status, time.perf_counter() - started, span)
+        finally:
+            structlog.contextvars.reset_contextvars(**bound)
+            if place:
+                place.leave()
 
     async def _answer(self, scope: Scope, receive: Receive, exchange: "_Exchange") -> None:
         try:
@@ -89,9 +96,16 @@ class RequestScope:
                 raise  # the answer has begun: only cutting the connection tells the caller
             await internal_error(exchange.request_id)(scope, receive, exchange.send)
 
+    def _find_client(self, scope: Scope) -> None:
+        if self._trusted_proxies and (client := scope.get("client")):
+            forwarded = fields_of(scope).getlist(FORWARDED)
+            scope["client"] = (client_host(client[0], forwarded, self._trusted_proxies), client[1])
+
 
 class _Exchange:
     """Passes the answer on, adding headers and remembering its status; 0 until it begins."""
+
+    __slots__ = ("_extra", "_send", "request_id", "status")
 
     def __init__(self, send: Send, request_id: str, extra: dict[str, str]) -> None:
         self.request_id = request_id
@@ -102,14 +116,35 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            given: list[tuple[bytes, bytes]] = message.setdefault("headers", [])
             ours = [(_RAW_REQUEST_ID, self.request_id.encode())]
             ours += [(name.lower().encode(), value.encode("latin-1")) for name, value in self._extra.items()]
-            named = {name for name, _ in ours}
-            kept = [pair for pair in given if pair[0] not in named]
-            named.update(name for name, _ in kept)
-            message["headers"] = kept + ours + [pair for pair in _RAW_SECURITY if pair[0] not in named]
+            message["headers"] = _joined(message.get("headers", []), ours)
         await self._send(message)
+
+
+def _joined(given: list[RawHeader], ours: list[RawHeader]) -> list[RawHeader]:
+    """Return the headers of an answer: `ours` before those that it was given, these before the security headers."""
+    named = {name for name, _ in ours}
+    kept = [pair for pair in given if pair[0] not in named]
+    named.update(name for name, _ in kept)
+    if named.isdisjoint(_SECURITY_NAMES):
+        return kept + ours + _RAW_SECURITY
+    return kept + ours + [pair for pair in _RAW_SECURITY if pair[0] not in named]
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a request for which there is no place."""
+    request_id = str(uuid_utils.uuid7())
+    await refusal(request_id, Overloaded())(scope, receive, _Exchange(send, request_id, {}).send)
+
+
+def _span(scope: Scope, headers: Fields) -> AbstractContextManager[telemetry.Span]:
+    trace = {name: headers[name] for name in _TRACE_FIELDS if name in headers}
+    if not telemetry.recording():
+        return telemetry.carried(trace)
+    method = scope["method"]
+    attributes = {"http.request.method": method, "url.path": scope["path"], "url.scheme": scope["scheme"]}
+    return telemetry.span(method, context=telemetry.extract(trace), kind=SpanKind.SERVER, attributes=attributes)
 
 
 def answer_headers(scope: Scope) -> dict[str, str]:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 from fastapi import FastAPI, Request
 from fastapi.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.gateway import server
 from services.gateway.api import failures
@@ -16,6 +17,15 @@ from services.gateway.connections import ImpatientProtocol
 from services.gateway.errors import RequestTimeout
 
 PATIENCE = 60.0
+
+
+def impatient(app: ASGIApp) -> ASGIApp:
+    """The application with little patience for bodies."""
+
+    async def surrounded(scope: Scope, receive: Receive, send: Send) -> None:
+        await app(scope, BodyPatience(receive, grace=0.3, rate=1_000_000).receive, send)
+
+    return surrounded
 
 
 class Server:
@@ -27,7 +37,7 @@ class Server:
         failures.install(self.app)
         self.app.post("/")(self.echo)
         self.app.get("/flood")(self.flood)
-        self.app.add_middleware(BodyPatience, grace=0.3, rate=1_000_000)
+        self.app.add_middleware(impatient)
         self.host, self.port = "", 0
 
     async def echo(self, request: Request) -> PlainTextResponse:

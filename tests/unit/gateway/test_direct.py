@@ -7,10 +7,11 @@ from uuid import UUID
 import httpx
 import msgspec
 import pytest
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Scope
 
 from contracts.mint import Requested
 from services.gateway.api import app
+from services.gateway.api.direct import Direct
 from services.gateway.limiting import Quota
 from tests.support.gateway import API_KEY, CLOSED_COLLECTION, Gateway, Json, batch, png, single
 
@@ -22,14 +23,11 @@ JSON = {"Content-Type": "application/json"}
 KEY = {"Idempotency-Key": "order-17"}
 
 
-class Through:
+class Nothing(Direct):
     """Stands in for `Direct`: every request goes to the framework."""
 
-    def __init__(self, app: ASGIApp, **_: object) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._app(scope, receive, send)
+    def takes(self, scope: Scope) -> bool:
+        return False
 
 
 REQUESTS: dict[str, Json] = {
@@ -71,7 +69,7 @@ async def asked(direct: bool, path: str, requests: Sequence[Json], most: int = 1
     gateway = await Gateway(quotas={"mint": Quota(most=most, window=900)}).with_collections()
     with pytest.MonkeyPatch.context() as patch:
         if not direct:
-            patch.setattr(app, "Direct", Through)
+            patch.setattr(app, "Direct", Nothing)
         async with gateway.client() as client:
             answers = [told(await client.post(path, **request)) for request in requests]
     nobody = UUID(int=0)
