@@ -6,6 +6,7 @@ accounts on chain: nothing on one side is taken from the other.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice, permutations
 from typing import Any
 
 import pytest
@@ -21,8 +22,9 @@ from bubblegum import collections, hashing, instructions, pda
 from bubblegum.decode import Burned, Change, Minted, Transferred, TreeCreated, decode
 from bubblegum.instructions import LeafProof
 from bubblegum.leaf import LeafSchema, LeafSchemaV2
-from bubblegum.merkle import ConcurrentMerkleTree, TreeConfig, tree_account_size, verify_proof
+from bubblegum.merkle import ConcurrentMerkleTree, RootBuilder, TreeConfig, tree_account_size, verify_proof
 from bubblegum.programs import MPL_ACCOUNT_COMPRESSION, SPL_ACCOUNT_COMPRESSION
+from bubblegum.state import Fate, Place, fold, leaf_states
 from bubblegum.transaction import ExecutedInstruction, ExecutedTransaction, nest
 from bubblegum.types import Collection, Creator, MetadataArgs, MetadataArgsV2
 from localnet.das import DasIndex
@@ -30,6 +32,8 @@ from tests.support.das_schema import ASSET, ASSET_LIST, PROOF, checked
 from tests.support.vm import Vm
 
 DEPTH, BUFFER = 5, 8
+MOST_ORDERS = 720
+"""All orders of six transactions."""
 PROGRAMS = (
     "bubblegum",
     "spl_account_compression",
@@ -48,6 +52,7 @@ class Chain:
     vm: Vm = field(default_factory=lambda: Vm(*PROGRAMS))
     index: DasIndex = field(default_factory=DasIndex)
     slot: int = 0
+    ran: list[ExecutedTransaction] = field(default_factory=list[ExecutedTransaction])
 
     @property
     def payer(self) -> Pubkey:
@@ -78,6 +83,7 @@ class Chain:
             nest(ran(top), [(call.stack_height(), ran(call.instruction())) for call in calls]) for top, calls in tops
         )
         tx = ExecutedTransaction(str(signed.signatures[0]), self.slot, None, nested)
+        self.ran.append(tx)
         self.index.apply(tx)
         return decode(tx)
 
@@ -154,6 +160,21 @@ class Tree:
             self.leaves[change.leaf_index] = change.leaf.schema
         return landed
 
+    def check_every_order(self, root: bytes) -> None:
+        """All that ran, in every order, with stack heights and without, gives one state, whose leaves give the root."""
+        told = [(decode(tx), Place(tx.slot, tx.signature)) for tx in self.chain.ran]
+        states = [[state for change in changes for state in leaf_states(change, at)] for changes, at in told]
+        states = [each for each in states if each]
+        expected = fold(state for each in states for state in each)
+        builder = RootBuilder(DEPTH)
+        builder.extend([expected[self.address, index].leaf.value for index in range(len(expected))])
+        assert builder.root() == root
+        assert all(state.fate.value is not Fate.UNKNOWN for state in expected.values())
+        for order in islice(permutations(states), MOST_ORDERS):
+            assert fold(state for each in order for state in each) == expected
+        for tx, (changes, _) in zip(self.chain.ran, told, strict=True):
+            assert decode(replace(tx, instructions=tuple(map(without_heights, tx.instructions)))) == changes
+
     def proof(self, index: int) -> LeafProof:
         """A leaf's proof as DAS hands it out."""
         leaf = self.leaves[index]
@@ -209,10 +230,17 @@ class Tree:
         assert (config.total_mint_capacity, config.version) == (2**DEPTH, self.version)
         assert config.tree_creator == self.chain.payer
         assert self.chain.index.out_of_step(self.address) is None
+        self.check_every_order(account.root)
         for index, leaf in self.leaves.items():
             proof = self.proof(index)
             assert proof.root == account.root
             assert verify_proof(account.root, leaf.hash(), [bytes(node) for node in proof.proof], index)
+
+
+def without_heights(top: ExecutedInstruction) -> ExecutedInstruction:
+    """What an old node would have told of the instruction."""
+    called = [replace(each, inner=()) for each in list(top.walk())[1:]]
+    return nest(replace(top, inner=()), [(None, each) for each in called])
 
 
 def _no_collection(_chain: Chain) -> None:

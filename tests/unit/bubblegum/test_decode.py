@@ -18,12 +18,12 @@ from bubblegum.decode import (
     Unknown,
     decode,
 )
-from bubblegum.instructions import BubblegumInstruction
+from bubblegum.instructions import BubblegumInstruction, create_tree_config, create_tree_config_v2
 from bubblegum.leaf import LeafSchemaEvent, application_data
 from bubblegum.programs import BUBBLEGUM, SPL_NOOP
 from bubblegum.transaction import ExecutedInstruction
 from bubblegum.types import Collection, MetadataArgs, MetadataArgsV2
-from tests.support.leaves import PAYER, ModelTree, key, metadata_v1, metadata_v2, transaction
+from tests.support.leaves import PAYER, ModelTree, executed, key, metadata_v1, metadata_v2, transaction
 
 TREE, OWNER, BUYER, COLLECTION = key(2), key(3), key(6), key(4)
 VERSIONS = pytest.mark.parametrize("version", [1, 2])
@@ -37,6 +37,15 @@ def _metadata(version: int, collection: Pubkey | None = None) -> MetadataArgs | 
 def test_a_tree(version: int) -> None:
     (change,) = decode(transaction(ModelTree(TREE, version).create()))
     assert change == TreeCreated(TREE, PAYER, 5, 8, False, version)
+
+
+@VERSIONS
+def test_a_public_tree_of_another_creator(version: int) -> None:
+    model, creator = ModelTree(TREE, version), key(80)
+    build = create_tree_config if version == 1 else create_tree_config_v2
+    built = build(payer=PAYER, tree=TREE, tree_creator=creator, max_depth=5, max_buffer_size=8, public=True)
+    (change,) = decode(transaction(executed(built, *model.create().inner)))
+    assert change == TreeCreated(TREE, creator, 5, 8, True, version)
 
 
 @VERSIONS
@@ -206,9 +215,19 @@ def test_events_that_contradict_each_other() -> None:
 def test_a_burn_that_did_not_empty_the_leaf() -> None:
     model = ModelTree(TREE)
     model.mint(OWNER, metadata_v1())
+    model.mint(OWNER, metadata_v1())
     burn = model.burn(0)
     untouched = model._compressed(0, b"\x01" * 32)  # pyright: ignore[reportPrivateUsage] # the model's own event
     _unknown(replace(burn, inner=(untouched,)), "did not empty leaf 0")
+    elsewhere = model._compressed(1, hashing.EMPTY_NODE)  # pyright: ignore[reportPrivateUsage] # the model's own event
+    _unknown(replace(burn, inner=(elsewhere,)), "did not empty leaf 0")
+
+
+@pytest.mark.parametrize("accounts", [(), (TREE,), (OWNER, TREE)])
+def test_a_burn_of_a_tree_that_it_does_not_name(accounts: tuple[Pubkey, ...]) -> None:
+    model = ModelTree(TREE)
+    model.mint(OWNER, metadata_v1())
+    _unknown(replace(model.burn(0), accounts=accounts), "which the instruction does not name")
 
 
 def test_metadata_that_is_not_the_leafs_is_marked() -> None:
@@ -219,6 +238,10 @@ def test_metadata_that_is_not_the_leafs_is_marked() -> None:
     assert isinstance(change, Minted)
     assert not change.metadata_matches
     assert change.leaf.schema.data_hash == hashing.data_hash(metadata_v1())
+    creators = model.rewrite(0, replace(model.leaves[0], creator_hash=bytes(32)))
+    (change,) = decode(transaction(replace(minted, inner=creators)))
+    assert isinstance(change, Minted)
+    assert not change.metadata_matches, "the creators are hashed by themselves as well"
 
 
 @pytest.mark.parametrize("data", [b"", b"\x01\x02\x03", bytes(8), BubblegumInstruction.MINT_V1.discriminator])

@@ -14,7 +14,7 @@ from bubblegum.instructions import BubblegumInstruction
 from bubblegum.leaf import LeafSchemaV2
 from bubblegum.merkle import MerkleTree, RootBuilder
 from bubblegum.sequence import MAX_WAITING, Sequencer
-from bubblegum.state import Fate, LeafState, Place, fold, leaf_states
+from bubblegum.state import Fate, Holder, LeafState, Place, fold, leaf_states
 from bubblegum.transaction import ExecutedInstruction
 from tests.support.leaves import ModelTree, key, metadata_v1, metadata_v2, transaction
 
@@ -76,6 +76,17 @@ def test_what_became_of_each_leaf(version: int) -> None:
     assert unread.fate.value is Fate.UNKNOWN
     assert unread.holder is not None
     assert unread.holder.value.owner == BUYER  # the last that is known
+
+
+@pytest.mark.parametrize("flags", range(8))
+def test_what_the_flags_of_a_leaf_forbid(flags: int) -> None:
+    """Flags as Bubblegum V2 documents them: 1 frozen by the owner, 2 by the permanent delegate, 4 not transferable."""
+    holder = Holder(OWNER, OWNER, flags)
+    assert (holder.frozen, holder.non_transferable) == (bool(flags & 3), bool(flags & 4))
+
+
+def test_a_tree_that_was_made_by_something_unreadable_has_no_leaf() -> None:
+    assert _said(replace(ModelTree(TREE).create(), data=bytes(8))) == []
 
 
 def test_a_collection_that_is_set_and_taken_away() -> None:
