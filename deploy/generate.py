@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from deploy import configuration, nack, nats_accounts
+from deploy import configuration, monitoring, nack, nats_accounts
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 K8S: Final = ROOT / "deploy" / "k8s"
@@ -23,6 +23,10 @@ def generated() -> Mapping[Path, str]:
     jetstream = "---\n".join(_yaml(resource) for resource in nack.resources())
     return {
         K8S / "base" / "jetstream.yaml": _NOTICE.format(source="contracts/streams.py") + jetstream,
+        K8S / "components" / "monitoring" / "dashboard.yaml": _NOTICE.format(source="deploy/dashboard.py")
+        + _yaml(monitoring.dashboard()),
+        K8S / "components" / "monitoring" / "rules.yaml": _NOTICE.format(source="deploy/observability/alerts.yaml")
+        + _yaml(monitoring.rules()),
         K8S / "platform" / "nats-accounts.yaml": _NOTICE.format(source="contracts/permissions.py")
         + _yaml(nats_accounts.chart_values()),
         ROOT / "deploy" / "images" / "nats.conf": _NOTICE.format(source="contracts/permissions.py")

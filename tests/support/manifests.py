@@ -11,6 +11,7 @@ from deploy.render import OVERLAYS, golden
 Resource = dict[str, Any]
 EVERY_OVERLAY: Final = OVERLAYS
 RELEASED: Final = ("staging", "production")
+WORKLOADS: Final = ("Deployment", "Job", "StatefulSet")
 
 
 @functools.cache
@@ -32,9 +33,9 @@ def named(overlay: str, kind: str, name: str) -> Resource:
 
 
 def workloads() -> Iterator[tuple[str, Resource]]:
-    """Every Deployment and Job of every overlay."""
+    """Every Deployment, Job and StatefulSet of every overlay."""
     for overlay in EVERY_OVERLAY:
-        for resource in of_kind(overlay, "Deployment", "Job"):
+        for resource in of_kind(overlay, *WORKLOADS):
             yield overlay, resource
 
 
