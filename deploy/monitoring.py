@@ -1,7 +1,7 @@
 """Kubernetes resources that bring the dashboard and the alert rules of `deploy/observability` into a cluster.
 
-Used by `deploy.generate`. Sources: the label that the dashboard sidecar of Grafana's chart looks for, and the API reference
-of the Prometheus Operator (`PrometheusRule`, monitoring.coreos.com/v1).
+Used by `deploy.generate`. Sources: the label that the dashboard sidecar of Grafana's chart looks for, and the
+Prometheus Operator's API reference: `PrometheusRule` of monitoring.coreos.com/v1.
 """
 
 import json
