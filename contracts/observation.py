@@ -18,9 +18,6 @@ MAX_OBSERVED = 500
 MAX_EXAMPLES = 10
 """Most examples of one difference."""
 
-TreeSequence = Annotated[int, msgspec.Meta(ge=1)]
-"""Account compression's number of a change of a tree, from 1 without holes."""
-
 
 class LeafFate(StrEnum):
     """Where an asset is after a change of its leaf."""

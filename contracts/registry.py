@@ -80,7 +80,6 @@ _STREAM_BY_NOUN: dict[str, Stream] = {
     "webhook": WEBHOOK,
     "delivery": DELIVERY,
 }
-_BY_TYPE: dict[str, type[Fact]] = {fact.type(): fact for fact in FACTS}
 _DECODERS: dict[str, msgspec.json.Decoder[Event[Any]]] = {
     fact.type(): msgspec.json.Decoder(Event[fact]) for fact in FACTS
 }
@@ -102,18 +101,6 @@ def type_of(subject: str) -> str:
     return ".".join(subject.split(".", 3)[:3])
 
 
-def fact_class(subject: str) -> type[Fact]:
-    """Return the class of the facts on `subject`; raises UnknownType."""
-    try:
-        return _BY_TYPE[type_of(subject)]
-    except KeyError:
-        raise _unknown(subject) from None
-
-
-def _unknown(subject: str) -> UnknownType:
-    return UnknownType(f"no message type is registered for subject {subject!r}")
-
-
 def stream_of(fact: type[Fact]) -> Stream:
     """Return the stream that holds facts of this class."""
     return _STREAM_BY_NOUN[fact.SUBJECT.split(".", 1)[0]]
@@ -132,7 +119,7 @@ def decode(subject: str, payload: bytes) -> Event[Any]:
     """
     type_name = type_of(subject)
     if type_name not in _DECODERS:
-        raise _unknown(subject)
+        raise UnknownType(f"no message type is registered for subject {subject!r}")
     try:
         event = _DECODERS[type_name].decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -1,6 +1,6 @@
 """Which programs there are: their addresses, sources and built files (`manifest.json`).
 
-Used by `programs.build`, by `programs.fetch` and by the local cluster, which loads `loadable_programs()`.
+Used by `programs.build` and by `programs.fetch`. What a cluster loads of it: `localnet.cluster.programs`.
 """
 
 from __future__ import annotations
@@ -39,16 +39,6 @@ class Program:
         """Where the real program's bytecode goes."""
         return DEPLOYED / f"{self.name}.so"
 
-    @property
-    def loadable(self) -> Path:
-        """The file that a cluster should load: the real program when it was fetched, else the stand-in."""
-        return self.deployed if self.deployed.exists() else self.built
-
-    @property
-    def is_stand_in(self) -> bool:
-        """Is `loadable` our own local stand-in?"""
-        return not self.deployed.exists()
-
 
 def load_manifest() -> dict[str, Program]:
     """All programs by name, in the manifest's order."""
@@ -71,8 +61,3 @@ def record_hashes(hashes: dict[str, str]) -> None:
     for name, digest in hashes.items():
         raw[name]["sha256"] = digest
     MANIFEST.write_text(json.dumps(raw, indent=2) + "\n")
-
-
-def loadable_programs() -> list[Program]:
-    """Every program that has a file to load; see `Program.loadable`."""
-    return [program for program in load_manifest().values() if program.loadable.exists()]

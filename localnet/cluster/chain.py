@@ -154,4 +154,4 @@ def next_blockhash(parent: Block, slot: int, signatures: Iterable[str]) -> bytes
 def genesis_block(seed: bytes, time: int) -> Block:
     """Block 0: its hash is the cluster's genesis hash."""
     blockhash = hashlib.sha256(b"mintstream local cluster" + seed).digest()
-    return Block(0, 0, 0, blockhash, bytes(32), time)
+    return Block(0, 0, 0, blockhash, time)

@@ -62,8 +62,7 @@ class ExecutedTransaction(msgspec.Struct, frozen=True):
 
     `err` is the JSON form of Solana's `TransactionError`, or None. `account_keys` are the 32-byte keys in the order
     of the runtime: static, then loaded writable, then loaded read-only. Balances are lamports, in that order.
-    `inner` pairs the index of an outer instruction with the calls made below it. `priority` is the price asked, in
-    micro-lamports per compute unit.
+    `inner` pairs the index of an outer instruction with the calls made below it.
     """
 
     signature: str
@@ -81,7 +80,6 @@ class ExecutedTransaction(msgspec.Struct, frozen=True):
     loaded_readonly: int
     pre_balances: tuple[int, ...]
     post_balances: tuple[int, ...]
-    priority: int
 
 
 class Block(msgspec.Struct, frozen=True):
@@ -95,7 +93,6 @@ class Block(msgspec.Struct, frozen=True):
     parent_slot: int
     height: int
     blockhash: bytes
-    previous_blockhash: bytes
     time: int
     signatures: tuple[str, ...] = ()
     minimum_fee: int = 0

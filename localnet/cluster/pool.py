@@ -9,18 +9,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from localnet.cluster.model import Json
 from localnet.cluster.wire import ParsedTransaction
 
 
 @dataclass(slots=True)
 class Pending:
-    """One waiting transaction. `last_refusal` is the error of its latest try, for the operator."""
+    """One waiting transaction; not tried again before `next_slot`."""
 
     transaction: ParsedTransaction
     sequence: int
     next_slot: int = 0
-    last_refusal: Json = None
 
 
 class Pool:
@@ -54,12 +52,11 @@ class Pool:
         """Forget a transaction that landed or expired."""
         self._pending.pop(signature, None)
 
-    def postpone(self, signature: str, next_slot: int, refusal: Json) -> None:
+    def postpone(self, signature: str, next_slot: int) -> None:
         """Keep a transaction that could not land for a later slot."""
         pending = self._pending.get(signature)
         if pending is not None:
             pending.next_slot = next_slot
-            pending.last_refusal = refusal
 
     def due(self, slot: int) -> list[ParsedTransaction]:
         """What may be tried in `slot`: the highest price first, then first come."""

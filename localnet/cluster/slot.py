@@ -76,8 +76,8 @@ class SlotBuilder:
             return
         try:
             keys = resolve(transaction, self._tables(transaction))
-        except LookupFailed as error:  # retried by the pool: the table may be extended in a later slot
-            context.pool.postpone(signature, self.slot + context.limits.retry_every, error.reason)
+        except LookupFailed:  # retried by the pool: the table may be extended in a later slot
+            context.pool.postpone(signature, self.slot + context.limits.retry_every)
             return
         reserved = self._cost(transaction, keys, transaction.unit_limit)
         if not self._fits(keys, reserved):
@@ -103,8 +103,7 @@ class SlotBuilder:
         self._touched.update(key for key in keys.writable if not context.svm.is_fixed(key))
         outcome = context.svm.execute(transaction)
         if not outcome.landed:
-            retry = self.slot + context.limits.retry_every
-            context.pool.postpone(transaction.signature, retry, outcome.err)
+            context.pool.postpone(transaction.signature, self.slot + context.limits.retry_every)
             return
         cost = self._cost(transaction, keys, outcome.compute_units)
         self._block_compute += cost
@@ -140,7 +139,6 @@ class SlotBuilder:
             loaded_readonly=len(keys.loaded_readonly),
             pre_balances=before,
             post_balances=self._context.svm.balances(keys.every),
-            priority=transaction.unit_price,
         )
 
     def seal(self) -> SealedSlot:
@@ -151,7 +149,6 @@ class SlotBuilder:
             parent_slot=self._parent.slot,
             height=self._parent.height + 1,
             blockhash=next_blockhash(self._parent, self.slot, signatures),
-            previous_blockhash=self._parent.blockhash,
             time=self._time,
             signatures=signatures,
             minimum_fee=self._minimum_fee or 0,

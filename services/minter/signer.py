@@ -10,7 +10,6 @@ signed that `signing.policy` does not let through.
 import hashlib
 import hmac
 from collections.abc import Sequence
-from typing import Self
 
 from solders.keypair import Keypair
 from solders.message import MessageV0, to_bytes_versioned
@@ -19,7 +18,7 @@ from solders.signature import Signature
 from solders.transaction import VersionedTransaction
 
 from chassis.settings import Secret
-from services.minter.signing.keys import Key, KeyRefused, LocalKey, SignerUnavailable, read_keypair
+from services.minter.signing.keys import Key, KeyRefused, LocalKey, SignerUnavailable
 from services.minter.signing.policy import MessageRefused, Policy
 
 __all__ = ["KeyRefused", "MessageRefused", "Signer", "SignerUnavailable", "unsigned"]
@@ -64,11 +63,6 @@ class Signer:
                 "DERIVATION_SEED is missing: the wallet's key is not in this process, and the keys with which new "
                 "trees and collections sign their creation are derived from a seed"
             )
-
-    @classmethod
-    def from_secret(cls, secret: Secret, *, seed: Secret | None = None, policy: Policy | None = None) -> Self:
-        """Read a 64-byte keypair in base58 or as a JSON array of bytes; raises KeyRefused."""
-        return cls(read_keypair(secret), seed=seed, policy=policy)
 
     @property
     def pubkey(self) -> Pubkey:

@@ -14,7 +14,7 @@ import pytest
 
 from localnet.child import Child
 from localnet.linux import alive
-from programs.manifest import loadable_programs
+from programs.manifest import load_manifest
 from tests.integration.cluster.rpc_client import BareClient
 from tests.support.surfpool import NEEDS_SURFPOOL, addresses_of, surfpool_spec
 
@@ -29,7 +29,7 @@ async def test_it_serves_our_programs_and_ends_when_told(tmp_path: Path) -> None
     try:
         async with BareClient(addresses_of(child).rpc) as node:
             assert "surfnet-version" in await node.call("getVersion")
-            for program in loadable_programs():
+            for program in load_manifest().values():
                 account = await node.value("getAccountInfo", str(program.address), {"encoding": "base64"})
                 assert account["executable"] is True, program.name
     finally:

@@ -16,7 +16,7 @@ from solders.system_program import CreateAccountParams, TransferParams, create_a
 from bubblegum.programs import MPL_ACCOUNT_COMPRESSION
 from chassis.settings import Secret
 from services.minter.signer import KeyRefused, MessageRefused, Signer, unsigned
-from services.minter.signing.keys import check_key_file
+from services.minter.signing.keys import check_key_file, read_keypair
 
 WALLET = Keypair.from_seed(bytes(range(32)))
 SEED = Secret("a seed of at least thirty-two bytes, for tests")
@@ -48,7 +48,7 @@ def message(*accounts: Pubkey) -> MessageV0:
 
 @pytest.mark.parametrize("text", [str(WALLET), f"  {WALLET}\n", json.dumps(list(bytes(WALLET)))])
 def test_both_forms_of_a_key_are_read(text: str) -> None:
-    assert Signer.from_secret(Secret(text)).pubkey == WALLET.pubkey()
+    assert read_keypair(Secret(text)) == WALLET
 
 
 @pytest.mark.parametrize(
@@ -56,14 +56,14 @@ def test_both_forms_of_a_key_are_read(text: str) -> None:
 )
 def test_what_is_no_key_is_refused_without_being_shown(text: str) -> None:
     with pytest.raises(KeyRefused) as refused:
-        Signer.from_secret(Secret(text))
+        read_keypair(Secret(text))
     shown = "".join(traceback.format_exception(refused.value))
     assert "PRIVATE_KEY" in shown
     assert len(text) < 8 or text not in shown
 
 
 def test_the_key_is_in_no_text_of_the_signer() -> None:
-    signer = Signer.from_secret(Secret(str(WALLET)))
+    signer = Signer(WALLET)
     assert str(WALLET) not in f"{signer!r} {signer}"
 
 
