@@ -20,10 +20,12 @@ POLL_SECONDS: Final = 0.2
 
 
 class ApiError(Exception):
-    """The gateway refused, or could not be understood. `details` are its sentences, field by field."""
+    """The gateway refused, did not answer (`status` 0), or was not understood. `details`: its sentences by field."""
 
     def __init__(self, status: int, error: str, details: Sequence[str] = ()) -> None:
-        super().__init__(f"{error} (HTTP {status})" + "".join(f"\n  {detail}" for detail in details))
+        super().__init__(
+            (f"{error} (HTTP {status})" if status else error) + "".join(f"\n  {detail}" for detail in details)
+        )
         self.status = status
         self.details = tuple(details)
 

@@ -36,6 +36,8 @@ LOW_MINTS: Final = 1000
 """Below so many NFTs that the balance pays for, the wallet is worth a look."""
 WIDTH: Final = 18
 """Of the names of looks."""
+UNSEEN: Final = ("could not be looked at", "First see to `api`.")
+"""What a look finds, and advises, when the API does not answer."""
 FAILURES: Final = (
     ApiError,
     LogUnavailable,
@@ -157,7 +159,10 @@ class Api:
 
     async def health(self) -> str:
         """What the gateway's own checks say."""
-        body = (await self._get("/health")).json()
+        try:
+            body = (await self._get("/health")).json()
+        except httpx.TransportError as error:  # stop: this is what was to be found out
+            raise Wrong(f"no answer from {Target.find(self._data).url}: {type(error).__name__}") from None
         failing = [name for name, check in body["checks"].items() if not check["ok"]]
         if failing:
             raise Wrong(f"{body['status']}: {', '.join(sorted(failing))}")
@@ -165,13 +170,16 @@ class Api:
 
     async def key(self) -> str:
         """Whose the key is."""
-        async with gateway(self._context, self._data) as api:
-            me = await api.call("GET", "/api/auth/me")
+        me = await self._asked("/api/auth/me")
         return ", ".join(f"{name} {value}" for name, value in me.items() if isinstance(value, str))
 
     async def clock(self) -> str:
         """How far this machine's clock and the gateway's are apart."""
-        told = parsedate_to_datetime((await self._get("/health/live")).headers["Date"])
+        try:
+            answer = await self._get("/health/live")
+        except httpx.TransportError:  # stop: `api` says what is wrong
+            raise Wrong(*UNSEEN) from None
+        told = parsedate_to_datetime(answer.headers["Date"])
         skew = abs((datetime.now(UTC) - told).total_seconds())
         if skew > MAX_SKEW_SECONDS:
             raise Wrong(f"{skew:.0f} s apart from the gateway's: sign-ins and expiries go wrong")
@@ -179,8 +187,7 @@ class Api:
 
     async def wallet(self) -> str:
         """What the wallet holds, and how many NFTs that pays for."""
-        async with gateway(self._context, self._data) as api:
-            sol = (await api.call("GET", "/api/stats/overview")).get("walletBalance")
+        sol = (await self._asked("/api/stats/overview")).get("walletBalance")
         if sol is None:
             raise Wrong("no node tells its balance", "Look again in a moment; else see `rpc` below, and the gateway's.")
         cost = tree_cost(10_000, shape_for(10_000, Standard.V2), Standard.V2)
@@ -188,6 +195,15 @@ class Api:
         if mints < LOW_MINTS:
             raise Wrong(f"{sol} SOL: pays for about {mints} NFTs")
         return f"{sol} SOL: pays for about {mints:,} V2 NFTs, without priority fees and new trees"
+
+    async def _asked(self, path: str) -> dict[str, Any]:
+        try:
+            async with gateway(self._context, self._data) as api:
+                return await api.call("GET", path)
+        except ApiError as error:
+            if error.status:
+                raise
+            raise Wrong(*UNSEEN) from None  # stop: `api` says what is wrong
 
     async def _get(self, path: str) -> httpx.Response:
         transport = self._context.find_object(httpx.AsyncBaseTransport)

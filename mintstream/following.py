@@ -8,7 +8,15 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
 from mintstream.api import GatewayClient
 
@@ -18,6 +26,11 @@ TOGETHER: Final = 8
 """Operations that are looked at at once."""
 
 
+def passing_bar(console: Console, *columns: ProgressColumn) -> Progress:
+    """Return a progress bar that leaves nothing behind, and is not drawn at all where nobody watches."""
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
 async def follow_all(
     api: GatewayClient, operations: Sequence[str], *, console: Console, within: float
 ) -> list[dict[str, Any]]:
@@ -25,7 +38,7 @@ async def follow_all(
     slots = asyncio.Semaphore(TOGETHER)
     totals: dict[str, tuple[int, int]] = {}
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as progress:
+    with passing_bar(console, *columns, TimeElapsedColumn()) as progress:
         bar = progress.add_task("Minting", total=None)
 
         async def follow(operation: str) -> dict[str, Any]:

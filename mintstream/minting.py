@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 
 from mintstream.api import ApiError, GatewayClient
 from mintstream.drop import DropItem, content_key, read_drop, requests_of
 from mintstream.ending import Exit, status_of
-from mintstream.following import follow_all
+from mintstream.following import follow_all, passing_bar
 from mintstream.journal import Journal, state_directory
 from mintstream.operations import WAIT_SECONDS, Timeout, tell
 from mintstream.reach import DATA, AsJson, DataDir, carry_out, gateway, people, print_json
@@ -87,7 +87,8 @@ def mint(
     else:
         for operation in found:
             typer.echo(operation["transactionId"])
-        typer.echo("Follow with `mintstream status ID --follow`.", err=True)
+        followed = found[0]["transactionId"] if len(found) == 1 else "ID"
+        typer.echo(f"Follow with `mintstream status {followed} --follow`.", err=True)
 
 
 async def _minted(api: GatewayClient, drop: Drop, *, again: bool, within: float | None) -> list[dict[str, Any]]:
@@ -99,11 +100,10 @@ async def _minted(api: GatewayClient, drop: Drop, *, again: bool, within: float 
     if again:
         journal.again()
     elif journal.operations:
-        console.print(f"{len(journal.operations)} requests of this drop were taken on before; --again mints it anew.")
+        console.print(f"Taken on before: {len(journal.operations)} of this drop's requests; --again mints it anew.")
     requests = list(requests_of(drop.items))
-    with Progress(
-        TextColumn("Asking"), BarColumn(), MofNCompleteColumn(), TextColumn("requests"), console=console, transient=True
-    ) as progress:
+    columns = (TextColumn("Asking"), BarColumn(), MofNCompleteColumn(), TextColumn("requests"))
+    with passing_bar(console, *columns) as progress:
         for position in progress.track(range(len(requests))):
             if str(position) not in journal.operations:
                 key = f"mintstream-{content}-{journal.run}-{position}"

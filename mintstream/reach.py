@@ -29,6 +29,8 @@ DataDir = Annotated[
     Path, typer.Option("--data", envvar="MINTSTREAM_DATA", help="Data directory of the embedded stack.")
 ]
 DATA: Final = Path(".data")
+_UNFOLDED: Final = 10_000
+"""Columns of characters that no row of a table needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,22 +92,25 @@ def print_fields(fields: Mapping[str, object]) -> None:
             typer.echo(f"{name:<{width}}  {_text(value)}")
 
 
-def people(*, stderr: bool = False, markup: bool = True) -> Console:
+def people(*, stderr: bool = False) -> Console:
     """Return a terminal to talk to people; numbers and ids are in no colours that nobody gave them."""
-    return Console(stderr=stderr, markup=markup, highlight=False)
+    return Console(stderr=stderr, highlight=False)
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], nothing: str) -> None:
-    """Print many things, each on a line; `nothing` when there are none."""
+    """Print many things, each on a line; `nothing` when there are none.
+
+    Ids stay whole, to be copied: what is wider than a terminal is left for it to wrap.
+    """
     if not rows:
         typer.echo(nothing)
         return
     table = Table(box=None, pad_edge=False)
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column)
     for row in rows:
         table.add_row(*(_text(row.get(column, "")) for column in columns))
-    people(markup=False).print(table)
+    Console(markup=False, highlight=False, width=_UNFOLDED).print(table)
 
 
 def _text(value: object) -> str:

@@ -89,7 +89,10 @@ class Surroundings:
     async def postgres_clock(self) -> str:
         """How far this machine's clock and Postgres's are apart, to the time that an answer takes."""
         began = datetime.now(UTC)
-        told: datetime = await self._asked("SELECT clock_timestamp()")
+        try:
+            told: datetime = await self._asked("SELECT clock_timestamp()")
+        except (OSError, TimeoutError):  # stop: the look at Postgres itself says what is wrong
+            raise Wrong("could not be looked at", "First see to `postgres`.") from None
         return apart(told, began, datetime.now(UTC), "Postgres's: times in the tables and expiries go wrong")
 
     async def rpc(self) -> str:

@@ -137,6 +137,15 @@ def test_following_ends_with_the_operation() -> None:
     assert len(fake.requests) == 2
 
 
+def test_a_narrow_terminal_cuts_no_id_of_a_table() -> None:
+    collection = {"id": "01996b7e-2c4a-7d10-a1c3-0d5a7f1f9a10", "name": "A long name, which is as wide as it is"}
+    fake = FakeGateway({"GET /api/collections": [success({"collections": [collection]})]})
+    for environ in ({}, {"FORCE_COLOR": "1"}):
+        told = fake.run("collections", "list", COLUMNS="60", **environ).stdout
+        assert collection["id"] in told
+        assert collection["name"] in told
+
+
 def test_a_change_that_changes_nothing_is_wrong_usage() -> None:
     fake = FakeGateway({})
     assert fake.run("collections", "update", "c").exit_code == Exit.USAGE

@@ -11,7 +11,7 @@ import pytest
 
 from mintstream import doctor, surroundings
 from mintstream.ending import Exit
-from tests.unit.mintstream.gateways import Answer, FakeGateway, refusal, success
+from tests.unit.mintstream.gateways import Answer, FakeGateway, refusal, silence, success
 
 RPC: dict[str, Any] = {
     "getHealth": "ok",
@@ -127,6 +127,14 @@ def test_what_is_wrong_is_told_with_what_to_do_and_alone(
     assert [each["name"] for each in findings.values() if not each["ok"]] == [name]
     assert told in findings[name]["found"]
     assert findings[name]["advice"]
+
+
+def test_what_hangs_on_the_api_is_not_blamed_when_it_is_away(tmp_path: Path) -> None:
+    status, findings = examined(fake(health=silence, live=silence, me=silence, stats=silence), tmp_path)
+    assert status == Exit.WRONG
+    assert findings["api"]["found"] == "no answer from http://gateway: ConnectError"
+    for name in ("key", "wallet", "clock of gateway"):
+        assert (findings[name]["found"], findings[name]["advice"]) == ("could not be looked at", "First see to `api`.")
 
 
 def test_wrong_settings_hide_nothing_of_the_api(tmp_path: Path) -> None:
