@@ -22,6 +22,7 @@ from contracts.mint import (
     Completed,
     Confirmed,
     Failed,
+    Finalized,
     MintedLeaf,
     PinFailed,
     Pinned,
@@ -44,6 +45,11 @@ def audit(evidence: Evidence) -> Report:
     return report_of(evidence, tuple(finding for check in CHECKS for finding in check(evidence)))
 
 
+def is_known(evidence: Evidence) -> bool:
+    """Return whether the log, its copy or the tables have ever heard of the operation."""
+    return bool(evidence.events or evidence.unreadable or evidence.copies or evidence.row or evidence.rows)
+
+
 def check_readable(evidence: Evidence) -> Iterator[Finding]:
     """There is a request, and every message of the operation can be read."""
     asked = sum(isinstance(logged.fact, Requested) for logged in evidence.events)
@@ -63,7 +69,7 @@ def check_copies(evidence: Evidence) -> Iterator[Finding]:
         if copy is None:
             yield _copy_missing(evidence, logged.sequence)
         elif logged.sequence in evidence.copied:
-            reason = "it has left the stream, and the archive was not read"
+            reason = "it has left the stream, and no archive vouches for it"
             yield Finding(question="second copy", about=about, verdict=Verdict.UNKNOWN, reason=reason)
         else:
             yield _answer("second copy", about, copy == logged.payload, "stream and copy differ")
@@ -109,6 +115,19 @@ def check_signatures(evidence: Evidence) -> Iterator[Finding]:
         transaction = evidence.transactions[fact.signature]
         there = transaction is not None and transaction.err is None and transaction.slot == fact.slot
         yield _answer("on chain", fact.signature, there, _why_not_there(transaction, fact.slot))
+
+
+def check_finality(evidence: Evidence) -> Iterator[Finding]:
+    """Every confirmed transaction is final, in the slot that it was confirmed in."""
+    final = {(fact.chunk, fact.tx, fact.signature): fact.slot for fact in _facts(evidence, Finalized)}
+    for (chunk, tx), fact in latest(evidence).items():
+        slot = final.get((chunk, tx, fact.signature))
+        if slot is None:
+            reason = "the log does not say so yet"
+            yield Finding(question="final", about=fact.signature, verdict=Verdict.UNKNOWN, reason=reason)
+        else:
+            reason = f"it is final in slot {slot}, and was confirmed in {fact.slot}"
+            yield _answer("final", fact.signature, slot == fact.slot, reason)
 
 
 def check_leaves(evidence: Evidence) -> Iterator[Finding]:
@@ -192,6 +211,7 @@ CHECKS: tuple[Check, ...] = (
     check_archive,
     check_causes,
     check_signatures,
+    check_finality,
     check_leaves,
     check_contents,
     check_roots,

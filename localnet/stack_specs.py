@@ -184,7 +184,7 @@ def _indexer(plan: StackPlan) -> ChildSpec:
     environ = {"DATABASE_URL": plan.database_url(plan.owner), "RPC_URL": plan.rpc_url}
     if plan.external_rpc_url is None:
         environ["WS_URL"] = f"ws://127.0.0.1:{plan.rpc_port + 1}"
-    return _service(plan, "indexer", environ)
+    return _service(plan, "indexer", environ | _archive_environ())
 
 
 def _ipfs(plan: StackPlan) -> ChildSpec:
@@ -226,7 +226,7 @@ def _gateway(plan: StackPlan) -> ChildSpec:
         "PINATA_GATEWAY": plan.ipfs_url,
         "EXPLORER_URL": f"{EXPLORER}?cluster=custom&customUrl={quote(plan.rpc_url, safe='')}",
     }
-    return _service(plan, "gateway", environ, probe="api")
+    return _service(plan, "gateway", environ | _archive_environ(), probe="api")
 
 
 def _service(plan: StackPlan, name: str, environ: dict[str, str], probe: str = "probe") -> ChildSpec:
@@ -279,6 +279,13 @@ def _python(
 def _python_path() -> str:
     """Ours with the checkout in front, so that the packages need not be installed."""
     return os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
+
+
+def _archive_environ() -> dict[str, str]:
+    """Ours, when they name an archive, with the credentials of its store."""
+    if not os.environ.get("ARCHIVE_URL"):
+        return {}
+    return {name: value for name, value in os.environ.items() if name.startswith(("ARCHIVE_", "AWS_"))}
 
 
 def _exporter_environ() -> dict[str, str]:

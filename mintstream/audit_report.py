@@ -2,14 +2,15 @@
 
 Four files in a folder: `operations.ndjson` (a report a line), `report.html` (a page to read), `report.json` (a summary
 with the SHA-256 of the first two) and `report.json.sig` (its Ed25519 signature). Written operation by operation, so a
-report of a million takes no more memory than one of ten. Not done here: auditing (`audit`), and keeping the key.
+report of a million takes no more memory than one of ten. Not done here: auditing (`audit`), the page's text
+(`audit_page`), and keeping the key.
 """
 
 import hashlib
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import ExitStack
 from datetime import datetime
-from html import escape
 from pathlib import Path
 from typing import BinaryIO, Final, Self
 
@@ -24,28 +25,12 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from audit.report import Report, Verdict
+from mintstream import audit_page
 
 OPERATIONS: Final = "operations.ndjson"
 PAGE: Final = "report.html"
 SUMMARY: Final = "report.json"
 SIGNATURE: Final = "report.json.sig"
-
-_HEAD: Final = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>Audit</title>
-<style>
-body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem }}
-table {{ border-collapse: collapse; width: 100% }}
-td, th {{ text-align: left; padding: .3rem .6rem; vertical-align: top }}
-tr {{ border-top: 1px solid #ccc }} td {{ overflow-wrap: anywhere }}
-.proven {{ color: #176c2c }} .broken {{ color: #b00020; font-weight: bold }} .unknown {{ color: #8a5a00 }}
-</style>
-<h1>Operations from {since} to {until}</h1>
-<table><thead><tr><th>operation<th>verdict<th>events<th>what is not proven</thead><tbody>
-"""
-_END: Final = """</tbody></table>
-<p>{counts}. The signed <code>report.json</code> vouches for this page and for <code>operations.ndjson</code>.</p>
-</html>
-"""
 
 
 class ReportForged(Exception):
@@ -101,8 +86,7 @@ class ReportWriter:
                 _Hashed(resources.enter_context((self._folder / name).open("wb"))) for name in (OPERATIONS, PAGE)
             )
             self._resources = resources.pop_all()
-        since, until = (f"{moment:%Y-%m-%d %H:%M} UTC" for moment in (self._since, self._until))
-        self._page.write(_HEAD.format(since=since, until=until).encode())
+        self._page.write(audit_page.head(self._since, self._until).encode())
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -112,19 +96,19 @@ class ReportWriter:
         """Take in an operation."""
         self._counts[report.verdict] += 1
         self._lines.write(msgspec.json.encode(report) + b"\n")
-        self._page.write(page_row(report).encode())
+        self._page.write(audit_page.row(report).encode())
 
     def sign(self, key: Ed25519PrivateKey, made_at: datetime) -> Summary:
         """End the report: write the summary with its signature."""
-        told = ", ".join(f"{count} {verdict}" for verdict, count in sorted(self._counts.items()))
-        self._page.write(_END.format(counts=told or "There were none").encode())
+        counts = {str(verdict): count for verdict, count in self._counts.items()}
+        self._page.write(audit_page.end(told(counts), made_at).encode())
         self._resources.close()
         summary = Summary(
             since=self._since,
             until=self._until,
             made_at=made_at,
             verdict=next((each for each in (Verdict.BROKEN, Verdict.UNKNOWN) if self._counts[each]), Verdict.PROVEN),
-            operations={str(verdict): count for verdict, count in self._counts.items()},
+            operations=counts,
             sha256={OPERATIONS: self._lines.sha256, PAGE: self._page.sha256},
             public_key=key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode(),
         )
@@ -134,16 +118,9 @@ class ReportWriter:
         return summary
 
 
-def page_row(report: Report) -> str:
-    """Return an operation as a row of the page; every text in it is escaped."""
-    wrong = [each for each in report.findings if each.verdict is not Verdict.PROVEN]
-    told = "<br>".join(
-        f'<span class="{each.verdict}">{each.verdict}</span> {escape(each.question)}, {escape(each.about)}: '
-        f"{escape(each.reason)}"
-        for each in wrong
-    )
-    verdict, steps = report.verdict, len(report.steps)
-    return f'<tr><td>{report.operation}<td class="{verdict}">{verdict}<td>{steps}<td>{told}</tr>\n'
+def told(operations: Mapping[str, int]) -> str:
+    """Return how many operations there are of each verdict; nothing when there are none."""
+    return ", ".join(f"{count} {verdict}" for verdict, count in sorted(operations.items()))
 
 
 def check_report(folder: Path, public_key: Ed25519PublicKey) -> Summary:

@@ -5,7 +5,6 @@ audit changes nothing.
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
@@ -18,10 +17,10 @@ import msgspec
 import typer
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from rich.console import Console
-from rich.table import Table
+from rich.progress import track
 
 from audit.chain import ChainVerifier
-from audit.checks import audit
+from audit.checks import audit, is_known
 from audit.content import Contents
 from audit.gathering import Gatherer
 from audit.history import WholeLog
@@ -29,13 +28,13 @@ from audit.nodes import Nodes
 from audit.report import Report, Verdict
 from chassis import postgres
 from chassis.chain import node_urls
-from mintstream.audit_report import ReportWriter, Summary, check_report, read_private_key, read_public_key
+from mintstream.audit_report import ReportWriter, Summary, check_report, read_private_key, read_public_key, told
+from mintstream.audit_story import story
 from mintstream.ending import Exit, end
 from mintstream.places import NAME, AuditPlaces, audit_places, opened_archive, opened_log
 from mintstream.reach import DATA, AsJson, DataDir, print_json
 
 IPFS_SECONDS: Final = 60.0
-COLOURS: Final = {Verdict.PROVEN: "green", Verdict.BROKEN: "bold red", Verdict.UNKNOWN: "yellow"}
 
 K = TypeVar("K")
 
@@ -107,14 +106,15 @@ def audit_range(
 
     Example: mintstream audit range --since 2026-11-01 --until 2026-12-01 --key auditor.pem --out november
     """
+    if since >= until:
+        end(Exit.USAGE, "--until must be later than --since")
     signer = _key(read_private_key, key)
     period = since.replace(tzinfo=UTC), until.replace(tzinfo=UTC)
     summary = asyncio.run(_audit_range(audit_places(data), *period, signer, out))
     if as_json:
         print_json(msgspec.to_builtins(summary))
     else:
-        counts = (f"{count} {verdict}" for verdict, count in sorted(summary.operations.items()))
-        typer.echo(f"{', '.join(counts) or 'no operations'}; the report is in {out}")
+        typer.echo(f"{told(summary.operations) or 'no operations'}; the report is in {out}")
     _exit({summary.verdict})
 
 
@@ -132,7 +132,9 @@ def check(
     if as_json:
         print_json(msgspec.to_builtins(summary))
     else:
-        typer.echo(f"signed as it stands, made at {summary.made_at:%Y-%m-%d %H:%M} UTC: {summary.verdict}")
+        since, until, made_at = (f"{each:%Y-%m-%d %H:%M}" for each in (summary.since, summary.until, summary.made_at))
+        typer.echo(f"signed as it stands, at {made_at} UTC")
+        typer.echo(f"operations from {since} to {until} UTC: {told(summary.operations) or 'none'}")
 
 
 def _key(read: Callable[[Path], K], path: Path) -> K:
@@ -149,8 +151,10 @@ def _run(data: Path, by: str, value: object, *, as_json: bool, one: bool = False
         told = [msgspec.to_builtins(report) for report in reports]
         print_json(told[0] if one else told)
     else:
+        console = Console()
         for report in reports:
-            _tell(report, Console())
+            for line in story(report):
+                console.print(line, soft_wrap=True, highlight=False)
     _exit({report.verdict for report in reports})
 
 
@@ -166,8 +170,10 @@ async def _audit_range(
 ) -> Summary:
     with ReportWriter(out, since=since, until=until) as writer:
         async with _gatherer(settings) as gatherer:
-            for each in await gatherer.operations_between(since, until):
-                await asyncio.to_thread(writer.add, audit(await gatherer.evidence(each)))
+            operations = await gatherer.operations_between(since, until)
+            for each in track(operations, "Auditing", console=Console(stderr=True), transient=True):
+                report = await asyncio.to_thread(audit, await gatherer.evidence(each))
+                await asyncio.to_thread(writer.add, report)
         return await asyncio.to_thread(writer.sign, signer, datetime.now(UTC))
 
 
@@ -176,7 +182,10 @@ async def _audit(settings: AuditPlaces, by: str, value: object) -> list[Report]:
         operations = [value] if isinstance(value, UUID) else await gatherer.operations(by, value)
         if not operations:
             end(Exit.MISSING, f"no operation is known by {by} {value}")
-        return [audit(await gatherer.evidence(each)) for each in operations]
+        found = [await gatherer.evidence(each) for each in operations]
+        if not any(map(is_known, found)):
+            end(Exit.MISSING, f"no operation is known by {by} {value}")
+        return [audit(each) for each in found]
 
 
 @asynccontextmanager
@@ -194,27 +203,3 @@ async def _gatherer(settings: AuditPlaces) -> AsyncGenerator[Gatherer]:
             for url in gateways
         ]
         yield Gatherer(WholeLog(log, opened_archive(settings, log)), pool, Nodes(nodes), Contents(clients))
-
-
-def _tell(report: Report, console: Console) -> None:
-    table = Table(title=f"Operation {report.operation}", title_justify="left", box=None, pad_edge=False)
-    for column in ("time", "event", "id", "cause", "by"):
-        table.add_column(column, no_wrap=True)
-    for step in report.steps:
-        told = step.subject.replace(f".{report.operation}", "")
-        table.add_row(
-            f"{step.time:%Y-%m-%d %H:%M:%S.%f}"[:-3], told, str(step.event), str(step.cause or ""), step.producer
-        )
-    console.print(table, soft_wrap=True)
-    counts = Counter((finding.question, finding.verdict) for finding in report.findings)
-    for (question, verdict), count in counts.items():
-        console.print(f"  {question:<12} {count:>4} [{COLOURS[verdict]}]{verdict}[/]", highlight=False)
-    for finding in report.findings:
-        if finding.verdict is not Verdict.PROVEN:
-            colour = COLOURS[finding.verdict]
-            console.print(
-                f"[{colour}]{finding.verdict}[/] {finding.question}, {finding.about}: {finding.reason}",
-                highlight=False,
-                soft_wrap=True,
-            )
-    console.print(f"The operation is [{COLOURS[report.verdict]}]{report.verdict}[/].", highlight=False)

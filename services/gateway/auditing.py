@@ -8,7 +8,7 @@ import asyncio
 from typing import Final, Protocol
 from uuid import UUID
 
-from audit.checks import audit
+from audit.checks import audit, is_known
 from audit.evidence import Evidence
 from audit.report import Report
 from chassis.chain import ChainUnavailable
@@ -56,7 +56,7 @@ class Auditing:
             raise Overloaded
         async with self._slots:
             evidence = await self._evidence(self._witness, operation)
-            if not evidence.events and not evidence.unreadable:
+            if not is_known(evidence):
                 raise OperationNotFound
             # Every leaf is hashed again: not in the event loop.
             return await asyncio.to_thread(audit, evidence)

@@ -24,10 +24,10 @@ from audit.nodes import Nodes
 from audit.report import Report, Verdict
 from chassis import postgres
 from chassis.database import connect
-from contracts.mint import Completed, Confirmed, Pinned, Planned
+from contracts.mint import Completed, Confirmed, Finalized, Pinned, Planned
 from mintstream.ending import Exit
 from tests.support.exactly_once import check_exactly_once
-from tests.support.stack import URI, LiveStack
+from tests.support.stack import URI, Asked, LiveStack, eventually, facts
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -98,6 +98,7 @@ def tampered(evidence: Evidence) -> dict[str, Evidence]:
         "second copy, one message less": without(evidence, Planned),
         "intended": changed(evidence, Confirmed, tx=99),
         "on chain": replace(evidence, transactions={**evidence.transactions, confirmed.signature: None}),
+        "final": changed(evidence, Finalized, slot=1),
         "leaf": changed(evidence, Confirmed, leaves=forged),
         "leaf, moved": changed(evidence, Confirmed, leaves=moved),
         "leaf, another name": changed(evidence, Pinned, items=items),
@@ -115,10 +116,16 @@ def tampered(evidence: Evidence) -> dict[str, Evidence]:
     }
 
 
+async def is_final(live: LiveStack, asked: Asked) -> bool:
+    events = [message for message in await live.events() if message.event.data.operation == asked.operation]
+    return len(facts(events, Finalized)) == len(facts(events, Confirmed))
+
+
 @pytest.mark.parametrize("standard", ["v1", "v2"])
 async def test_a_mint_is_proven_and_every_change_is_found(live: LiveStack, standard: str) -> None:
     asked = await live.ask(await live.collection(standard), 5, batch_size=3)
     events = await check_exactly_once(live, asked)
+    await eventually(lambda: is_final(live, asked), "every transaction is final")
     status, said = await run(live, "operation", str(asked.operation), "--json")
     report = msgspec.json.decode(said, type=Report)
     # The image that the mint asks for is one that nobody has: all else is proven.
@@ -128,7 +135,8 @@ async def test_a_mint_is_proven_and_every_change_is_found(live: LiveStack, stand
     assert {step.event for step in report.steps} >= {message.event.id for message in events}
     questions = {finding.question for finding in report.findings}
     assert questions == {
-        "one request", "second copy", "cause", "intended", "on chain", "leaf", "content", "root", "row", "totals",
+        "one request", "second copy", "cause", "intended", "on chain", "final", "leaf", "content", "root", "row",
+        "totals",
     }  # fmt: skip
 
     answer = await live.http.get(f"/api/audit/operations/{asked.operation}")
