@@ -127,7 +127,7 @@ class Asked:
         self.answer.append(message)
 
     def request(self) -> FieldsRequest:
-        return FieldsRequest(self.scope(), self.receive)
+        return FieldsRequest(self.scope(), self.receive, self.send)
 
 
 def at_once(work: Awaitable[object]) -> None:

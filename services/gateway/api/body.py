@@ -4,8 +4,8 @@ Used by the routers that take a body, after the API key was checked. Sizes are e
 caller declares, before anything is read, and by the bytes that come. Not done here: what the fields mean.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import cast
 from urllib.parse import parse_qsl
 
@@ -33,46 +33,63 @@ class ReceivedBody:
         self.files = files
 
 
-@asynccontextmanager
-async def received(
+def received(
     request: Request, *, file_field: str, json_fields: Collection[str], json_limit: int = MAX_JSON_BYTES
-) -> AsyncGenerator[ReceivedBody]:
+) -> AbstractAsyncContextManager[ReceivedBody]:
     """Read the body; its files are gone when the context ends.
 
     JSON may have `json_limit` bytes. In a form, the fields in `json_fields` are JSON texts and all files are under
-    `file_field`. Raises MalformedBody, BodyTooLarge, UnsupportedMediaType and ValidationFailed.
+    `file_field`. Entering raises MalformedBody, BodyTooLarge, UnsupportedMediaType and ValidationFailed.
     """
-    content_type = request.headers.get("content-type", "")
-    kind, options = (_JSON, {}) if content_type == "application/json" else parse_options_header(content_type)
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise UnsupportedMediaType(f"a body with Content-Encoding {request.headers['content-encoding']!r}")
-    if kind == _JSON:
-        yield ReceivedBody(_json_object(await _whole(request, json_limit)))
-    elif kind == b"application/x-www-form-urlencoded":
-        texts = _urlencoded(await _whole(request, MAX_TEXT_BYTES))
-        yield ReceivedBody(_decode_fields(texts, json_fields))
-    elif kind == b"multipart/form-data":
-        async with _multipart(request, options.get(b"boundary", b"")) as form:
-            _check_files(form, file_field)
-            yield ReceivedBody(_decode_fields(form.texts, json_fields), tuple(form.files))
-    else:
+    return _Receiving(request, file_field, json_fields, json_limit)
+
+
+class _Receiving:
+    """The context of a body. A class, because every request has one and a generator costs it several times as much."""
+
+    def __init__(self, request: Request, file_field: str, json_fields: Collection[str], json_limit: int) -> None:
+        self._request = request
+        self._file_field = file_field
+        self._json_fields = json_fields
+        self._json_limit = json_limit
+        self._form: ReceivedForm | None = None
+
+    async def __aenter__(self) -> ReceivedBody:
+        request = self._request
+        content_type = request.headers.get("content-type", "")
+        kind, options = (_JSON, {}) if content_type == "application/json" else parse_options_header(content_type)
+        if request.headers.get("content-encoding", "identity").lower() != "identity":
+            raise UnsupportedMediaType(f"a body with Content-Encoding {request.headers['content-encoding']!r}")
+        if kind == _JSON:
+            return ReceivedBody(_json_object(await _whole(request, self._json_limit)))
+        if kind == b"application/x-www-form-urlencoded":
+            texts = _urlencoded(await _whole(request, MAX_TEXT_BYTES))
+            return ReceivedBody(_decode_fields(texts, self._json_fields))
+        if kind == b"multipart/form-data":
+            return await self._multipart(options.get(b"boundary", b""))
         raise UnsupportedMediaType(content_type[:100])
 
+    async def __aexit__(self, *_: object) -> None:
+        if self._form is not None:
+            self._form.close()
 
-@asynccontextmanager
-async def _multipart(request: Request, boundary: bytes) -> AsyncGenerator[ReceivedForm]:
-    if not boundary:
-        cure = "names no boundary: let the HTTP library write this header"
-        raise MalformedBody("The body is not a multipart form", [Problem("Content-Type", cure)])
-    try:
-        reader = FormReader(boundary)
-    except ValueError:  # stop: python_multipart's FormParserError for a boundary that is too long is a ValueError
-        raise MalformedBody("The body is not a multipart form") from None
-    try:
-        await reader.read(_bounded(request, MAX_FORM_BYTES))
-        yield reader.form
-    finally:
-        reader.form.close()
+    async def _multipart(self, boundary: bytes) -> ReceivedBody:
+        if not boundary:
+            cure = "names no boundary: let the HTTP library write this header"
+            raise MalformedBody("The body is not a multipart form", [Problem("Content-Type", cure)])
+        try:
+            reader = FormReader(boundary)
+        except ValueError:  # stop: python_multipart's FormParserError for a boundary that is too long is a ValueError
+            raise MalformedBody("The body is not a multipart form") from None
+        try:
+            await reader.read(_bounded(self._request, MAX_FORM_BYTES))
+            _check_files(reader.form, self._file_field)
+            fields = _decode_fields(reader.form.texts, self._json_fields)
+        except BaseException:  # stop: whoever does not enter does not leave either
+            reader.form.close()
+            raise
+        self._form = reader.form
+        return ReceivedBody(fields, tuple(reader.form.files))
 
 
 async def _whole(request: Request, limit: int) -> bytes:

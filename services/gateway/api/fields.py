@@ -7,7 +7,7 @@ from typing import TypeVar, overload
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
-from starlette.types import Scope
+from starlette.types import Receive, Scope, Send
 
 T = TypeVar("T")
 
@@ -51,7 +51,11 @@ def fields_of(scope: Scope) -> Fields:
 class FieldsRequest(Request):
     """A request that finds its headers by the index."""
 
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        super().__init__(scope, receive, send)
+        self._fields = fields_of(scope)
+
     @property
     def headers(self) -> Headers:
         """See Starlette's Request."""
-        return fields_of(self.scope)
+        return self._fields
