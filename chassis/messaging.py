@@ -133,7 +133,8 @@ class Log:
             options["tls"] = _tls(connection.ca_file)
         try:
             # The client would try for ever; a service that starts without its log must say so instead.
-            client = await asyncio.wait_for(nats.connect(list(connection.servers), **options), connection.timeout * 4)
+            async with asyncio.timeout(connection.timeout * 4):
+                client = await nats.connect(list(connection.servers), **options)
         except (TimeoutError, OSError, nats.errors.Error) as error:
             raise LogUnavailable(f"no NATS server answers at {', '.join(connection.servers)}: {error}") from error
         return cls(client, connection, clock or SystemClock(), connectivity)

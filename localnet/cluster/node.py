@@ -167,7 +167,8 @@ class Node:
 
     async def _stopped_before(self, seconds: float) -> bool:
         try:
-            await asyncio.wait_for(self._stopping.wait(), max(seconds, 0))
+            async with asyncio.timeout(max(seconds, 0)):
+                await self._stopping.wait()
         except TimeoutError:  # the normal case: it is time for the next slot
             return False
         return True

@@ -176,6 +176,7 @@ async def _first_of(*work: Coroutine[object, object, object]) -> None:
 
 async def _close(websocket: WebSocket, reason: str) -> None:
     try:
-        await asyncio.wait_for(websocket.close(POLICY_VIOLATION, reason), CLOSE_SECONDS)
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await websocket.close(POLICY_VIOLATION, reason)
     except (TimeoutError, RuntimeError, WebSocketDisconnect):  # stops: it is gone, or will not listen
         return

@@ -137,7 +137,8 @@ class Following:
         follower = Follower(start=0)
         with self._registered(str(operation), follower):
             try:
-                await asyncio.wait_for(self._reading.wait(), START_SECONDS)
+                async with asyncio.timeout(START_SECONDS):
+                    await self._reading.wait()
             except TimeoutError as error:  # stop: the caller tries again
                 raise LogSilent("The event log does not answer") from error
             follower.start = self._position
