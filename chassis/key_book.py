@@ -63,6 +63,23 @@ class KeyBook:
         elif isinstance(fact, KeyRevoked) and (known := self.keys.get(fact.key)):
             known.revoked_at = min(known.revoked_at or fact.at, fact.at)
 
+    def take_in(self, told: "KeyBook") -> tuple[frozenset[str], frozenset[str]]:
+        """Go on from `told`, the log as it was read anew, without forgetting what only this book knows.
+
+        Returns the ids of those keys which `told` does not know to have been made, and to be revoked so early.
+        """
+        made = frozenset(self.keys.keys() - told.keys.keys())
+        revoked: set[str] = set()
+        for key, newer in told.keys.items():
+            known = self.keys.setdefault(key, newer)
+            ours, theirs = known.revoked_at, newer.revoked_at
+            if ours is not None and (theirs is None or ours < theirs):
+                revoked.add(key)
+            elif theirs is not None:
+                known.revoked_at = theirs
+        self.position = told.position
+        return made, frozenset(revoked)
+
     def find(self, text: str, now: datetime) -> KeyCreated | None:
         """Return the key that `text` is, when it was given out and is good at `now`."""
         given = ApiKey.read(text)

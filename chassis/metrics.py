@@ -346,8 +346,8 @@ FENCED = Counter(
 LOG_TRUNCATED = Counter(
     name="mintstream.log.truncated",
     unit="{loss}",
-    description="Times that a stream was found to have lost its tail. Must never move.",
-    services=_INDEXER,
+    description="Times that a stream was found to have lost its tail. Must never move. The gateway tells of ACCESS.",
+    services=("gateway", "indexer"),
     labels=(_STREAM,),
 )
 WALLET_BALANCE = Gauge(
