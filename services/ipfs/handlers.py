@@ -36,6 +36,11 @@ MAX_CONFLICTS: Final = 4
 
 CONFLICT_RETRY_SECONDS: Final = 1.0
 
+COLLECTION_TRIES: Final = 10
+COLLECTION_RETRY_SECONDS: Final = 3.0
+"""How often, and how many seconds apart, a collection is looked for before it is taken for one that never was. Nobody
+asks for a mint without one: if it is not on the log, the log may have lost it a moment ago and be given it back."""
+
 JITTER: Final = 0.25
 """A delay is longer by up to this part of it, never shorter than what a pinning service asked for."""
 
@@ -57,13 +62,22 @@ class MintContent:
         """
         request = message.data
         session = self._sessions.of(request.operation)
-        created = await self._log.last(CollectionCreated, collection=request.collection)
-        collection = created.data if created else None
+        collection = await self._collection(message)
         try:
             for chunk, items in enumerate(request.chunks()):
                 await self._settle_chunk(message.event, chunk, items, collection, session)
         except PinUnavailable as error:  # retry: the content is good and waits in the object store
             raise retry_later(error, message.deliveries, operation=str(request.operation)) from error
+
+    async def _collection(self, message: Message[Requested]) -> CollectionCreated | None:
+        """Return the collection; None when nothing needs it or it never was. Raises RetryLater while it may come."""
+        request = message.data
+        created = await self._log.last(CollectionCreated, collection=request.collection)
+        if created is not None:
+            return created.data
+        if message.deliveries < COLLECTION_TRIES and not await self._log.last(Cancelled, operation=request.operation):
+            raise RetryLater(f"collection {request.collection} is not on the log", COLLECTION_RETRY_SECONDS)
+        return None
 
     async def _settle_chunk(
         self,

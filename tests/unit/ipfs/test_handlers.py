@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 from typing import BinaryIO
 from uuid import UUID
 
@@ -16,7 +17,7 @@ from contracts.fact import Event, Fact
 from contracts.mint import FailureCode, PinFailed, Pinned, Requested, UploadedImage
 from contracts.upload import UploadFailed, UploadPinned, UploadRequested
 from services.ipfs.content import ContentPinner
-from services.ipfs.handlers import JITTER, CollectionContent, MintContent, UploadContent
+from services.ipfs.handlers import COLLECTION_TRIES, JITTER, CollectionContent, MintContent, UploadContent
 from services.ipfs.pinning import Layout, Pinning
 from services.ipfs.ports import ContentMismatch, OutsideImages, OutsideRefused, Pinnable, PinRefused, PinUnavailable
 from services.ipfs.sessions import Sessions
@@ -287,10 +288,15 @@ async def test_what_can_never_succeed_fails_alone() -> None:
     assert [item.index for item in pinned.items] == [0, 6]
 
 
-async def test_an_unknown_collection_fails_every_chunk() -> None:
+async def test_an_unknown_collection_is_looked_for_and_then_fails_every_chunk() -> None:
     world = World()
     await world.log.publish(mint_request(*(nft(i) for i in range(3)), batch_size=2), cause=None)
-    await world.worker().on_requested(world.log.messages(Requested)[0])
+    (message,) = world.log.messages(Requested)
+    for deliveries in range(1, COLLECTION_TRIES):
+        with pytest.raises(RetryLater):
+            await world.worker().on_requested(replace(message, deliveries=deliveries))
+    assert world.log.facts(PinFailed) == []
+    await world.worker().on_requested(replace(message, deliveries=COLLECTION_TRIES))
     codes = [failure.code for fact in world.log.facts(PinFailed) for failure in fact.failures]
     assert codes == [FailureCode.COLLECTION_NOT_FOUND] * 2
     assert world.log.facts(Pinned) == []
