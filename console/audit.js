@@ -1,4 +1,4 @@
-// The audit of one operation: asked for by a button, because it asks a node and an IPFS gateway about every NFT.
+// The audit of one operation: asked for by a button, because it asks nodes and IPFS gateways about every NFT.
 
 import { get } from "./api.js";
 import { duration, fill, h, notice, pill, plural } from "./dom.js";
@@ -19,13 +19,15 @@ const MEANINGS = /** @type {Record<string, string>} */ ({
   "one request": "It was asked for exactly once.",
   readable: "Every message can be read.",
   "second copy": "Every message equals its copy in the database.",
+  archive: "What left the log for the archive is what was archived.",
   cause: "Every event names an event that was there before it.",
   intended: "Every confirmed transaction was on the log before it was sent.",
   "on chain": "The node knows every transaction, in the slot that the log tells.",
+  final: "No fork can drop a transaction any more.",
   leaf: "The transaction minted the NFT, with the metadata that was pinned.",
   content: "The bytes behind each URI have its CID.",
   root: "The NFT's proof leads to a root of its tree.",
-  row: "The tables say of every NFT what the log says.",
+  row: "The tables say of the operation and every NFT what the log says.",
   totals: "The closing numbers are those of the NFTs.",
 });
 

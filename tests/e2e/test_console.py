@@ -30,7 +30,7 @@ from tests.support.browser import (
     visitor,
 )
 from tests.support.busy_system import given_up, made_up_hour
-from tests.support.stack import IMAGES, PATIENCE, URI, LiveStack, eventually
+from tests.support.stack import IMAGES, PATIENCE, URI, Asked, LiveStack, eventually
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
@@ -41,8 +41,8 @@ expect.set_options(timeout=PATIENCE_MS)
 COUNT = 6
 LATE = 1_000_000
 """A slot that no cluster of these tests comes to."""
-QUESTIONS = 10
-"""Of an audit in which every message can be read."""
+QUESTIONS = 11
+"""Of an audit in which every message can be read, and that needs no archive."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -92,6 +92,8 @@ async def test_a_drop_is_minted_by_clicks(live: LiveStack, browser: Browser, tmp
         await visit(page, f"/operations?recipient={recipient}")
         await page.locator("tbody a").first.click()
         await expect(page.get_by_text(operation, exact=True)).to_be_visible()
+        asked = Asked(operation=UUID(operation), collection={}, recipient=recipient, names=tuple(names), after=0)
+        await live.finalized(asked)
         await page.get_by_role("button", name="Audit it").click()
         await expect(page.get_by_text("proven:")).to_be_visible()
         await expect(page.locator(".findings > li")).to_have_count(QUESTIONS)
