@@ -1,7 +1,8 @@
 """What one event changes in the tables, as values: made by `projection`, carried out by `rows`.
 
 Each change names its row by the identity in the event, holds only what the event itself says, and carries the event's
-own time, never the clock's. What a change means for a row that is already there is decided in `rows`.
+own time, never the clock's. What a change means for a row that is already there is decided in `rows`. They are tagged,
+so that they can be told from one another after they went from one process to another (`planning`).
 """
 
 from collections.abc import Sequence
@@ -11,11 +12,10 @@ from uuid import UUID
 import msgspec
 
 from contracts.collection import CountedTree, TreeShape
-from contracts.mint import MintedLeaf
 from contracts.observation import CollectionDrift, ObservedLeaf
 
 
-class OfOperation(msgspec.Struct, frozen=True):
+class OfOperation(msgspec.Struct, frozen=True, tag=True, array_like=True):
     """What all changes of one operation's rows have in common. A message changes one operation at most."""
 
     operation: UUID
@@ -31,7 +31,7 @@ class OfOperation(msgspec.Struct, frozen=True):
         return ()
 
 
-class OfCollection(msgspec.Struct, frozen=True):
+class OfCollection(msgspec.Struct, frozen=True, tag=True, array_like=True):
     """What all changes of one collection's row have in common."""
 
     collection: UUID
@@ -56,7 +56,7 @@ class StartOperation(OfOperation, frozen=True):
     at: datetime
 
 
-class PinnedItem(msgspec.Struct, frozen=True):
+class PinnedItem(msgspec.Struct, frozen=True, array_like=True):
     """One item of `PinItems`. `ipfs_hash` is None for a URI of another kind."""
 
     index: int
@@ -77,20 +77,29 @@ class PinItems(OfOperation, frozen=True):
         return [item.index for item in self.items]
 
 
+class MintedItem(msgspec.Struct, frozen=True, array_like=True):
+    """One item of `MintItems`."""
+
+    index: int
+    asset_id: str
+    leaf_index: int
+    nonce: int
+
+
 class MintItems(OfOperation, frozen=True):
-    """Each leaf's item is an asset on chain. `sequence` is the message's own, in MINT."""
+    """The items are assets on chain. `sequence` is the message's own, in MINT."""
 
     signature: str
     tree_address: str
     slot: int
-    leaves: tuple[MintedLeaf, ...]
+    items: tuple[MintedItem, ...]
     sequence: int
     at: datetime
 
     @property
     def indexes(self) -> Sequence[int]:
         """See `OfOperation.indexes`."""
-        return [leaf.item for leaf in self.leaves]
+        return [item.index for item in self.items]
 
 
 class CancelOperation(OfOperation, frozen=True):
@@ -242,7 +251,7 @@ class SyncCollection(OfCollection, frozen=True):
     at: datetime
 
 
-class ObserveLeaves(msgspec.Struct, frozen=True):
+class ObserveLeaves(msgspec.Struct, frozen=True, tag=True, array_like=True):
     """The chain's changes `after + 1` and following of a tree; `root` (hexadecimal) is the tree's after the last."""
 
     collection: UUID
@@ -252,7 +261,7 @@ class ObserveLeaves(msgspec.Struct, frozen=True):
     root: str
 
 
-class RecordDrift(msgspec.Struct, frozen=True):
+class RecordDrift(msgspec.Struct, frozen=True, tag=True, array_like=True):
     """A comparison of a collection's counts came out differently. `sequence` is the message's own, in COLLECTION.
 
     `differences` are those of the fact, in JSON that the database can hold.

@@ -123,8 +123,8 @@ class OperationRows:
     def _mint(self, change: MintItems) -> None:
         self._touch(change.at)
         operation = self.operation
-        for leaf in change.leaves:
-            item = self._item(leaf.item, change.at)
+        for minted in change.items:
+            item = self._item(minted.index, change.at)
             if item.status != "success":
                 operation.completed_nfts += 1
             if item.status == "failed":
@@ -136,8 +136,8 @@ class OperationRows:
                 item.finalized_slot = None
             self.minutes.count_item(item, -1)
             item.status, item.settled_at = "success", change.at
-            item.signature, item.asset_id = change.signature, leaf.asset_id
-            item.leaf_index, item.nonce = leaf.leaf_index, leaf.nonce
+            item.signature, item.asset_id = change.signature, minted.asset_id
+            item.leaf_index, item.nonce = minted.leaf_index, minted.nonce
             item.tree_address, item.slot = change.tree_address, change.slot
             item.error_code = item.error_message = None
             self._settle(item, change)

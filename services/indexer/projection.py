@@ -24,6 +24,7 @@ from services.indexer.changes import (
     FailItems,
     FinalizeItems,
     FlagCollection,
+    MintedItem,
     MintItems,
     ObserveLeaves,
     OpenCollection,
@@ -105,8 +106,7 @@ def project(event: Event[Any], sequence: int) -> Sequence[RowChange]:
 def _project_mint(fact: MintFact, sequence: int, at: datetime) -> list[RowChange]:
     match fact:
         case mint.Confirmed():
-            minted = MintItems(fact.operation, fact.signature, fact.tree, fact.slot, fact.leaves, sequence, at)
-            return [StartOperation(fact.operation, at), minted]
+            return [StartOperation(fact.operation, at), _minted(fact, sequence, at)]
         case mint.Signed() | mint.Planned():
             return [StartOperation(fact.operation, at)]
         case mint.Finalized():
@@ -150,6 +150,11 @@ def _pinned(fact: mint.Pinned, at: datetime) -> PinItems:
         for item in fact.items
     )
     return PinItems(fact.operation, items, at)
+
+
+def _minted(fact: mint.Confirmed, sequence: int, at: datetime) -> MintItems:
+    items = tuple(MintedItem(leaf.item, leaf.asset_id, leaf.leaf_index, leaf.nonce) for leaf in fact.leaves)
+    return MintItems(fact.operation, fact.signature, fact.tree, fact.slot, items, sequence, at)
 
 
 def _failed(fact: mint.PinFailed | mint.Failed, failure: mint.ItemFailure, sequence: int, at: datetime) -> FailItems:

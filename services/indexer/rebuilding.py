@@ -9,7 +9,7 @@ them it finds the watermark that it left. Used by `mintstream replay`. Not done 
 import asyncio
 import gc
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,10 +23,13 @@ from chassis.redaction import Secret
 from contracts.streams import COLLECTION, MINT
 from services.indexer.comparing import Difference, comparable_tables, differences, tables_of
 from services.indexer.deferring import Made, defer, restore
+from services.indexer.planning import RARELY, plan_here, planning_apart
 from services.indexer.replaying import Progress, replay
 from services.indexer.store import MIGRATIONS, PostgresStore
 
 STREAMS: Final = (MINT, COLLECTION)
+APART: Final = 20_000
+"""Messages from which on they are planned in a process of its own, which takes half a second to start."""
 TRIES: Final = 60
 PAUSE: Final = 0.5
 """Seconds between two tries to exchange."""
@@ -93,12 +96,14 @@ class Rebuild:
         ends = {stream: await self.history.last_sequence(stream) for stream in STREAMS}
         async with self._store() as store:
             there = sum([await store.watermark(stream.name) for stream in STREAMS])
-            if sum(ends.values()) > 2 * there:
+            missing = sum(ends.values()) - there
+            if missing > there:
                 async with self._rebuilt() as connection:
                     await defer(connection)
-            for stream, end in ends.items():
-                with _rare_collections():
-                    await replay(self.history, store, stream, end, progress)
+            async with planning_apart() if missing > APART else nullcontext(plan_here) as planning:
+                for stream, end in ends.items():
+                    with _rare_collections():
+                        await replay(self.history, store, stream, end, progress, planning)
         async with self._rebuilt() as connection:
             await restore(connection, made or _say_nothing)
             for table in await tables_of(connection, self.into):
@@ -220,10 +225,9 @@ async def _exchange(connection: Connection, live: str, rebuilt: str, names: Sequ
 
 @contextmanager
 def _rare_collections() -> Generator[None]:
-    """Let Python look for cycles rarely: a batch is a hundred thousand objects without any, walked through again and
-    again for two thirds of all the time."""
+    """Let Python look for cycles rarely: going through a batch's objects again and again took most of the time."""
     before = gc.get_threshold()
-    gc.set_threshold(500_000, 20, 20)
+    gc.set_threshold(*RARELY)
     try:
         yield
     finally:

@@ -2,7 +2,8 @@
 
 The same plan, fold and store as the projector's, so the same rows; in larger batches, with the next batch read and
 planned while Postgres works on the last one. Goes on from the tables' own watermark, so an interrupted replay loses
-nothing. Not done here: where messages come from (`history`), in which schema the tables are (`rebuilding`).
+nothing. Not done here: where messages come from (`history`), which process plans (`planning`), in which schema the
+tables are (`rebuilding`).
 """
 
 import asyncio
@@ -13,7 +14,8 @@ from typing import Final, cast
 from chassis.log import LogReader, RawMessage
 from contracts.streams import Stream
 from services.indexer.committing import commit
-from services.indexer.entries import Entry, plan
+from services.indexer.entries import Entry
+from services.indexer.planning import TURN, Planning, plan_here
 from services.indexer.ports import Committed, Store
 
 BATCH: Final = 4_000
@@ -22,14 +24,18 @@ BATCH_BYTES: Final = 16 * 1024 * 1024
 """About the most payload bytes of one transaction."""
 AHEAD: Final = 2
 """Batches that wait, planned."""
-TURN: Final = 100
-"""Messages that are planned before Postgres is looked after again."""
-
 Progress = Callable[[str, int], None]
 """Is told of a stream's name and the sequence that it has come to."""
 
 
-async def replay(history: LogReader, store: Store, stream: Stream, up_to: int, progress: Progress) -> None:
+async def replay(
+    history: LogReader,
+    store: Store,
+    stream: Stream,
+    up_to: int,
+    progress: Progress,
+    planning: Planning = plan_here,
+) -> None:
     """Apply every message of `stream` up to sequence `up_to` that the tables do not have yet.
 
     Raises what reading raises, Fenced and StoreUnavailable; what was committed until then stays.
@@ -39,7 +45,7 @@ async def replay(history: LogReader, store: Store, stream: Stream, up_to: int, p
     if position >= up_to:
         return
     batches: asyncio.Queue[list[Entry] | None] = asyncio.Queue(AHEAD)
-    reading = asyncio.create_task(_plan_ahead(history, stream, position, up_to, batches))
+    reading = asyncio.create_task(_plan_ahead(_batches(history, stream, position, up_to), planning, batches))
     try:
         while (batch := await batches.get()) is not None:
             position = await commit(store, stream.name, position, batch, _say_nothing)
@@ -55,25 +61,32 @@ def _say_nothing(committed: Committed, entries: Sequence[Entry]) -> None:
 
 
 async def _plan_ahead(
-    history: LogReader, stream: Stream, after: int, up_to: int, batches: asyncio.Queue[list[Entry] | None]
+    read: AsyncGenerator[list[RawMessage]], planning: Planning, batches: asyncio.Queue[list[Entry] | None]
 ) -> None:
     """Put planned batches into the queue, and None at the end, unless cancelled."""
-    batch: list[Entry] = []
-    size = 0
     try:
-        async with aclosing(cast("AsyncGenerator[RawMessage]", history.read(stream, after))) as messages:
-            async for raw in messages:
-                batch.append(plan(raw))
-                size += len(raw.payload)
-                if raw.sequence >= up_to:
-                    break
-                if len(batch) >= BATCH or size >= BATCH_BYTES:
-                    await batches.put(batch)
-                    batch, size = [], 0
-                elif len(batch) % TURN == 0:
-                    await asyncio.sleep(0)
+        async with aclosing(read):
+            async for batch in read:
+                await batches.put(await planning(batch))
     except Exception:
         await batches.put(None)
         raise
-    await batches.put(batch)
     await batches.put(None)
+
+
+async def _batches(history: LogReader, stream: Stream, after: int, up_to: int) -> AsyncGenerator[list[RawMessage]]:
+    """Yield the messages beyond `after` up to `up_to`, none of the batches empty."""
+    batch: list[RawMessage] = []
+    size = 0
+    async with aclosing(cast("AsyncGenerator[RawMessage]", history.read(stream, after))) as messages:
+        async for raw in messages:
+            batch.append(raw)
+            size += len(raw.payload)
+            if raw.sequence >= up_to:
+                break
+            if len(batch) >= BATCH or size >= BATCH_BYTES:
+                yield batch
+                batch, size = [], 0
+            elif len(batch) % TURN == 0:
+                await asyncio.sleep(0)
+    yield batch
