@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from contracts.observation import DriftKind, LeafFate
+from contracts.observation import MAX_EXAMPLES, DriftKind, LeafFate
 from services.indexer.chain.differences import Found, OnChain, Shown, Told, drift, same
 from tests.support.indexing import uid
 
@@ -31,6 +31,7 @@ def test_no_difference() -> None:
     [
         (replace(CHAIN, minted=7), DriftKind.OBSERVATION_BEHIND, False),
         (replace(CHAIN, holes=("tree: 3 to 4",)), DriftKind.OBSERVATION_BEHIND, False),
+        (replace(CHAIN, unseen=1), DriftKind.OBSERVATION_BEHIND, False),
         (replace(CHAIN, wrong_roots=("tree",)), DriftKind.ROOT_DIFFERS, True),
         (replace(CHAIN, minted=4), None, False),  # observed later than the accounts were read
     ],
@@ -76,3 +77,15 @@ def test_what_is_not_said_again() -> None:
     one = drift(CATS, CHAIN, TOLD, SHOWN)
     assert same(one, drift(CATS, replace(CHAIN, slot=900), replace(TOLD, log=6, projection=6), SHOWN))
     assert not same(one, drift(CATS, replace(CHAIN, minted=9), TOLD, SHOWN))
+
+
+@pytest.mark.parametrize(("log", "projection"), [(1, 3), (3, 1)])
+def test_sums_and_rows_that_differ_either_way(log: int, projection: int) -> None:
+    (found,) = drift(CATS, CHAIN, replace(TOLD, log=log, projection=projection), None).differences
+    assert (found.kind, found.count, found.alarm) == (DriftKind.NOT_IN_TABLES, 2, True)
+
+
+def test_examples_are_bounded() -> None:
+    many = Found(50, tuple(map(str, range(50))))
+    (found,) = drift(CATS, CHAIN, replace(TOLD, minted_elsewhere=many), None).differences
+    assert (found.count, len(found.examples)) == (50, MAX_EXAMPLES)

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from bubblegum.instructions import BubblegumInstruction
+from bubblegum.leaf import LeafSchemaV2
+from bubblegum.programs import BUBBLEGUM
 from chassis.clock import ManualClock
 from chassis.log import LogUnavailable
 from contracts.observation import MAX_OBSERVED, LeafFate
@@ -75,6 +77,7 @@ async def test_a_tree_from_its_making(version: int) -> None:
     assert (first.owner, first.fate, first.minted_slot) == (str(BUYER), LeafFate.LIVING, 101)
     assert (burned.owner, burned.fate) == (str(OWNER), LeafFate.BURNED)
     # Nothing new is asked for twice, by this process or the next.
+    assert {tx.signature for tx in world.history.transactions if tx.err}.isdisjoint(world.history.asked)
     asked = len(world.history.asked)
     await world.follower().catch_up(CATS, ADDRESS)
     assert len(world.history.asked) == asked
@@ -82,6 +85,31 @@ async def test_a_tree_from_its_making(version: int) -> None:
     await world.follower().catch_up(CATS, ADDRESS)
     assert len(world.history.asked) == asked + 1
     await world.agrees()
+
+
+async def test_what_is_said_of_a_leaf() -> None:
+    world = World(2)
+    await with_collection(world.log, world.tables, ADDRESS)
+    model, collection = world.model, key(4)
+    other = ModelTree(key(70), 2)
+    world.history.ran(
+        other.mint(OWNER, world.metadata), model.mint(OWNER, metadata_v2(collection=collection), collection)
+    )
+    schema = model.leaves[0]
+    assert isinstance(schema, LeafSchemaV2)
+    frozen = replace(schema, delegate=BUYER, flags=0b110)
+    world.history.ran(model.other(BubblegumInstruction.FREEZE_V2, *model.rewrite(0, frozen)))
+    await world.follower().catch_up(CATS, ADDRESS)
+    await world.agrees()
+    (row,) = world.tables.assets.values()
+    assert (row.owner, row.delegate, row.frozen, row.transferable) == (str(OWNER), str(BUYER), True, False)
+    assert row.collection_address == str(collection)
+    out = model.other(BubblegumInstruction.SET_COLLECTION_V2, *model.rewrite(0, replace(frozen, flags=0b001)))
+    world.history.ran(replace(out, accounts=(*[key(9)] * 8, BUBBLEGUM)))
+    await world.follower().catch_up(CATS, ADDRESS)
+    await world.agrees()
+    (row,) = world.tables.assets.values()
+    assert (row.frozen, row.transferable, row.collection_address) == (True, True, None)
 
 
 async def test_pages_and_batches(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -357,12 +385,18 @@ async def test_a_node_that_lists_a_transaction_later_than_its_followers() -> Non
     await world.follower().catch_up(CATS, ADDRESS)
     assert observed(world.log)[-1].signature == world.history.transactions[-1].signature
     world.history.hidden.clear()
-    world.mint(2)
-    assert (await world.follower().catch_up(CATS, ADDRESS)).shows(5)
+    world.mint(20)
+    follower, asked = world.follower(), len(world.history.asked)
+    assert (await follower.catch_up(CATS, ADDRESS)).shows(23)
+    # What is new, what was passed by, and the transaction of the last change that was said, in whose slot it could be.
+    assert len(world.history.asked) == asked + 20 + 2
+    await follower.catch_up(CATS, ADDRESS)
+    assert len(world.history.asked) == asked + 20 + 2
     await world.agrees()
 
 
-async def test_a_node_that_loses_its_place_between_two_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("shifted", [False, True])
+async def test_a_node_that_loses_its_place_between_two_pages(monkeypatch: pytest.MonkeyPatch, shifted: bool) -> None:
     monkeypatch.setattr(listing, "PAGE", 4)
     world = World()
     await with_collection(world.log, world.tables, ADDRESS)
@@ -371,7 +405,9 @@ async def test_a_node_that_loses_its_place_between_two_pages(monkeypatch: pytest
     signatures, lost = world.history.signatures, world.history.transactions[7].signature
 
     async def forgetful(address: str, before: str | None, *rest: Any) -> Sequence[Landed]:
-        return [] if before == lost and world.history.asked else await signatures(address, before, *rest)
+        if before != lost or not world.history.asked:
+            return await signatures(address, before, *rest)
+        return await signatures(address, world.history.transactions[6].signature, *rest) if shifted else []
 
     world.history.signatures = forgetful  # type: ignore[method-assign] # another node behind the same URL answers
     with pytest.raises(ChainUnavailable, match="another history"):

@@ -11,14 +11,14 @@ from bubblegum.borsh import Writer
 from bubblegum.merkle import TreeConfig
 from bubblegum.programs import BUBBLEGUM, SPL_ACCOUNT_COMPRESSION
 from chassis import metrics
-from chassis.clock import SystemClock
+from chassis.clock import ManualClock, SystemClock
 from contracts.observation import CollectionDrift, DriftKind
 from services.indexer.adapters.das import ShownAssets
 from services.indexer.chain.assets import ObservedTree
 from services.indexer.chain.differences import Told
 from services.indexer.chain.proofs import AssetProof
 from services.indexer.chain.reading import Followed
-from services.indexer.chain.reconciling import Parts, Reconciler
+from services.indexer.chain.reconciling import LARGE_TREE_SECONDS, Parts, Reconciler
 from services.indexer.ports import Account, Accounts, ChainUnavailable, StoreUnavailable
 from tests.support.leaves import ModelTree, key, metadata_v1
 from tests.support.memory_log import MemoryLog
@@ -44,6 +44,13 @@ class World:
 
     model: ModelTree
     shown_ids: list[frozenset[str]] = field(default_factory=list[frozenset[str]])
+    shown_slot: int | None = None
+    chain: ModelTree | None = None
+    """The tree of the accounts, when it is not the model."""
+    moves_on: bool = False
+    """Whether the tree is observed further while it is read."""
+    leaves_read: int = 0
+    looked: int = 0
     wrong_proofs: bool = False
     das_fails: bool = False
     tables_behind: bool = False
@@ -54,6 +61,17 @@ class World:
     """What the tables were told of them."""
     asked: list[str] = field(default_factory=list[str])
 
+    def parts(self, collections: MemoryTables, witnesses: Sequence["Witness"] = ()) -> Parts:
+        """This world in every place."""
+        return Parts(
+            accounts=self,
+            follower=self,
+            providers=self,
+            comparisons=self,
+            collections=collections,
+            witnesses=witnesses,
+        )
+
     def ids(self) -> list[str]:
         return [str(pda.asset_id(TREE, index)) for index in sorted(self.model.leaves)]
 
@@ -63,7 +81,7 @@ class World:
         config = TreeConfig(key(1), key(1), self.model.tree.capacity, minted, False, True, 1)
         found = {
             str(pda.tree_config(TREE)): Account(str(BUBBLEGUM), config.to_bytes()),
-            ADDRESS: Account(str(SPL_ACCOUNT_COMPRESSION), account_of(self.model)),
+            ADDRESS: Account(str(SPL_ACCOUNT_COMPRESSION), account_of(self.chain or self.model)),
         }
         return Accounts(50, {address: found[address] for address in addresses})
 
@@ -74,9 +92,12 @@ class World:
     async def observed_tree(self, tree: str) -> ObservedTree | None:
         if self.tables_behind:
             return None
-        return ObservedTree(tree, CATS, self.model.seq, self.model.tree.root, 50)
+        self.looked += 1
+        later = 1 if self.moves_on and self.looked > 1 else 0
+        return ObservedTree(tree, CATS, self.model.seq + later, self.model.tree.root, 50)
 
     async def leaf_hashes(self, tree: str, after: int, limit: int) -> list[tuple[int, bytes]]:
+        self.leaves_read += 1
         return list(enumerate(self.model.tree.leaves()))[after + 1 :][:limit]
 
     async def living_assets(
@@ -94,7 +115,7 @@ class World:
     async def shown(self, collection_address: str, trees: frozenset[str], most: int) -> list[ShownAssets]:
         if self.das_fails:
             raise ChainUnavailable("injected")
-        return [ShownAssets(ids, None) for ids in self.shown_ids or [frozenset(self.ids())]]
+        return [ShownAssets(ids, self.shown_slot) for ids in self.shown_ids or [frozenset(self.ids())]]
 
     async def proof(self, asset_id: str) -> AssetProof:
         index = self.ids().index(asset_id)
@@ -123,10 +144,7 @@ async def differences(
     """Compare, and return how many there are of each kind."""
     log, tables = log or MemoryLog(), MemoryTables()
     await with_collection(log, tables, ADDRESS)
-    parts = Parts(
-        accounts=world, follower=world, providers=world, comparisons=world, collections=tables, witnesses=witnesses
-    )
-    await Reconciler(log, parts, SystemClock()).reconcile(None)
+    await Reconciler(log, world.parts(tables, witnesses), SystemClock()).reconcile(None)
     return {each.kind: each.count for each in log.facts(CollectionDrift)[-1].differences}
 
 
@@ -226,6 +244,63 @@ async def test_another_leaf_than_the_chains_is_an_alarm(world: World) -> None:
 
     world.leaf_hashes = lost  # type: ignore[method-assign] # a row is gone
     assert await differences(world) == {DriftKind.ROOT_DIFFERS: 1}
+
+
+async def test_another_root_in_the_account_is_an_alarm_whatever_the_rows_give(world: World) -> None:
+    world.chain = minted(4, "other")
+    assert await differences(world) == {DriftKind.ROOT_DIFFERS: 1, DriftKind.PROOF_REFUSED: 3}
+
+
+async def test_rows_that_change_while_they_are_read_are_no_alarm(world: World) -> None:
+    world.moves_on = True
+    leaf_hashes = world.leaf_hashes
+
+    async def newer(tree: str, after: int, limit: int) -> list[tuple[int, bytes]]:
+        return [(index, bytes(32)) for index, _ in await leaf_hashes(tree, after, limit)]
+
+    world.leaf_hashes = newer  # type: ignore[method-assign] # of a later change than the root's
+    assert await differences(world) == {}
+
+
+async def test_a_root_is_recomputed_when_something_has_changed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, tables = ManualClock(), MemoryTables()
+    log = MemoryLog()
+    await with_collection(log, tables, ADDRESS)
+    reconciler = Reconciler(log, world.parts(tables), clock)
+
+    async def recomputed() -> bool:
+        before = world.leaves_read
+        await reconciler.reconcile(None)
+        return world.leaves_read > before
+
+    def change() -> None:
+        world.model.mint(key(3), metadata_v1("More"))
+
+    assert await recomputed()
+    assert not await recomputed(), "nothing has changed"
+    change()
+    assert await recomputed()
+    monkeypatch.setattr("services.indexer.chain.reconciling.LARGE_TREE", 2)
+    change()
+    assert not await recomputed(), "a large tree was looked at a moment ago"
+    await clock.advance(LARGE_TREE_SECONDS)
+    assert await recomputed()
+
+
+async def test_das_of_a_large_collection_is_not_compared(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.indexer.chain.reconciling.MAX_COMPARED", 3)
+    log = MemoryLog()
+    world.shown_ids = [frozenset()]
+    assert await differences(world, log) == {}
+    assert log.facts(CollectionDrift)[-1].das is None
+
+
+async def test_how_far_das_is_behind_is_told(world: World) -> None:
+    world.shown_slot, world.shown_ids = 30, [frozenset(world.ids()[1:])]
+    log = MemoryLog()
+    await differences(world, log)
+    (behind,) = log.facts(CollectionDrift)[-1].differences
+    assert behind.explanation.endswith("DAS is 20 slots behind.")
 
 
 async def test_nothing_is_compared_with_tables_that_lag(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
