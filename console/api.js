@@ -6,10 +6,11 @@ const HEADERS = { "X-Console": "1" };
 export class ApiError extends Error {
   /** @param {number} status @param {any} body @param {number} retryAfter seconds */
   constructor(status, body, retryAfter) {
+    // What is not there was named in the address, by nothing that the reader has called by that name.
     const details = (body?.details ?? []).map((/** @type {any} */ one) =>
-      [one.field, one.message].filter(Boolean).join(" "),
+      [status === 404 ? "" : one.field, one.message].filter(Boolean).join(" "),
     );
-    super([body?.error ?? `The server answered ${status}`, ...details].join("; "));
+    super([body?.error ?? `The server answered ${status}`, details.join("; ")].filter(Boolean).join(": "));
     this.status = status;
     this.code = body?.code ?? "";
     this.retryAfter = retryAfter;
@@ -45,17 +46,35 @@ export async function get(path, signal) {
 }
 
 /**
- * Yields an operation's events from behind `after`, and those to come until nothing more can happen. A connection that
- * breaks is made again behind the last event that was seen. Raises ApiError when the operation cannot be followed.
+ * Yields the events that an operation has by now. Raises ApiError and Unreachable.
  * @param {string} operation
- * @param {number} after
  * @param {AbortSignal} signal
  * @returns {AsyncGenerator<any>}
  */
-export async function* follow(operation, after, signal) {
+export async function* timeline(operation, signal) {
+  for (let after = 0; ;) {
+    const page = await get(`/api/mint/operations/${operation}/timeline?after=${after}`, signal);
+    yield* page.events;
+    if (page.nextAfter === undefined) return;
+    after = page.nextAfter;
+  }
+}
+
+/**
+ * Yields an operation's events from behind `after`, and those to come until nothing more can happen. A connection that
+ * breaks is made again behind the last event that was seen; `tell` is given what broke it, and null once it stands.
+ * Raises ApiError when the operation cannot be followed.
+ * @param {string} operation
+ * @param {number} after
+ * @param {AbortSignal} signal
+ * @param {(trouble: Error | null) => void} tell
+ * @returns {AsyncGenerator<any>}
+ */
+export async function* follow(operation, after, signal, tell) {
   while (!signal.aborted) {
     try {
       const response = await reach(`/api/mint/status/${operation}/events?after=${after}`, { signal, headers: HEADERS });
+      tell(null);
       for await (const message of messages(response)) {
         if (message.event === "end") return;
         const event = JSON.parse(message.data);
@@ -66,6 +85,7 @@ export async function* follow(operation, after, signal) {
       if (signal.aborted) return;
       // Come back: the connection broke, the service restarts, or it asks for patience. Anything else stays as it is.
       if (error instanceof ApiError && error.status < 500 && error.status !== 429) throw error;
+      tell(error instanceof ApiError || error instanceof Unreachable ? error : new Unreachable("The connection broke"));
       await pause(error instanceof ApiError ? error.retryAfter : 2, signal);
       continue;
     }

@@ -36,11 +36,9 @@ export function dropZone(take) {
     h(
       "p",
       { class: "muted" },
-      "With a CSV or JSON of names and attributes beside them: a column ",
-      h("code", null, "file"),
-      ", a column ",
-      h("code", null, "name"),
-      ", and every further column is an attribute.",
+      "With a CSV or JSON of names beside them: ",
+      h("code", null, "image, name, description, symbol, external_url, copies"),
+      "; any other column is an attribute.",
     ),
     h(
       "div",

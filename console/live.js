@@ -1,6 +1,7 @@
 // One operation as it happens: its NFTs with their states, cancelling and retrying. Shown by drops and by operations.
 
-import { call, follow, get, pause } from "./api.js";
+import { ApiError, call, follow, get, pause, timeline } from "./api.js";
+import { bar } from "./bar.js";
 import { duration, empty, facts, fill, h, moment, notice, pill, plural, say, short } from "./dom.js";
 import { explorer, may, picture, thumbnail } from "./links.js";
 import { STATES, Story, sentenceOf } from "./story.js";
@@ -18,13 +19,14 @@ const HINT_SECONDS = 10;
 export async function liveOperation(id, visit) {
   const story = new Story();
   const { data: status, message } = await call("GET", `/api/mint/status/${id}`, { signal: visit.signal });
-  await readTimeline(id, story, visit.signal);
+  for await (const event of timeline(id, visit.signal)) story.add(event);
   story.expect(status.progress.total);
   const panel = new Panel(id, story, visit);
   panel.tell(status, message);
   panel.paint(story.items);
+  panel.nameCollection().catch(() => {}); // stop: its id stands there already
   const listen = async () => {
-    for await (const event of follow(id, story.sequence, visit.signal)) {
+    for await (const event of follow(id, story.sequence, visit.signal, (trouble) => panel.interrupted(trouble))) {
       panel.later(story.add(event));
     }
   };
@@ -32,24 +34,19 @@ export async function liveOperation(id, visit) {
     while (!story.closing && !visit.signal.aborted) {
       await pause(HINT_SECONDS, visit.signal);
       if (story.closing || visit.signal.aborted) return;
-      const now = await call("GET", `/api/mint/status/${id}`, { signal: visit.signal });
-      panel.tell(now.data, now.message);
+      try {
+        const now = await call("GET", `/api/mint/status/${id}`, { signal: visit.signal });
+        panel.tell(now.data, now.message);
+      } catch (error) {
+        if (error instanceof ApiError && error.status < 500 && error.status !== 429) throw error;
+        // Come back at the next look: the events tell that the server is away.
+      }
     }
   };
   // Both end with the visit, and what goes wrong in them is told in the panel.
   listen().catch((error) => panel.complain(error));
   ask().catch(() => {}); // stop: the hints end; the events go on, and tell what is wrong
   return panel.element;
-}
-
-/** @param {string} id @param {Story} story @param {AbortSignal} signal */
-async function readTimeline(id, story, signal) {
-  for (let after = 0; ;) {
-    const page = await get(`/api/mint/operations/${id}/timeline?after=${after}`, signal);
-    for (const event of page.events) story.add(event);
-    if (page.nextAfter === undefined) return;
-    after = page.nextAfter;
-  }
 }
 
 class Panel {
@@ -74,6 +71,9 @@ class Panel {
     this.head = h("div", { class: "stack" });
     this.hint = h("div");
     this.complaint = h("div");
+    this.broken = h("div", { role: "status" });
+    /** The collection's name, once it is known. */
+    this.collection = "";
     this.list = h("ol", { class: "items", "aria-label": "NFTs" });
     this.more = h("div");
     this.found = h("div");
@@ -89,6 +89,7 @@ class Panel {
         { class: "card stack" },
         this.head,
         this.hint,
+        this.broken,
         this.complaint,
         h("div", { class: "row" }, this.cancel, this.retry),
       ),
@@ -132,13 +133,15 @@ class Panel {
         "div",
         { class: "row between" },
         h("div", { class: "row" }, pill(story.status), h("strong", null, `${minted} of ${story.items.length} minted`)),
-        h("a", { href: `#/operations/${this.id}` }, short(this.id)),
+        // In a drop it is the way to the operation; on its own page the id stands above.
+        visit.id !== this.id && h("a", { href: `#/operations/${this.id}` }, short(this.id)),
       ),
       bar(counts),
       facts([
         [
           "Collection",
-          story.collection && h("a", { href: `#/collections/${story.collection}` }, short(story.collection)),
+          story.collection &&
+            h("a", { href: `#/collections/${story.collection}` }, this.collection || short(story.collection)),
         ],
         ["Recipient", story.recipient && explorer(visit.config, "address", story.recipient)],
         ["Asked for", story.events.length && moment(story.events[0].time)],
@@ -195,6 +198,19 @@ class Panel {
       message && notice("plain", message),
       left !== undefined && h("p", { class: "muted" }, `About ${duration(left)} left`),
     );
+  }
+
+  /** Puts the collection's name in the place of its id. Raises ApiError and Unreachable. */
+  async nameCollection() {
+    if (!this.story.collection) return;
+    this.collection = (await get(`/api/collections/${this.story.collection}`, this.visit.signal)).name;
+    this.paint([]);
+  }
+
+  /** Says that what is shown may be old, and when it no longer is. @param {Error | null} trouble */
+  interrupted(trouble) {
+    if (Boolean(trouble) === this.broken.hasChildNodes()) return;
+    fill(this.broken, trouble && notice("plain", `${trouble.message}. What is shown may be old; trying again…`));
   }
 
   /** @param {any} error */
@@ -279,22 +295,4 @@ class Panel {
     }
     this.retry.disabled = false;
   }
-}
-
-/** How many of all are in which state. @param {Record<import("./story.js").ItemState, number>} counts */
-export function bar(counts) {
-  const told = STATES.filter((state) => counts[state] > 0);
-  const parts = told.map((state) => {
-    const part = h("span", { class: state });
-    part.style.flexGrow = String(counts[state]);
-    return part;
-  });
-  const label = told.map((state) => `${counts[state]} ${state}`).join(", ");
-  const legend = told.map((state) => h("li", null, h("span", { class: `dot ${state}` }), `${counts[state]} ${state}`));
-  return h(
-    "div",
-    null,
-    h("div", { class: "bar", role: "img", "aria-label": label }, parts),
-    h("ul", { class: "legend" }, legend),
-  );
 }

@@ -15,7 +15,9 @@ from typing import Any, Final, cast
 IMAGE_SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".gif", ".webp", ".avif", ".svg", ".html"})
 METADATA_FILES: Final = ("metadata.csv", "metadata.json")
 FIELDS: Final = ("name", "description", "symbol", "external_url", "copies")
-"""Columns of a CSV with a meaning of their own, beside `image`; every other column is a trait."""
+"""Columns of a CSV with a meaning of their own, beside the image's; every other column is a trait."""
+IMAGE_COLUMNS: Final = ("image", "file", "filename")
+"""What tables for the console call the image as well; the first that a row fills in counts."""
 MAX_FILES: Final = 50
 """Most files that the API takes in one request."""
 MAX_ITEMS: Final = 1000
@@ -155,10 +157,12 @@ def _csv_rows(path: Path) -> Iterator[dict[str, Any]]:
             if None in raw:
                 raise DropUnreadable(f"{path}, line {reader.line_num}: more cells than the heading has columns")
             cells = {str(name).strip(): (value or "").strip() for name, value in raw.items()}
-            row: dict[str, Any] = {name: cells[name] for name in (*FIELDS, "image") if cells.get(name)}
+            row: dict[str, Any] = {name: cells[name] for name in FIELDS if cells.get(name)}
+            if image := next((cells[name] for name in IMAGE_COLUMNS if cells.get(name)), ""):
+                row["image"] = image
             if "copies" in row:
                 row["copies"] = _whole(row["copies"], f"{path}, line {reader.line_num}")
-            traits = {name: value for name, value in cells.items() if value and name not in (*FIELDS, "image")}
+            traits = {name: value for name, value in cells.items() if value and name not in (*FIELDS, *IMAGE_COLUMNS)}
             if traits:
                 row["attributes"] = [{"trait_type": name, "value": value} for name, value in traits.items()]
             yield row

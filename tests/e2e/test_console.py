@@ -181,6 +181,20 @@ LOSE_THE_FIRST = """() => {
 }"""
 
 
+async def test_a_page_that_has_lost_its_server_says_so_until_it_is_back(live: LiveStack, browser: Browser) -> None:
+    asked = await live.ask(await live.collection(), 1)
+    await live.settled(asked.operation)
+    async with visitor(browser, live.stack.api_url) as page:
+        await sign_in(page, live.stack.api_key)
+        await page.route("**/events**", lambda route: route.abort())
+        await visit(page, f"/operations/{asked.operation}")
+        told = page.get_by_text("What is shown may be old")
+        await expect(told).to_be_visible()
+        await expect(page.get_by_role("link", name=asked.collection["name"])).to_be_visible()
+        await page.unroute("**/events**")
+        await expect(told).to_be_hidden()
+
+
 async def test_what_failed_is_told_with_its_cause_and_minted_anew(live: LiveStack, browser: Browser) -> None:
     live.stack.reconfigure("minter", TREE_SUCCESSOR_AT="1")
     live.stack.kill("minter")

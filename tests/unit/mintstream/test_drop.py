@@ -24,9 +24,10 @@ def test_images_alone_are_named_after_their_files(tmp_path: Path) -> None:
     ]
 
 
-def test_columns_that_are_no_fields_are_traits(tmp_path: Path) -> None:
+@pytest.mark.parametrize("column", ["image", "file", "filename"])
+def test_columns_that_are_no_fields_are_traits(tmp_path: Path, column: str) -> None:
     image(tmp_path, "1.png")
-    (tmp_path / "metadata.csv").write_text('\ufeffimage,name,copies,Colour,Size\n1.png,"One, first",3,red,\n')
+    (tmp_path / "metadata.csv").write_text(f'\ufeff{column},name,copies,Colour,Size\n1.png,"One, first",3,red,\n')
     [item] = read_drop(tmp_path)
     assert item.image == tmp_path / "1.png"
     assert item.metadata == {
