@@ -6,6 +6,7 @@ can ask, and a stream's leader may move to another disk. What can be seen is how
 from what it has measured, takes the faster one, and tries the other now and then. Not done here: publishing.
 """
 
+from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,7 +21,9 @@ TRY_SECONDS: Final = 5.0
 BATCHED_SECONDS: Final = 100e-6
 """Of nats-server's processor, that each message of a batch costs, about. What is stored faster alone stays alone."""
 MARGIN: Final = 1.5
-"""How many times as fast a batch must be. On a busy machine, measurements of one and the same differ by less."""
+"""How many times as fast a batch must be."""
+NEWEST: Final = 8
+"""Measurements that count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +39,19 @@ class Batching:
 
     def __init__(self, most: int = MAX_BATCH) -> None:
         self._most = most
-        self._lone = 0.0
+        self._lone = _Least()
         """Seconds for a message all alone: the way there and back, and what it takes to store it."""
-        self._further: float | None = None
-        """Seconds for each single message behind the first; None before the first measurement."""
-        self._batch: float | None = None
-        """Seconds for a batch beside what each of its messages costs; None before the first measurement."""
+        self._further = _Least()
+        """Seconds for each single message behind the first."""
+        self._batch = _Least()
+        """Seconds for a batch beside what each of its messages costs."""
         self._taken_at = {False: float("-inf"), True: float("-inf")}
         """When messages last went singly, and as a batch; of bursts that can be measured."""
 
     def burst(self, waiting: int, now: float) -> Burst:
         """Return how the first of `waiting` messages go; `now` in seconds of a monotonic clock."""
         batched = self._pays(waiting)
-        most = self._most if batched else waiting if self._further is not None else TRIED
+        most = self._most if batched else waiting if self._further.known else TRIED
         if waiting >= MEASURABLE:
             if self._in_doubt(waiting) and now - self._taken_at[not batched] >= TRY_SECONDS:
                 batched, most = not batched, TRIED if batched else self._most
@@ -56,31 +59,45 @@ class Batching:
         return Burst(min(waiting, most), batched)
 
     def stored(self, burst: Burst, seconds: float) -> None:
-        """Note how long a burst took, from its write to its last acknowledgement."""
+        """Note how long a burst was waited for, from its write to its last acknowledgement."""
         if burst.count == 1:
-            self._lone = _mean(self._lone or None, seconds)
+            self._lone.note(seconds)
         elif burst.count < MEASURABLE:
             return
         elif burst.batched:
-            self._batch = _mean(self._batch, max(0.0, seconds - burst.count * BATCHED_SECONDS))
+            self._batch.note(seconds - burst.count * BATCHED_SECONDS)
         else:
-            self._further = _mean(self._further, max(0.0, (seconds - self._lone) / (burst.count - 1)))
+            self._further.note((seconds - self._lone.seconds) / (burst.count - 1))
 
     def _in_doubt(self, waiting: int) -> bool:
         """Whether a batch could pay, by what is known of single messages."""
-        if self._most == 1 or self._further is None:
+        if self._most == 1 or not self._further.known:
             return False
         return self._singly(waiting) > MARGIN * waiting * BATCHED_SECONDS
 
     def _pays(self, waiting: int) -> bool:
-        if waiting < 2 or self._batch is None:
+        if waiting < 2 or not self._batch.known:
             return False
-        return self._singly(waiting) > MARGIN * (self._batch + waiting * BATCHED_SECONDS)
+        return self._singly(waiting) > MARGIN * (self._batch.seconds + waiting * BATCHED_SECONDS)
 
     def _singly(self, waiting: int) -> float:
-        return self._lone + (waiting - 1) * (self._further or 0.0)
+        return self._lone.seconds + (waiting - 1) * self._further.seconds
 
 
-def _mean(before: float | None, new: float) -> float:
-    """Return a mean in which the newest measurements count the most."""
-    return new if before is None else (before + new) / 2
+class _Least:
+    """The least of the newest measurements: what else the machine does makes some longer, a sync makes all so."""
+
+    def __init__(self) -> None:
+        self._newest: deque[float] = deque(maxlen=NEWEST)
+
+    @property
+    def known(self) -> bool:
+        return bool(self._newest)
+
+    @property
+    def seconds(self) -> float:
+        """0 as long as nothing was measured."""
+        return min(self._newest, default=0.0)
+
+    def note(self, seconds: float) -> None:
+        self._newest.append(max(0.0, seconds))

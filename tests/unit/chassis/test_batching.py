@@ -55,6 +55,18 @@ def test_where_every_write_is_synced_they_go_as_batches_once_that_is_seen(sync: 
     assert gone[1:] == [Burst(64, batched=True)] * 19
 
 
+def test_what_else_the_machine_does_changes_nothing() -> None:
+    server, starved = Server(), Server(way=0.2)
+    rule = started(server)
+    gone, now = list[Burst](), 0.0
+    for _ in range(50):
+        (quick, *_), now = load(rule, server, waiting=64, bursts=1, start=now)
+        slow, now = load(rule, starved, waiting=64, bursts=4, start=now)
+        gone += [quick, *slow]
+    assert now > 2 * TRY_SECONDS
+    assert not any(burst.batched for burst in gone)
+
+
 def test_a_batch_that_is_slower_is_tried_now_and_then_only() -> None:
     server = Server(single=0.0004)  # slow to store, and a batch is no faster
     slow = Server(single=0.0004, sync=0.2)
