@@ -1,20 +1,23 @@
 """Following operations as they happen: one reader of MINT a process, however many callers follow.
 
 The reader reads only while somebody follows. What was said before a caller came is read from the indexer's copy of the
-log, so a stream can begin at any sequence and nothing is missed between the two. Everything is bounded: a caller who
-does not keep up loses its stream, and resumes it where it ended. Used by `api/events.py` and `results.py`.
+log, or from the log itself while the database is away, so a stream can begin at any sequence and nothing is missed
+between the two. Everything is bounded: a caller who does not keep up loses its stream, and resumes it where it ended.
+Used by `api/events.py` and `results.py`.
 """
 
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Generator
 from contextlib import aclosing, asynccontextmanager, contextmanager
-from typing import Final, cast
+from typing import Final, Protocol, cast
 from uuid import UUID
 
 from chassis.clock import Clock
-from chassis.log import LogReader, LogUnavailable, RawMessage
+from chassis.log import LogLookup, LogReader, LogUnavailable, RawMessage
 from chassis.telemetry import get_logger
+from contracts.leaving import has_left, operation_patterns
+from contracts.mint import Completed
 from contracts.streams import MINT
 from services.gateway.errors import LogSilent, ProjectionDown, TooManyFollowers
 from services.gateway.ports import LoggedEvent, Projection, ProjectionUnavailable
@@ -71,10 +74,19 @@ class StreamOver(Exception):
     """The stream ends here although the operation may go on: the caller was too slow, or this process stops."""
 
 
+class FollowedLog(LogReader, Protocol):
+    """The log as it is used here."""
+
+    @property
+    def lookup(self) -> LogLookup:
+        """What it holds of some subjects."""
+        ...
+
+
 class Following:
     """The reader, and who follows what."""
 
-    def __init__(self, log: LogReader, projection: Projection, clock: Clock) -> None:
+    def __init__(self, log: FollowedLog, projection: Projection, clock: Clock) -> None:
         self._log = log
         self._projection = projection
         self._clock = clock
@@ -83,6 +95,11 @@ class Following:
         self._reading = asyncio.Event()
         self._position = 0
         self._stopped = False
+
+    @property
+    def followers(self) -> int:
+        """How many callers follow now."""
+        return sum(map(len, self._followers.values()))
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Read for whoever follows until `stopping` is set; then end every stream."""
@@ -127,12 +144,12 @@ class Following:
     def _dispatch(self, raw: RawMessage) -> None:
         tokens = raw.subject.split(".", 4)
         for follower in self._followers.get(tokens[3], ()) if len(tokens) > 3 else ():
-            follower.offer(LoggedEvent(sequence=raw.sequence, subject=raw.subject, payload=raw.payload))
+            follower.offer(_logged(raw))
 
     @asynccontextmanager
     async def follow(self, operation: UUID) -> AsyncGenerator[Follower]:
         """Follow an operation from now on. Raises TooManyFollowers and LogSilent."""
-        if self._stopped or sum(map(len, self._followers.values())) >= MAX_FOLLOWERS:
+        if self._stopped or self.followers >= MAX_FOLLOWERS:
             raise TooManyFollowers("Too many streams are open; try again later")
         follower = Follower(start=0)
         with self._registered(str(operation), follower):
@@ -178,13 +195,18 @@ class Following:
                         yield event
 
     async def _history(self, operation: UUID, up_to: int) -> AsyncIterator[LoggedEvent | None]:
-        """Yield what the indexer's copy of the log has, once that reaches `up_to`; None while it does not."""
+        """Yield what the indexer's copy of the log has, once that reaches `up_to`; None while it does not.
+
+        Without the database, yield the rest from the log itself.
+        """
         after = 0
         while True:
             try:
                 page = await self._projection.history(operation, after, HISTORY_PAGE)
-            except ProjectionUnavailable as error:  # stop: without the copy the stream would have a hole
-                raise ProjectionDown("The events are not available now; minting is not affected") from error
+            except ProjectionUnavailable:  # go on: the log has all but what has left it for the archive
+                async for event in self._from_log(operation, after):
+                    yield event
+                return
             for event in page.events:
                 after = event.sequence
                 yield event
@@ -194,3 +216,20 @@ class Following:
                 return
             yield None
             await self._clock.sleep(BEHIND_SECONDS)
+
+    async def _from_log(self, operation: UUID, after: int) -> AsyncIterator[LoggedEvent]:
+        """Yield the operation's events beyond sequence `after`. Raises ProjectionDown when some have left the log."""
+        patterns = operation_patterns(operation)
+        try:
+            # Read twice, so that no more than subjects is in memory. Of what is not completed nothing leaves.
+            held = [raw.subject async for raw in self._log.lookup.history(MINT, patterns)]
+            if Completed.subject_of(operation=operation) in held and has_left(held):
+                raise ProjectionDown("The events are not available now; minting is not affected")
+            async for raw in self._log.lookup.history(MINT, patterns, after=after):
+                yield _logged(raw)
+        except LogUnavailable as error:  # stop: the caller comes back behind the last event that it has seen
+            raise LogSilent("The event log does not answer") from error
+
+
+def _logged(raw: RawMessage) -> LoggedEvent:
+    return LoggedEvent(sequence=raw.sequence, subject=raw.subject, payload=raw.payload)

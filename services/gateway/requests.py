@@ -195,6 +195,7 @@ def path_of(location: tuple[int | str, ...]) -> str:
 
 _SENTENCES = {
     "missing": "is required",
+    "int_parsing": "must be a whole number",
     "extra_forbidden": "unknown field",
     "string_type": "must be text",
     "string_too_long": "must have at most {max_length} characters",

@@ -2,8 +2,8 @@
 
 A dependency of every route under `/api`; it runs before a byte of the body is read. A request carries an API key in
 `X-API-Key`, or else a token as `Authorization: Bearer` (source document, section 4), or else the console's session
-(`sessions.py`). Not done here: giving keys out
-(the command line), signing in (`api/login.py`), and who may see which operation (`callers.py`).
+(`sessions.py`); a WebSocket also among its subprotocols (`sockets.py`). Not done here: giving keys out (the command
+line), signing in (`api/login.py`), and who may see which operation (`callers.py`).
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from chassis.clock import Clock
 from chassis.key_book import KeyBook
 from chassis.settings import Secret
 from contracts.access import Scope
-from services.gateway.api import sessions
+from services.gateway.api import sessions, sockets
 from services.gateway.api.scope import answer_headers
 from services.gateway.callers import BOOTSTRAP, Caller
 from services.gateway.errors import Unauthorized
@@ -95,6 +95,8 @@ class Access:
         key = connection.headers.get(API_KEY_HEADER) or None
         kind, _, token = connection.headers.get("authorization", "").partition(" ")
         bearer = (token.strip() or None) if kind.lower() == "bearer" else None
+        if key is None and bearer is None:
+            key, bearer = sockets.credentials(connection.scope)
         return await self._admit(connection, key, bearer, scope, counts)
 
     async def count_stranger(self, request: Request) -> None:

@@ -4,8 +4,10 @@ An event's id is its sequence in MINT, so a stream that broke goes on behind the
 of a stream is the event `end`: nothing more can happen to the operation.
 """
 
-from collections.abc import AsyncIterator
-from typing import Annotated
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import Annotated, cast
 from uuid import UUID
 
 import msgspec
@@ -13,8 +15,10 @@ from fastapi import APIRouter, Depends, Header, Query, WebSocket, WebSocketDisco
 from fastapi.responses import StreamingResponse
 
 from contracts.access import Scope
+from services.gateway.api import sockets
 from services.gateway.api.auth import Access
 from services.gateway.api.documentation import errors
+from services.gateway.api.failures import deny
 from services.gateway.api.identifiers import operation_id
 from services.gateway.api.timeline import streamed
 from services.gateway.callers import Caller
@@ -24,7 +28,7 @@ from services.gateway.handlers import Statuses
 from services.gateway.ports import LoggedEvent
 
 MAX_SEQUENCE = 2**63 - 1
-NORMAL_CLOSURE, POLICY_VIOLATION, TRY_AGAIN = 1000, 1008, 1013
+NORMAL_CLOSURE, TRY_AGAIN = 1000, 1013
 """Close codes of RFC 6455 and its registry."""
 
 UNBUFFERED = {"X-Accel-Buffering": "no"}
@@ -58,7 +62,12 @@ def events_router(following: Following, statuses: Statuses, access: Access) -> A
         after: After = 0,
         last_event_id: LastEventId = None,
     ) -> StreamingResponse:
-        """Follow an operation: its events until now and those to come."""
+        """Follow an operation: its events until now and those to come; the last is `end`.
+
+        An event's id is its sequence: with the last one that was seen in `Last-Event-ID` or `after`, a stream goes on
+        where it broke. The same address takes WebSockets, on which each message is one event as JSON; a page offers
+        them the subprotocols `mintstream` and `mintstream.bearer.<token>`.
+        """
         operation = operation_id(transactionId)
         await statuses.operation(operation, caller)
         seen = int(last_event_id) if last_event_id and last_event_id.isdecimal() and len(last_event_id) < 20 else after
@@ -77,10 +86,10 @@ def events_router(following: Following, statuses: Statuses, access: Access) -> A
             caller = await access.admit(socket, Scope.READ, "status")
             operation = operation_id(transactionId)
             await statuses.operation(operation, caller)
-        except ApiError as error:  # stop: before it is accepted, a refusal is an HTTP answer of 403
-            await socket.close(POLICY_VIOLATION, error.code)
+        except ApiError as error:  # stop: the caller has to change something, or to come again later
+            await deny(socket, error)
             return
-        await socket.accept()
+        await socket.accept(sockets.chosen(socket.scope))
         await _talk(socket, operation, following, after)
 
     return router
@@ -102,10 +111,31 @@ def _frame(event: LoggedEvent) -> bytes:
 
 
 async def _talk(socket: WebSocket, operation: UUID, following: Following, after: int) -> None:
+    """Tell the events until there are no more, or until the caller has gone: also while there is nothing to tell."""
+    telling = asyncio.create_task(_tell(socket, operation, following, after))
+    waiting = asyncio.create_task(_gone(socket))
     try:
-        async for event in following.events(operation, after):
-            if event is not None:
-                await socket.send_text(msgspec.json.encode(streamed(event)).decode())
+        await asyncio.wait((telling, waiting), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (telling, waiting):
+            task.cancel()
+        await asyncio.gather(telling, waiting, return_exceptions=True)
+    if not telling.cancelled():
+        telling.result()
+
+
+async def _gone(socket: WebSocket) -> None:
+    """Return when the caller has gone; nothing is expected of what it sends."""
+    while (await socket.receive())["type"] != "websocket.disconnect":
+        pass
+
+
+async def _tell(socket: WebSocket, operation: UUID, following: Following, after: int) -> None:
+    try:
+        async with aclosing(cast("AsyncGenerator[LoggedEvent | None]", following.events(operation, after))) as events:
+            async for event in events:
+                if event is not None:
+                    await socket.send_text(msgspec.json.encode(streamed(event)).decode())
         await socket.close(NORMAL_CLOSURE, "end")
     except (StreamOver, ApiError):  # stop: the caller comes back with the last sequence that it has seen
         await socket.close(TRY_AGAIN, "come back with the last sequence")

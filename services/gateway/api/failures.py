@@ -5,13 +5,14 @@ Installed by `api/app.py`. Not done here: deciding what is an error (`errors.py`
 
 from collections.abc import Mapping
 
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
+from fastapi import FastAPI, Request, WebSocket
+from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from services.gateway.api.responses import Failure, ProblemView
 from services.gateway.errors import ApiError, Problem, ValidationFailed
+from services.gateway.identity import new_id
 from services.gateway.requests import MAX_PROBLEMS, path_of, sentence_of
 
 PLAIN = {
@@ -33,8 +34,11 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def on_parameters(request: Request, error: RequestValidationError) -> Response:  # pyright: ignore[reportUnusedFunction]
         # Path and query parameters only: bodies are read by `requests.py`. The first step says which of the two.
-        problems = [Problem(path_of(one["loc"][1:]), sentence_of(one)) for one in error.errors()[:MAX_PROBLEMS]]
-        return answer(request, ValidationFailed(problems))
+        return answer(request, _wrong_parameters(error))
+
+    @app.exception_handler(WebSocketRequestValidationError)
+    async def on_socket_parameters(socket: WebSocket, error: WebSocketRequestValidationError) -> None:  # pyright: ignore[reportUnusedFunction]
+        await deny(socket, _wrong_parameters(error))
 
     @app.exception_handler(HTTPException)
     async def on_http(request: Request, error: HTTPException) -> Response:  # pyright: ignore[reportUnusedFunction]
@@ -42,6 +46,12 @@ def install(app: FastAPI) -> None:
         headers = _allowed(request, error) if error.status_code == 405 else error.headers
         details = [ProblemView(field="", message=sentence)] if sentence else []
         return _failure(request_id_of(request), error.status_code, message, code, details=details, headers=headers)
+
+
+def _wrong_parameters(error: RequestValidationError | WebSocketRequestValidationError) -> ValidationFailed:
+    return ValidationFailed(
+        [Problem(path_of(one["loc"][1:]), sentence_of(one)) for one in error.errors()[:MAX_PROBLEMS]]
+    )
 
 
 def _allowed(request: Request, error: HTTPException) -> Mapping[str, str] | None:
@@ -65,8 +75,13 @@ def _fits(template: list[str], steps: list[str]) -> bool:
 
 def answer(request: Request, error: ApiError) -> Response:
     """Return the answer to a request that `error` refuses."""
+    return refusal(request_id_of(request), error)
+
+
+def refusal(request_id: str, error: ApiError) -> Response:
+    """Return the answer that `error` is, to the request with this id."""
     return _failure(
-        request_id_of(request),
+        request_id,
         error.status,
         error.message,
         error.code,
@@ -76,9 +91,11 @@ def answer(request: Request, error: ApiError) -> Response:
     )
 
 
-def refusal(request_id: str, error: ApiError) -> Response:
-    """Return the answer to a request that `error` refuses before anybody has looked at it."""
-    return _failure(request_id, error.status, error.message, error.code, headers=error.headers)
+async def deny(socket: WebSocket, error: ApiError) -> None:
+    """Answer a WebSocket that is not accepted yet as any other request that `error` refuses."""
+    denial = refusal(str(new_id()), error)
+    denial.headers.update(socket.scope.get("state", {}).get("answer_headers", {}))
+    await socket.send_denial_response(denial)
 
 
 def internal_error(request_id: str) -> Response:

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 from fastapi.testclient import TestClient
-from starlette.websockets import WebSocketDisconnect
+from starlette.testclient import WebSocketDenialResponse
 
 from contracts.access import Scope
 from contracts.mint import Cancelled, Completed, Requested
@@ -160,9 +160,40 @@ def test_a_web_socket_is_as_closed_as_the_rest(gateway: Gateway) -> None:
         path = f"/api/mint/status/{uuid4()}/events"
         minter = gateway.key("app:shop", Scope.MINT)
         for headers, code in (({}, "unauthorized"), ({"X-API-Key": minter}, "forbidden")):
-            with pytest.raises(WebSocketDisconnect) as refused, client.websocket_connect(path, headers=headers):
+            with pytest.raises(WebSocketDenialResponse) as refused, client.websocket_connect(path, headers=headers):
                 pass
-            assert refused.value.reason == code
+            assert refused.value.json()["code"] == code
+
+
+@pytest.mark.parametrize("offers_token", [True, False])
+def test_a_page_shows_who_it_is_by_a_subprotocol(gateway: Gateway, offers_token: bool) -> None:
+    name = "app:shop"
+    token = gateway.tokens().issue(Caller(name=name, scopes=frozenset({Scope.READ}))).text
+    credential = f"mintstream.bearer.{token}" if offers_token else f"mintstream.key.{gateway.key(name, Scope.READ)}"
+    with TestClient(gateway.app()) as client:
+        path = f"/api/mint/status/{uuid4()}/events"
+        for offered, code in (
+            (["mintstream", credential], "operation_not_found"),
+            (["mintstream", credential[:-1]], "unauthorized"),
+            (["mintstream", "mintstream.key.", "mintstream.bearer."], "unauthorized"),
+            (["mintstream"], "unauthorized"),
+        ):
+            with pytest.raises(WebSocketDenialResponse) as refused, client.websocket_connect(path, offered):
+                pass
+            assert refused.value.json()["code"] == code
+        # A header counts before it, as everywhere.
+        with (
+            pytest.raises(WebSocketDenialResponse) as refused,
+            client.websocket_connect(path, ["mintstream", credential], headers={"X-API-Key": "wrong"}),
+        ):
+            pass
+        assert refused.value.status_code == 401
+        with (
+            pytest.raises(WebSocketDenialResponse) as refused,
+            client.websocket_connect(f"{path}?after=x", ["mintstream", credential]),
+        ):
+            pass
+        assert refused.value.json()["details"] == [{"field": "after", "message": "must be a whole number"}]
 
 
 async def test_a_token_works_where_a_key_does_and_a_wrong_key_is_not_excused_by_it(gateway: Gateway) -> None:

@@ -5,12 +5,22 @@ import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import cast
+from typing import Any, cast
 from uuid import UUID
 
 import pytest
 
-from contracts.mint import Completed, Finalized, ImageUri, Nft, Requested
+from contracts.mint import (
+    Completed,
+    Confirmed,
+    Failed,
+    FailureCode,
+    Finalized,
+    ImageUri,
+    ItemFailure,
+    Nft,
+    Requested,
+)
 from contracts.streams import MINT
 from services.gateway.errors import ProjectionDown, TooManyFollowers
 from services.gateway.following import MAX_FOLLOWERS, MAX_WAITING, StreamOver
@@ -18,7 +28,7 @@ from services.gateway.ports import Operation, Result
 from services.gateway.progress import Ending
 from services.gateway.results import preferred_wait
 from tests.support import samples
-from tests.support.gateway import COLLECTION, RECIPIENT, URI, Gateway, single
+from tests.support.gateway import API_KEY, COLLECTION, RECIPIENT, URI, Gateway, single
 
 OPERATION = samples.OPERATION
 OTHER = UUID("0199b0a0-0000-7000-8000-00000000000b")
@@ -90,12 +100,56 @@ async def test_a_copy_of_the_log_that_is_behind_is_waited_for() -> None:
         await cast("AsyncGenerator[object]", events).aclose()
 
 
+async def test_without_the_copy_the_log_itself_is_read() -> None:
+    gateway = Gateway()
+    gateway.projection.down = True
+    for fact in (REQUESTED, samples.CONFIRMED, Completed(operation=OTHER, total=1, minted=1, failed=0)):
+        await gateway.log.publish(fact, cause=None)
+    async with running(gateway):
+        following = asyncio.create_task(collect(gateway, after=1))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        for fact in (FINALIZED, COMPLETED):
+            await gateway.log.publish(fact, cause=None)
+        assert await following == [2, 4, 5]
+
+
 async def test_without_the_copy_there_is_no_stream_with_a_hole() -> None:
     gateway = Gateway()
     gateway.projection.down = True
+    for fact in (REQUESTED, samples.SIGNED, samples.CONFIRMED, COMPLETED, FINALIZED):
+        await gateway.log.publish(fact, cause=None)
     async with running(gateway):
+        assert await collect(gateway) == [1, 2, 3, 4, 5]
+        await gateway.log.purge(MINT, Confirmed.pattern(), up_to=3)
         with pytest.raises(ProjectionDown):
             await collect(gateway)
+
+
+async def test_a_caller_that_goes_while_nothing_happens_is_followed_for_no_longer(gateway: Gateway) -> None:
+    await gateway.log.publish(REQUESTED, cause=None)
+    told = asyncio.Queue[Any]()
+    inbox = asyncio.Queue[Any]()
+    scope: dict[str, Any] = {
+        "type": "websocket",
+        "scheme": "ws",
+        "path": f"/api/mint/status/{OPERATION}/events",
+        "raw_path": b"",
+        "query_string": b"",
+        "headers": [(b"x-api-key", API_KEY.encode())],
+        "subprotocols": ["other", "mintstream"],
+        "client": ("127.0.0.1", 1),
+    }
+    async with running(gateway):
+        inbox.put_nowait({"type": "websocket.connect"})
+        talking = asyncio.create_task(gateway.app()(scope, inbox.get, told.put))
+        assert (await told.get())["subprotocol"] == "mintstream"
+        assert json.loads((await told.get())["text"])["type"] == "mint.requested.v1"
+        inbox.put_nowait({"type": "websocket.receive", "text": "hello?"})
+        inbox.put_nowait({"type": "websocket.disconnect", "code": 1001})
+        await talking
+        assert told.empty()
+        assert gateway.following.followers == 0
 
 
 async def test_a_caller_that_does_not_keep_up_loses_its_stream_and_nobody_else_does() -> None:
@@ -137,6 +191,15 @@ async def test_stopping_ends_every_stream() -> None:
 def test_an_operation_is_over_when_all_that_landed_is_final() -> None:
     ending = Ending()
     for fact, reached in ((REQUESTED, False), (samples.CONFIRMED, False), (COMPLETED, False), (FINALIZED, True)):
+        ending.see(fact.subject())
+        assert ending.reached is reached
+
+
+def test_an_operation_is_over_when_a_fork_has_taken_back_for_good_what_was_not_final() -> None:
+    failure = ItemFailure(items=(0,), code=FailureCode.PROGRAM_REFUSED, reason="It cannot land any more.")
+    dropped = Failed(operation=OPERATION, chunk=0, tx=1, failure=failure, dropped=samples.SIGNATURE)
+    ending = Ending()
+    for fact, reached in ((REQUESTED, False), (samples.CONFIRMED, False), (COMPLETED, False), (dropped, True)):
         ending.see(fact.subject())
         assert ending.reached is reached
 

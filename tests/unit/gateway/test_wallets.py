@@ -74,6 +74,17 @@ async def test_it_is_over_when_the_log_says_so(gateway: Gateway, client: httpx.A
     assert await health(client) == (200, "ok", True)
 
 
+async def test_every_wallet_that_waits_is_told_of(gateway: Gateway, client: httpx.AsyncClient) -> None:
+    for fact in (PAUSED, Paused(wallet=OTHER, balance=0, needed=50_000_000), Resumed(wallet=OTHER, balance=60_000_000)):
+        await gateway.log.publish(fact, cause=None)
+    assert (await status(client))["message"] == SENTENCE, "the one that was paused last has gone on, the other has not"
+    await gateway.log.publish(Paused(wallet=OTHER, balance=0, needed=50_000_000), cause=None)
+    await gateway.clock.advance(MAX_AGE)
+    assert (await status(client))["message"] == f"{SENTENCE}. {SENTENCE}".replace(
+        f". Wallet {WALLET} holds 0.0125", f". Wallet {OTHER} holds 0"
+    )
+
+
 async def test_a_pause_that_nobody_says_again_is_nobodys(gateway: Gateway, client: httpx.AsyncClient) -> None:
     await gateway.log.publish(PAUSED, cause=None)
     await gateway.clock.advance(2 * PAUSE_RENEWAL - 60)
