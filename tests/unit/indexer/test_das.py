@@ -71,6 +71,14 @@ async def test_a_provider_that_turns_in_circles(monkeypatch: pytest.MonkeyPatch)
             await providers(lambda _, ids=ids: {"items": [asset(next(ids))]}).shown("collection", TREES, 100)
 
 
+async def test_a_provider_that_shows_more_than_the_trees_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(das, "PAGE", 1)
+    asked = itertools.count()
+    with pytest.raises(ChainUnavailable, match="more assets than the trees hold"):
+        await providers(lambda _: {"items": [asset(f"{next(asked)}")]}).shown("collection", TREES, 5)
+    assert next(asked) == 6
+
+
 async def test_two_providers_and_one_that_fails() -> None:
     both = await providers(paged(asset("a")), paged(asset("a"), asset("b"))).shown("collection", TREES, 100)
     assert [shown.ids for shown in both] == [frozenset("a"), frozenset("ab")]
@@ -142,3 +150,5 @@ def test_a_proof_holds_only_to_a_root_of_the_account() -> None:
     ):
         assert not holds(forged, account, leaf)
     assert not holds(replace(proof, leaf=wrong), account, wrong)
+    assert not holds(proof, replace(account, buffer_size=0), leaf), "a root that the tree no longer accepts"
+    assert not holds(proof, replace(account, max_depth=model.depth + 1), leaf)

@@ -20,6 +20,7 @@ from services.indexer.chain.proofs import AssetProof
 from services.indexer.chain.reading import Followed
 from services.indexer.chain.reconciling import LARGE_TREE_SECONDS, Parts, Reconciler
 from services.indexer.ports import Account, Accounts, ChainUnavailable, StoreUnavailable
+from tests.support.indexing import uid
 from tests.support.leaves import ModelTree, key, metadata_v1
 from tests.support.memory_log import MemoryLog
 from tests.support.memory_tables import MemoryTables
@@ -51,6 +52,9 @@ class World:
     """Whether the tree is observed further while it is read."""
     leaves_read: int = 0
     looked: int = 0
+    slot: int = 50
+    refused: int = 0
+    """How many requests for accounts fail."""
     wrong_proofs: bool = False
     das_fails: bool = False
     tables_behind: bool = False
@@ -77,13 +81,16 @@ class World:
 
     async def accounts(self, addresses: Sequence[str], commitment: str) -> Accounts:
         self.asked.append(commitment)
+        if self.refused:
+            self.refused -= 1
+            raise ChainUnavailable("injected")
         minted = len(self.model.tree)
         config = TreeConfig(key(1), key(1), self.model.tree.capacity, minted, False, True, 1)
         found = {
             str(pda.tree_config(TREE)): Account(str(BUBBLEGUM), config.to_bytes()),
             ADDRESS: Account(str(SPL_ACCOUNT_COMPRESSION), account_of(self.chain or self.model)),
         }
-        return Accounts(50, {address: found[address] for address in addresses})
+        return Accounts(self.slot, {address: found[address] for address in addresses})
 
     async def catch_up(self, collection: UUID, tree: str, up_to: int) -> Followed:
         self.asked.append(f"follow up to {up_to}")
@@ -244,6 +251,24 @@ async def test_another_leaf_than_the_chains_is_an_alarm(world: World) -> None:
 
     world.leaf_hashes = lost  # type: ignore[method-assign] # a row is gone
     assert await differences(world) == {DriftKind.ROOT_DIFFERS: 1}
+
+
+async def test_a_comparison_of_an_older_slot_is_not_said(world: World) -> None:
+    log = MemoryLog()
+    await differences(world, log)
+    world.slot, world.missing = 40, (range(5, 7),)
+    assert await differences(world, log) == {}
+    assert len(log.facts(CollectionDrift)) == 1
+
+
+async def test_a_collection_that_cannot_be_read_keeps_nobody_waiting(world: World) -> None:
+    log, tables = MemoryLog(), MemoryTables()
+    for collection in (CATS, uid("dogs")):
+        await with_collection(log, tables, ADDRESS, collection)
+    world.refused = 1
+    with pytest.raises(ChainUnavailable):
+        await Reconciler(log, world.parts(tables), SystemClock()).reconcile(None)
+    assert len(log.facts(CollectionDrift)) == 1
 
 
 async def test_another_root_in_the_account_is_an_alarm_whatever_the_rows_give(world: World) -> None:

@@ -39,9 +39,11 @@ async def test_rounds() -> None:
     clock = ManualClock()
     work = Work(clock)
     rounds = Rounds(work, clock, interval=1000, pause=5, rest=4, name="test")
+    work.fails = 1
     task = asyncio.create_task(rounds.run())
-    await pass_by(clock, 10)
-    assert [among for _, among in work.rounds] == [None], "all of them, at first"
+    await pass_by(clock, 20)
+    assert [among for _, among in work.rounds] == [None, None], "all of them, at first, and again what failed"
+    del work.rounds[0]
     rounds.wake([CATS])
     rounds.wake([DOGS])
     await pass_by(clock, 3)
