@@ -16,6 +16,7 @@ from tests.support.stack import PATIENCE, LiveStack
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CLIENTS = Path(__file__).parents[2] / "clients"
+RETRIES = CLIENTS.parent / "tests" / "js" / "client_retries.mjs"
 MODULES = CLIENTS / "typescript" / "node_modules"
 
 
@@ -65,10 +66,11 @@ async def test_the_python_client(live: LiveStack, tmp_path: Path) -> None:
 async def test_the_typescript_client_compiles_strictly(live: LiveStack, tmp_path: Path) -> None:
     await generate("typescript", tmp_path)
     package = tmp_path / "typescript"
-    for name in ("package.json", "tsconfig.json", "example.ts", "src/index.ts"):
+    for name in ("package.json", "tsconfig.json", "example.ts", "src/index.ts", "src/retrying.ts"):
         shutil.copy(CLIENTS / "typescript" / name, package / name)
     (package / "node_modules").symlink_to(MODULES)
     await run(package / "node_modules" / ".bin" / "tsc", "--strict", cwd=package)
+    await run("node", RETRIES, package / "dist" / "src" / "retrying.js", cwd=package)
     collection, wallet = await live.collection(), str(Keypair().pubkey())
     arguments = (live.stack.api_url, live.stack.api_key, collection["id"], wallet)
     await check(live, await run("node", "dist/example.js", *arguments, cwd=package), wallet)
