@@ -19,6 +19,8 @@ FIRST_DELAY, LAST_DELAY = 0.5, 30.0
 """Seconds before a broken connection is opened again: doubled each time, up to the second number."""
 MAX_MESSAGE_BYTES: Final = 64 * 1024
 OPEN_SECONDS: Final = 10.0
+PING_SECONDS: Final = 20.0
+"""How often the node is pinged, and how long it has to answer: a connection can end without either side being told."""
 
 _log = get_logger(__name__)
 
@@ -87,7 +89,13 @@ class PubSub:
                 await wanted()
             try:
                 async with connect(
-                    self._url.reveal(), open_timeout=OPEN_SECONDS, max_size=MAX_MESSAGE_BYTES, compression=None
+                    self._url.reveal(),
+                    open_timeout=OPEN_SECONDS,
+                    ping_interval=PING_SECONDS,
+                    ping_timeout=PING_SECONDS,
+                    close_timeout=PING_SECONDS,
+                    max_size=MAX_MESSAGE_BYTES,
+                    compression=None,
                 ) as socket:
                     await session(Connection(socket, self._works))
                 reason = "closed by the node"

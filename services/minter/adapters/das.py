@@ -72,10 +72,14 @@ class Das:
         )
 
     async def trees_of(self, collection: str, most: int) -> Sequence[str]:
-        """See `importing.Assets.trees_of`; among the first MAX_PAGES * PAGE assets of the collection."""
+        """See `importing.Assets.trees_of`; among the first MAX_PAGES * PAGE assets of the collection.
+
+        By id, which is a hash: these are drawn evenly from all trees, whenever they were filled.
+        """
         trees: dict[str, None] = {}
         for page in range(1, MAX_PAGES + 1):
-            query = {"groupKey": "collection", "groupValue": collection, "page": page, "limit": PAGE}
+            query: dict[str, object] = {"groupKey": "collection", "groupValue": collection, "page": page, "limit": PAGE}
+            query["sortBy"] = {"sortBy": "id", "sortDirection": "asc"}
             found = await self._call("getAssetsByGroup", query, _Page)
             items = found.items if found else []
             trees |= dict.fromkeys(

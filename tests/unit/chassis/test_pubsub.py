@@ -5,7 +5,9 @@ import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+import pytest
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.utils import accept_key
 
 from chassis.clock import SystemClock
 from chassis.pubsub import FIRST_DELAY, Connection, Message, PubSub
@@ -74,6 +76,31 @@ async def test_a_node_that_says_nothing_is_left_alone_for_longer_each_time_until
         slept = [await clock.slept.get() for _ in range(5)]
         await end([task])
     assert slept == [FIRST_DELAY, FIRST_DELAY * 2, FIRST_DELAY * 4, FIRST_DELAY, FIRST_DELAY * 2]
+
+
+async def test_a_connection_that_has_gone_silent_is_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The far end of it is gone without a word, as when a NAT has forgotten it: no close, no answer to a ping."""
+    monkeypatch.setattr("chassis.pubsub.PING_SECONDS", 0.05)
+    opened = asyncio.Queue[None]()
+
+    async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = (await reader.readuntil(b"\r\n\r\n")).decode()
+        key = next(line.split(": ")[1] for line in request.splitlines() if line.lower().startswith("sec-websocket-key"))
+        answer = (
+            f"HTTP/1.1 101 OK\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept_key(key)}"
+        )
+        writer.write(f"{answer}\r\n\r\n".encode())
+        opened.put_nowait(None)
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(mute, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        task = asyncio.create_task(PubSub(Secret(f"ws://127.0.0.1:{port}/"), _Sleeps(), "trees").keep(_hear_all))
+        for _ in range(2):
+            await opened.get()
+        await end([task])
 
 
 async def test_nothing_is_opened_before_something_is_wanted() -> None:
