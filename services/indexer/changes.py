@@ -38,7 +38,7 @@ class OfCollection(msgspec.Struct, frozen=True, tag=True, array_like=True):
 
 
 class OpenOperation(OfOperation, frozen=True):
-    """A new operation with one pending item for every name; `metadata` is JSON."""
+    """A new operation with one pending item for every name, whose row has the id beside it; `metadata` is JSON."""
 
     collection: UUID
     recipient: str
@@ -47,6 +47,7 @@ class OpenOperation(OfOperation, frozen=True):
     batch_size: int
     metadata: str
     names: tuple[str, ...]
+    ids: tuple[UUID, ...]
     at: datetime
 
 

@@ -62,8 +62,8 @@ class OperationRows:
             updated_at=change.at,
         )
         items = {
-            index: Item(change.operation, index, name, created_at=change.at, updated_at=change.at)
-            for index, name in enumerate(change.names)
+            index: Item(key, change.operation, index, name, created_at=change.at, updated_at=change.at)
+            for index, (key, name) in enumerate(zip(change.ids, change.names, strict=True))
         }
         minutes.count_operation(change.at, len(change.names))
         return cls(operation, minutes, items, is_new=True, is_changed=True, changed=set(items))

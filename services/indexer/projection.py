@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, assert_never, cast
+from uuid import uuid5
 
 import msgspec
 
@@ -131,6 +132,7 @@ def _project_mint(fact: MintFact, sequence: int, at: datetime) -> list[RowChange
 def _opened(fact: mint.Requested, at: datetime) -> OpenOperation:
     if fact.total > mint.MAX_ITEMS:
         raise Unprojectable(f"the request is for {fact.total} items, the most is {mint.MAX_ITEMS}")
+    names = tuple(clean_text(fact.nfts[item.nft].name)[:MAX_NAME] for item in fact.items())
     return OpenOperation(
         operation=fact.operation,
         collection=fact.collection,
@@ -139,7 +141,8 @@ def _opened(fact: mint.Requested, at: datetime) -> OpenOperation:
         operation_type=fact.operation_type,
         batch_size=fact.batch_size,
         metadata=_storable({"nfts": fact.nfts}),
-        names=tuple(clean_text(fact.nfts[item.nft].name)[:MAX_NAME] for item in fact.items()),
+        names=names,
+        ids=tuple(uuid5(fact.operation, str(index)) for index in range(len(names))),
         at=at,
     )
 

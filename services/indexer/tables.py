@@ -1,12 +1,12 @@
 """The rows of the projection's tables, named and typed as in `sql/migrations`.
 
-Made and changed by `rows`, loaded and written by `store`. Columns that follow from others (`transaction_id`, the id of
-a result) are properties. Not done here: what changes them.
+Made and changed by `rows`, loaded and written by `store`. Columns that follow from others (`transaction_id`) are
+properties. Not done here: what changes them.
 """
 
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID, uuid5
+from uuid import UUID
 
 
 @dataclass(slots=True)
@@ -54,8 +54,9 @@ class Operation:
 
 @dataclass(slots=True)
 class Item:
-    """One row of `mint_results`."""
+    """One row of `mint_results`. `id` follows from operation and index, so it is the same in every replay."""
 
+    id: UUID
     operation_id: UUID
     item_index: int
     nft_name: str
@@ -75,11 +76,6 @@ class Item:
     error_code: str | None = None
     error_message: str | None = None
     settled_at: datetime | None = None
-
-    @property
-    def id(self) -> UUID:
-        """The row's id, the same in every replay."""
-        return uuid5(self.operation_id, str(self.item_index))
 
 
 @dataclass(slots=True)

@@ -28,13 +28,13 @@ FROM mint_operations WHERE id = ANY($1::uuid[]);
 
 -- name: load_items
 -- Items by operation and index ($1, $2) or by operation and signature ($3, $4).
-SELECT operation_id, item_index, nft_name, created_at, updated_at, status, ipfs_uri, ipfs_hash, image_uri, signature,
-       asset_id, leaf_index, nonce, tree_address, slot, finalized_slot, error_code, error_message, settled_at
+SELECT id, operation_id, item_index, nft_name, created_at, updated_at, status, ipfs_uri, ipfs_hash, image_uri,
+       signature, asset_id, leaf_index, nonce, tree_address, slot, finalized_slot, error_code, error_message, settled_at
 FROM mint_results JOIN unnest($1::uuid[], $2::int[]) AS wanted (operation_id, item_index)
      USING (operation_id, item_index)
 UNION ALL
-SELECT operation_id, item_index, nft_name, created_at, updated_at, status, ipfs_uri, ipfs_hash, image_uri, signature,
-       asset_id, leaf_index, nonce, tree_address, slot, finalized_slot, error_code, error_message, settled_at
+SELECT id, operation_id, item_index, nft_name, created_at, updated_at, status, ipfs_uri, ipfs_hash, image_uri,
+       signature, asset_id, leaf_index, nonce, tree_address, slot, finalized_slot, error_code, error_message, settled_at
 FROM mint_results JOIN unnest($3::uuid[], $4::text[]) AS wanted (operation_id, signature)
      USING (operation_id, signature);
 
