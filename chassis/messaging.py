@@ -384,7 +384,7 @@ class Log:
             store = await self._jetstream.object_store(bucket.name)
         except (TimeoutError, nats.errors.Error) as error:
             raise LogUnavailable(f"cannot open the object store {bucket.name}: {type(error).__name__}") from error
-        return ObjectStoreUploads(store, bucket.ttl, self._connection.timeout)
+        return ObjectStoreUploads(store, bucket, self.lookup)
 
 
 def _tls(ca_file: str) -> ssl.SSLContext:

@@ -107,9 +107,13 @@ class StreamLookup:
         await pull.open()
         try:
             while left > 0:
-                async for message in pull.messages(min(left, READ_BATCH)):
+                given = 0
+                async for message in pull.messages(min(left, READ_BATCH), wait=False):
+                    given += 1
                     left = message.metadata.num_pending
                     yield raw_message(message)
+                if not given:
+                    return  # the rest was taken out of the stream meanwhile
         finally:
             await pull.close()
             await forget_reader(self._client, jetstream, stream, info.name)

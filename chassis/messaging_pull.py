@@ -94,18 +94,18 @@ class Pull:
             with contextlib.suppress(nats.errors.Error):
                 await self._subscription.unsubscribe()
 
-    async def messages(self, batch: int) -> AsyncIterator[Msg]:
+    async def messages(self, batch: int, *, wait: bool = True) -> AsyncIterator[Msg]:
         """Ask for up to `batch` messages and yield them as they come, until the request ends; raises PullLost.
 
-        It ends with the batch, with its time, or with about PULL_BYTES of messages.
+        It ends with the batch, with its time, or with about PULL_BYTES of messages; without `wait` as soon as there is
+        no more.
         """
         assert self._subscription is not None, "open() comes first"
-        request = {
-            "batch": batch,
-            "max_bytes": PULL_BYTES,
-            "expires": int(PULL_EXPIRES * 1e9),
-            "idle_heartbeat": int(PULL_HEARTBEAT * 1e9),
-        }
+        request: dict[str, object] = {"batch": batch, "max_bytes": PULL_BYTES}
+        if wait:
+            request |= {"expires": int(PULL_EXPIRES * 1e9), "idle_heartbeat": int(PULL_HEARTBEAT * 1e9)}
+        else:
+            request["no_wait"] = True
         await self._client.publish(self._subject, json.dumps(request).encode(), reply=self._inbox)
         left = batch
         while left:

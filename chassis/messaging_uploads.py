@@ -8,24 +8,31 @@ kept, which the bucket's time to live says, and who may delete one.
 # pyright: reportUnknownMemberType=false
 
 import asyncio
-import contextlib
 import hashlib
+import io
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
-from typing import Any, BinaryIO
+from typing import BinaryIO, cast
 
 import nats.errors
 import nats.js.errors
+from nats.js.api import ObjectInfo
+from nats.js.object_store import ObjectStore
 
-from chassis.log import LogUnavailable
+from chassis.log import LogUnavailable, RawMessage
+from chassis.messaging_lookup import StreamLookup
+from contracts.streams import Bucket, Stream
 
 
 class ObjectStoreUploads:
     """Image bytes in a JetStream object store; implements `chassis.log.UploadStore`."""
 
-    def __init__(self, store: Any, ttl: float, patience: float) -> None:
+    def __init__(self, store: ObjectStore, bucket: Bucket, lookup: StreamLookup) -> None:
         self._store = store
-        self._ttl = ttl
-        self._patience = patience
+        self._bucket = bucket
+        self._stream = Stream(name=bucket.stream, subjects=(f"$O.{bucket.name}.>",), description=bucket.description)
+        self._lookup = lookup
 
     async def check(self) -> None:
         """Return when the object store answers; raises LogUnavailable."""
@@ -49,40 +56,49 @@ class ObjectStoreUploads:
 
     async def _is_fresh(self, sha256: str) -> bool:
         """Return whether the bytes are there and will be for a while: an old object is about to be removed."""
-        try:
-            info = await self._store.get_info(sha256)
-        except nats.js.errors.NotFoundError:
+        info = await self._info(sha256)
+        if info is None or info.mtime is None:
             return False
         age = datetime.now(UTC) - datetime.fromisoformat(info.mtime)
-        return age < timedelta(seconds=self._ttl / 2)
+        return age < timedelta(seconds=self._bucket.ttl / 2)
 
     async def get(self, sha256: str) -> bytes | None:
         """Return the bytes after checking their digest; None when absent; raises LogUnavailable."""
-        try:
-            found = await self._store.get(sha256)
-        except nats.js.errors.NotFoundError:
-            return None
-        except (TimeoutError, nats.errors.Error) as error:
-            raise LogUnavailable(f"cannot read upload {sha256[:12]}: {type(error).__name__}") from error
-        data = bytes(found.data)
-        if hashlib.sha256(data).hexdigest() != sha256:
-            raise LogUnavailable(f"upload {sha256[:12]} came back with other bytes")
-        return data
+        with io.BytesIO() as whole:
+            return None if await self.copy(sha256, whole) is None else whole.getvalue()
 
     async def copy(self, sha256: str, target: BinaryIO) -> int | None:
         """Write the bytes into `target` as they arrive; see `chassis.log.UploadStore.copy`."""
+        info = await self._info(sha256)
+        if info is None:
+            return None
+        # Not the client's own `get`: it waits for the next piece for ever, also for those of an object that was deleted
+        # since, as happens whenever two mints of one image come together.
+        digest, size = hashlib.sha256(), 0
+        pieces = cast(
+            "AsyncGenerator[RawMessage]", self._lookup.history(self._stream, [f"$O.{self._bucket.name}.C.{info.nuid}"])
+        )
+        async with aclosing(pieces):
+            async for piece in pieces:
+                await asyncio.to_thread(target.write, piece.payload)
+                digest.update(piece.payload)
+                size += len(piece.payload)
+        if digest.hexdigest() == sha256:
+            return size
+        newer = await self._info(sha256)
+        if newer is None:
+            return None
+        if newer.nuid != info.nuid:
+            raise LogUnavailable(f"upload {sha256[:12]} was put anew while it was read")
+        raise LogUnavailable(f"upload {sha256[:12]} came back with other bytes")
+
+    async def _info(self, sha256: str) -> ObjectInfo | None:
         try:
-            # The client waits for the next piece for ever: a copy that stands still is given up here.
-            async with asyncio.timeout(self._patience) as deadline:
-                sink = _Sink(target, asyncio.get_running_loop(), deadline, self._patience)
-                await self._store.get(sha256, writeinto=sink)
+            return await self._store.get_info(sha256)
         except nats.js.errors.NotFoundError:
             return None
         except (TimeoutError, nats.errors.Error) as error:
             raise LogUnavailable(f"cannot read upload {sha256[:12]}: {type(error).__name__}") from error
-        if sink.hash.hexdigest() != sha256:
-            raise LogUnavailable(f"upload {sha256[:12]} came back with other bytes")
-        return sink.size
 
     async def delete(self, sha256: str) -> None:
         """Remove the bytes; see `chassis.log.UploadStore.delete`. Raises LogUnavailable."""
@@ -92,30 +108,3 @@ class ObjectStoreUploads:
             return
         except (TimeoutError, nats.errors.Error) as error:
             raise LogUnavailable(f"cannot delete upload {sha256[:12]}: {type(error).__name__}") from error
-
-
-class _Sink:
-    """What the client writes an object into, piece by piece in worker threads: hashes, counts, moves the deadline."""
-
-    def __init__(
-        self, target: BinaryIO, loop: asyncio.AbstractEventLoop, deadline: asyncio.Timeout, patience: float
-    ) -> None:
-        self.hash = hashlib.sha256()
-        self.size = 0
-        self._target = target
-        self._loop = loop
-        self._deadline = deadline
-        self._patience = patience
-
-    def write(self, data: bytes) -> int:
-        """Take the next piece."""
-        self._target.write(data)
-        self.hash.update(data)
-        self.size += len(data)
-        self._loop.call_soon_threadsafe(self._moved)
-        return len(data)
-
-    def _moved(self) -> None:
-        if not self._deadline.expired() and self._deadline.when() is not None:
-            with contextlib.suppress(RuntimeError):  # stop: the copy has ended meanwhile
-                self._deadline.reschedule(self._loop.time() + self._patience)

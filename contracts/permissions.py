@@ -179,10 +179,10 @@ def _objects(role: Role) -> Iterator[str]:
     for bucket in role.puts:
         yield f"$O.{bucket.name}.C.*"
     for bucket in role.takes:
-        yield f"{API}.STREAM.NAMES"
+        # Nobody has durable consumers there.
         yield f"{API}.CONSUMER.CREATE.{bucket.stream}"
+        yield f"{API}.CONSUMER.MSG.NEXT.{bucket.stream}.*"
         yield f"{API}.CONSUMER.DELETE.{bucket.stream}.*"
-        yield f"$JS.FC.{bucket.stream}.>"
 
 
 def _never(role: Role) -> Iterator[str]:
