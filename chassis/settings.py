@@ -31,7 +31,8 @@ __all__ = [
     "load_or_exit",
 ]
 
-LogLevel = Literal["debug", "info", "warning", "error"]
+LogLevel = Literal["debug", "info", "warn", "warning", "error"]
+"""`warn` is the source document's word for `warning`."""
 LogFormat = Literal["auto", "json", "console"]
 
 # Variables that begin with this and that no field declares are taken for typing errors.
@@ -221,13 +222,26 @@ def _convert(field: SettingField, raw: str) -> object:
     try:
         converted: object = msgspec.convert(value, field.target, strict=False, dec_hook=_decode_hook)
     except msgspec.ValidationError as error:  # stop: becomes this variable's problem
-        reason = str(error)
-        if reason.startswith("Invalid enum value"):  # msgspec does not list what would be valid
-            reason = f"must be {type_name(field.annotation)}"
+        reason = _in_words(str(error), field)
         if field.secret:
             raise ValueError(f"{reason} (the value is not shown)") from None
         raise ValueError(f"{reason}, got {shown(raw)!r}") from None
     return Secret(raw) if field.secret else converted
+
+
+_WORDS: Final = {
+    "Expected `int`, got": "must be a whole number",
+    "Expected `float`, got": "must be a number",
+    "Expected `bool`, got": "must be true or false",
+    "Expected `str` matching regex": "must have the form of the example",
+}
+"""What msgspec finds, by how it begins, in an operator's words."""
+
+
+def _in_words(reason: str, field: SettingField) -> str:
+    if reason.startswith("Invalid enum value"):  # msgspec does not list what would be valid
+        return f"must be {type_name(field.annotation)}"
+    return next((words for beginning, words in _WORDS.items() if reason.startswith(beginning)), reason)
 
 
 def _decode_hook(target: type, value: object) -> object:

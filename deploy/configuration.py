@@ -13,11 +13,29 @@ _HEAD: Final = """# Configuration
 
 Every service reads its settings from environment variables, once, at its start. What is missing or wrong is told all at once,
 by name, and ends the start with status 2; unknown variables beginning with `MINTSTREAM_` are taken for typing errors. An empty
-variable counts as absent. Where the source document has a name for something, that is the variable's name.
+variable counts as absent. Where the source document has a name for something, that is the variable's name; those of its
+variables that mean something else here are [at the end](#variables-of-the-source-document).
 
 A secret `X` may be given as `X_FILE`, the path of a file that holds it; never both. Secrets are in no log and no error.
 OpenTelemetry's own variables (`OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_RESOURCE_ATTRIBUTES`, ...) mean what its specification says.
 
+"""
+
+_SOURCE_DOCUMENT: Final = """
+## Variables of the source document
+
+| variable | here |
+| --- | --- |
+| `NODE_ENV` | No effect: a service is set up by the variables above alone, and is the same program everywhere. |
+| `PORT` | Empty is 8080, as in the document's program; `0` takes a free port. |
+| `SOLANA_COMMITMENT` | `confirmed` or `finalized`: when an NFT counts as minted. `processed` is refused: such a block may yet be dropped. |
+| `SUPABASE_URL`, `SUPABASE_SERVICE_ROLE_KEY`, `SUPABASE_ANON_KEY` | No effect. The tables are in Postgres: `DATABASE_URL`, the indexer's to write and the gateway's to read. |
+| `QUEUE_BATCH_SIZE` | The gateway's: items a chunk when a request does not say `batchSize`. |
+| `QUEUE_DELAY_MS` | No effect. There is no queue whose operations would have to wait for one another: `MINTER_MAX_IN_FLIGHT` bounds what is sent, and `delayBetweenBatches` of a request spaces its chunks. |
+| `QUEUE_MAX_RETRIES` | No effect. A mint is not given up after a number of tries: it is followed until it has landed, or until the chain refuses it for a reason that would come again. |
+| `WEBHOOK_URL` | The notifier's, with `WEBHOOK_SECRET`, which signs what is sent. |
+
+The others mean what the document says.
 """
 
 
@@ -30,6 +48,7 @@ def document() -> str:
         own = [row for row in describe(settings) if row.variable not in shared]
         parts += [f"\n## {name}\n\n", _table(own)]
     parts.append("\n`python -m services.indexer --migrate-only` needs `DATABASE_URL` alone.\n")
+    parts.append(_SOURCE_DOCUMENT)
     return "".join(parts)
 
 

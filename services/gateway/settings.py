@@ -26,6 +26,7 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
         Secret,
         Meta(
             description="Postgres as the indexer's read-only role.",
+            pattern=r"^postgres(ql)?://",
             examples=["postgresql://mintstream_reader@127.0.0.1:5432/mintstream"],
         ),
     ]
@@ -106,7 +107,11 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
     rate_limit_login_max: Annotated[Requests, Meta(description="Steps of signing in, by address.")] = 30
     rpc_url: Annotated[
         Secret | None,
-        Meta(description="The node that is asked for the wallet's balance, and by audits; without it neither is told."),
+        Meta(
+            description="The node that is asked for the wallet's balance, and by audits; without it neither is told.",
+            pattern=r"^https?://",
+            examples=["http://127.0.0.1:8899"],
+        ),
     ] = None
     backup_rpc_urls: Annotated[
         Secret | None,
@@ -128,10 +133,10 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
         Meta(description="Further IPFS gateways for audits, comma separated, asked in their order."),
     ] = ()
     wallet_address: Annotated[
-        str | None,
+        Annotated[str, Meta(pattern=WALLET)] | None,
         Meta(
             description="The wallet whose balance is told, in base58; without it the payer of the newest collection.",
-            pattern=WALLET,
+            examples=["<address>"],
         ),
     ] = None
     cache_ttl: Annotated[int, Meta(description="Seconds for which the wallet's balance is kept.", ge=0, le=86_400)] = (
@@ -139,7 +144,11 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
     )
     pinata_gateway: Annotated[
         str,
-        Meta(description="The IPFS gateway that answers to uploads point at.", pattern=r"^https?://[^\s?#]+$"),
+        Meta(
+            description="The IPFS gateway that answers to uploads point at.",
+            pattern=r"^https?://[^\s?#]+$",
+            examples=["https://example.mypinata.cloud"],
+        ),
     ] = DEFAULT_GATEWAY
     explorer_url: Annotated[
         str,

@@ -11,6 +11,7 @@ DatabaseUrl = Annotated[
     Secret,
     Meta(
         description="Postgres as the owner of the projection's tables, or as mintstream_writer, who cannot migrate.",
+        pattern=r"^postgres(ql)?://",
         examples=["postgresql://mintstream@127.0.0.1:5432/mintstream"],
     ),
 ]
@@ -34,6 +35,7 @@ class IndexerSettings(ServiceSettings, frozen=True, kw_only=True):
         Secret,
         Meta(
             description="Solana JSON-RPC endpoint; secret because providers put the key into it.",
+            pattern=r"^https?://",
             examples=["http://127.0.0.1:8899"],
         ),
     ]

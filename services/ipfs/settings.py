@@ -90,12 +90,8 @@ class IpfsSettings(ServiceSettings, frozen=True, kw_only=True):
         bool, Meta(description="Take the place where it was taken off an image before it is pinned.")
     ] = False
     image_preview_pixels: Annotated[
-        int | None,
-        Meta(
-            description="Longest edge of a WebP preview that is pinned beside larger images; absent: none.",
-            ge=16,
-            le=4096,
-        ),
+        Annotated[int, Meta(ge=16, le=4096)] | None,
+        Meta(description="Longest edge of a WebP preview that is pinned beside larger images; absent: none."),
     ] = None
     image_max_frames: Annotated[int, Meta(description="Most frames of an animation.", ge=1, le=100_000)] = 1_000
     image_allow_markup: Annotated[bool, Meta(description="Take SVG and HTML, which can hold script, for images.")] = (

@@ -14,6 +14,7 @@ class MinterSettings(ServiceSettings, frozen=True, kw_only=True):
         Secret,
         Meta(
             description="Solana JSON-RPC endpoint; secret because providers put the key into it.",
+            pattern=r"^https?://",
             examples=["http://127.0.0.1:8899"],
         ),
     ]

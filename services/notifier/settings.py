@@ -9,10 +9,18 @@ from msgspec import Meta
 from chassis.outside import Network
 from chassis.sealing import Sealer
 from chassis.settings import Secret, ServiceSettings, SettingsError
-from services.notifier.domain import Schedule
+from contracts.notification import EVENT_TYPES
+from services.notifier.domain import Schedule, takes
 from services.notifier.signing import key_of
 
 HttpUrl = Annotated[str, Meta(pattern=r"^https?://[^\s]+$", max_length=2048)]
+
+
+def _event_filter(text: str) -> str:
+    """Return the filter; raises ValueError for one that takes no event."""
+    if not any(takes(text, event_type) for event_type in EVENT_TYPES):
+        raise ValueError(f"{text!r} takes none of {', '.join(EVENT_TYPES)}")
+    return text
 
 
 class NotifierSettings(ServiceSettings, frozen=True, kw_only=True):
@@ -71,6 +79,7 @@ class NotifierSettings(ServiceSettings, frozen=True, kw_only=True):
             ("WEBHOOK_SECRET", lambda: [key_of(secret) for secret in self.secrets]),
             ("WEBHOOK_SEALING_KEYS", lambda: self.sealer),
             ("WEBHOOK_INSIDE_NETWORKS", lambda: self.inside_networks),
+            ("WEBHOOK_EVENTS", lambda: [_event_filter(text) for text in self.webhook_events]),
         )
         for variable, check in checks:
             try:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from msgspec import Meta
 
 from chassis.settings import Secret, ServiceSettings, SettingsError, describe, load, load_or_exit
+from deploy.services import SETTINGS
 
 
 class Level(enum.Enum):
@@ -155,7 +156,7 @@ class Picky(msgspec.Struct, frozen=True, kw_only=True):
 
 @pytest.mark.parametrize("wrong", ["hunter2", "https://node.example/?key=hunter2&much=longer"])
 def test_a_wrong_secret_is_not_shown(wrong: str) -> None:
-    with pytest.raises(SettingsError, match=r"NODE: Expected `str` .*\(the value is not shown\)") as caught:
+    with pytest.raises(SettingsError, match=r"NODE: .*\(the value is not shown\)") as caught:
         load(Picky, {"NODE": wrong})
     assert "hunter2" not in str(caught.value)
     assert load(Picky, {"NODE": "http://h/hunter2"}).node == Secret("http://h/hunter2")
@@ -212,6 +213,57 @@ def test_describe_has_a_row_for_every_variable() -> None:
     assert rows["LEVEL"].default == "low"
     assert rows["DRY_RUN"].default == "false"
     assert rows["RETRIES"].example == "RETRIES=1"
+
+
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+@pytest.mark.parametrize("value", ["17", "no such thing", "true", "11111111111111111111111111111111", "https://x.test"])
+def test_every_variable_of_every_service_takes_a_value_or_says_what_is_wrong_with_it(
+    settings: type[ServiceSettings], value: str
+) -> None:
+    for row in describe(settings):
+        try:
+            load(settings, {row.variable: value})
+        except SettingsError as error:  # others are missing, which is right
+            told = error.problems.get(row.variable)
+            assert told is None or not told.startswith("missing"), (row.variable, told)
+
+
+@pytest.mark.parametrize(
+    ("service", "variable", "value"),
+    [
+        ("gateway", "WALLET_ADDRESS", "So11111111111111111111111111111111111111112"),
+        ("gateway", "LOG_LEVEL", "warn"),
+        ("ipfs", "IMAGE_PREVIEW_PIXELS", "512"),
+        ("notifier", "WEBHOOK_EVENTS", "mint.*,collection.created"),
+    ],
+)
+def test_what_is_documented_is_taken(service: str, variable: str, value: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        load(SETTINGS[service], {variable: value, "MINTSTREAM_X": "x"})
+    assert variable not in error.value.problems
+
+
+@pytest.mark.parametrize(
+    ("service", "variable", "value", "told"),
+    [
+        ("gateway", "PORT", "abc", "must be a whole number, got 'abc'"),
+        ("gateway", "ENABLE_METRICS", "maybe", "must be true or false, got 'maybe'"),
+        ("gateway", "SHUTDOWN_GRACE_SECONDS", "soon", "must be a number, got 'soon'"),
+        ("gateway", "CORS_ORIGINS", "https://a.test/", "must have the form of the example, got 'https://a.test/'"),
+        ("gateway", "RPC_URL", "node", "must have the form of the example (the value is not shown)"),
+        ("gateway", "DATABASE_URL", "mysql://x", "must have the form of the example (the value is not shown)"),
+    ],
+)
+def test_a_wrong_value_is_told_in_words(service: str, variable: str, value: str, told: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        load(SETTINGS[service], {variable: value})
+    assert error.value.problems[variable].startswith(f"{told}; example: ")
+
+
+def test_a_filter_of_events_that_takes_none_is_refused() -> None:
+    with pytest.raises(SettingsError) as error:
+        load(SETTINGS["notifier"], {"NATS_URL": "nats://x", "WEBHOOK_EVENTS": "mint.*,mint.landed"})
+    assert error.value.problems["WEBHOOK_EVENTS"].startswith("'mint.landed' takes none of mint.confirmed,")
 
 
 def test_every_service_setting_is_described() -> None:
