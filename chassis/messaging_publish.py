@@ -72,6 +72,7 @@ class Publisher:
         if self._flushing is not None:
             self._flushing.cancel()
             await asyncio.gather(self._flushing, return_exceptions=True)
+            self._give_up(())  # a task that is cancelled before its first step does nothing at all
 
     async def _flush(self) -> None:
         taken: Sequence[_Waiting] = ()
@@ -87,11 +88,14 @@ class Publisher:
                     taken = [self._waiting.popleft() for _ in range(burst.count)]
                     await self._publish_singly(taken)
         finally:
-            # Cancelled, or a bug: nobody may wait for ever, and nobody may believe it was refused.
-            for each in [*taken, *self._waiting]:
-                if not each.answer.done():
-                    each.answer.set_exception(nats.errors.ConnectionClosedError())
-            self._waiting.clear()
+            self._give_up(taken)  # cancelled, or a bug
+
+    def _give_up(self, taken: Sequence[_Waiting]) -> None:
+        """Settle what was taken and what waits: nobody may wait for ever, and nobody may believe it was refused."""
+        for each in (*taken, *self._waiting):
+            if not each.answer.done():
+                each.answer.set_exception(nats.errors.ConnectionClosedError())
+        self._waiting.clear()
 
     def _take(self, most: int) -> list[_Waiting]:
         """Take the longest batch from the front in which no two messages are about the same thing.

@@ -45,6 +45,17 @@ async def lose_the_server_and_close(directory: Path) -> None:
             await reading
 
 
+async def test_who_publishes_while_the_log_is_closed_is_told(nats_url: str) -> None:
+    log = await Log.connect(Connection((nats_url,), Producer(name="test", version="test")))
+    await log.declare(consumers=(), buckets=())
+    saying = asyncio.create_task(log.publish(FACT, cause=None))
+    await asyncio.sleep(0)  # it has begun, and no more
+    log.drain()
+    await log.close()
+    with pytest.raises(LogUnavailable):
+        await saying
+
+
 @pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
 def test_a_log_is_closed_whose_server_is_gone(tmp_path: Path, loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
     """With something that waits to be written; the two loops take that in ways of their own."""
