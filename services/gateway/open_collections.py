@@ -2,10 +2,11 @@
 
 Used by whoever asks for mints. A request is answered by a look that began after it came, so a collection that was
 closed before is closed for it. Only that a collection was created is remembered, which is said once and for ever.
-Under load there is one look at a time for each collection, and a PAUSE between two of them, however many requests wait.
+Under load there is one look at a time for each collection, and a pause between two of them, however many requests wait.
 """
 
 import asyncio
+from time import monotonic
 from typing import Final
 from uuid import UUID
 
@@ -13,8 +14,9 @@ from chassis.log import EventLog, LogUnavailable
 from contracts.collection import CollectionCreated, CollectionUpdated
 from services.gateway.errors import NOTHING_STORED, CollectionNotFound, LogSilent
 
-PAUSE: Final = 0.005
-"""Seconds after a look that several requests have shared, in which more gather for the next one."""
+MAX_PAUSE: Final = 0.005
+"""Most seconds after a look that several requests have shared, in which more gather for the next one. It is as long as
+that look took, if that was less: a fast log is waited for less, and none is asked more than half of the time."""
 MAX_REMEMBERED: Final = 10_000
 
 
@@ -47,6 +49,7 @@ class OpenCollections:
         waiting: list[asyncio.Future[bool]] = []
         try:
             while waiting := self._waiting.pop(collection, []):
+                began = monotonic()
                 try:
                     found = await self._look(collection)
                 except Exception as error:  # go on: told to all who wait; the next look may succeed
@@ -58,7 +61,7 @@ class OpenCollections:
                     if not each.done():
                         each.set_result(found)
                 if len(waiting) > 1:
-                    await asyncio.sleep(PAUSE)
+                    await asyncio.sleep(min(monotonic() - began, MAX_PAUSE))
         finally:
             del self._looking[collection]
             for each in [*waiting, *self._waiting.pop(collection, [])]:  # cancelled: nobody may wait for ever

@@ -62,13 +62,14 @@ class Place:
 
     def __init__(self, admission: Admission, scope: Scope, receive: Receive) -> None:
         self._admission = admission
+        self._state: dict[str, object] = scope["state"]
         self._receive = receive
         self._taken = False
         self._begun = False
         """Whether something of the body has come."""
         self._whole = False
         """Whether all of it has."""
-        scope["state"]["place"] = self
+        self._state["place"] = self
         self.take()
 
     def take(self) -> None:
@@ -82,6 +83,13 @@ class Place:
         if self._taken:
             self._taken = False
             self._admission.count(-1)
+
+    def end(self) -> None:
+        """Leave for good. The request forgets its place, which knows the request: so both are gone at once, and do not
+        wait for the garbage collector, which stops everybody else for as long as it looks.
+        """
+        self.leave()
+        del self._state["place"]
 
     async def receive(self) -> Message:
         """Wait for the caller, without counting meanwhile.

@@ -83,7 +83,7 @@ class RequestScope:
         finally:
             structlog.contextvars.reset_contextvars(**bound)
             if place:
-                place.leave()
+                place.end()
 
     async def _answer(self, scope: Scope, receive: Receive, exchange: "_Exchange") -> None:
         try:

@@ -1,13 +1,15 @@
 """The routes that are answered directly, held to what the framework makes of the same endpoints."""
 
+import gc
 import json
+import weakref
 from collections.abc import Sequence
 from uuid import UUID
 
 import httpx
 import msgspec
 import pytest
-from starlette.types import Scope
+from starlette.types import Message, Scope
 
 from contracts.mint import Requested
 from services.gateway.api import app
@@ -114,3 +116,43 @@ async def test_a_mistake_of_ours_is_answered_without_any_of_it(gateway: Gateway,
     answer = await client.post("/api/mint/single", json=single())
     assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
     assert "hunter2" not in answer.text
+
+
+class Cycle:
+    """A request as the server holds it: what the application is given knows the request."""
+
+    def __init__(self, body: bytes) -> None:
+        self.scope: Scope = {
+            "type": "http",
+            "method": "POST",
+            "scheme": "http",
+            "path": "/api/mint/single",
+            "query_string": b"",
+            "headers": [(b"content-type", b"application/json"), (b"x-api-key", API_KEY.encode())],
+            "client": ("127.0.0.1", 50_000),
+            "state": {},
+        }
+        self.body = body
+        self.status = 0
+
+    async def receive(self) -> Message:
+        return {"type": "http.request", "body": self.body, "more_body": False}
+
+    async def send(self, message: Message) -> None:
+        self.status = message.get("status", self.status)
+
+
+@pytest.mark.parametrize(("body", "status"), [(single(), 200), ({}, 400)], ids=["accepted", "refused"])
+async def test_a_mint_leaves_nothing_to_the_garbage_collector(gateway: Gateway, body: Json, status: int) -> None:
+    """Which would stop all other requests for as long as it looks for what thousands of them have left."""
+    app = gateway.app()
+    gc.disable()
+    try:
+        request = Cycle(msgspec.json.encode(body))
+        await app(request.scope, request.receive, request.send)
+        assert request.status == status
+        left = weakref.ref(request)
+        del request
+        assert left() is None
+    finally:
+        gc.enable()
