@@ -10,6 +10,8 @@ from datetime import timedelta
 from typing import Annotated, Any, Final
 
 import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from archive.reading import Archive
 from chassis import postgres
@@ -30,6 +32,14 @@ MIN_DAYS: Final = 7
 """Webhooks are tried for three days and parked; until then what they tell has to be on the log."""
 
 app = typer.Typer(name="archive", help="The archive of old messages.", no_args_is_help=True)
+
+COLUMNS: Final = (
+    TextColumn("{task.description}"),
+    BarColumn(),
+    MofNCompleteColumn(),
+    TextColumn("messages"),
+    TimeRemainingColumn(),
+)
 
 Told = Mapping[str, Mapping[str, int]]
 """By stream, what was done or found."""
@@ -66,6 +76,9 @@ def prune(
     older_than_days: Annotated[
         float, typer.Option(min=MIN_DAYS, help="Only operations of which nothing was said for so long.")
     ],
+    at_most: Annotated[
+        int | None, typer.Option(min=1, help="Only so many operations, the oldest first; the next run goes on.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would leave, and take nothing.")] = False,
     as_json: AsJson = False,
     data: DataDir = DATA,
@@ -76,7 +89,7 @@ def prune(
 
     Example: ARCHIVE_URL=s3://archive mintstream archive prune --older-than-days 90 --dry-run
     """
-    done = asyncio.run(_prune(places(data), timedelta(days=older_than_days), dry_run=dry_run))
+    done = asyncio.run(_prune(places(data), timedelta(days=older_than_days), most=at_most, dry_run=dry_run))
     if as_json:
         print_json(pruned_figures(done))
         return
@@ -147,13 +160,18 @@ def pruned_figures(done: Pruned) -> dict[str, dict[str, Any]]:
     return {MINT.name: figures}
 
 
-async def _prune(settings: Places, age: timedelta, *, dry_run: bool) -> Pruned:
+async def _prune(settings: Places, age: timedelta, *, most: int | None, dry_run: bool) -> Pruned:
     async with (
         opened_log(settings) as log,
         postgres.pool(settings.database_url, application_name=NAME, max_size=1) as pool,
     ):
         pruner = Pruner(log, log.repair(), PostgresVault(pool), _archive_of(settings, log))
-        return await pruner.prune(SystemClock().now() - age, rehearse=dry_run)
+        until = SystemClock().now() - age
+        with Progress(*COLUMNS, console=Console(stderr=True), transient=True) as bars:
+            bar = bars.add_task(MINT.name, total=await log.last_sequence(MINT))
+            return await pruner.prune(
+                until, rehearse=dry_run, most=most, progress=lambda sequence: bars.update(bar, completed=sequence)
+            )
 
 
 async def _drop(settings: Places, age: timedelta) -> Told:

@@ -5,15 +5,19 @@ log itself, event_log, and the archive, whose segments are checked as they are r
 each of its fences is seen on the log before anything is taken. What is taken is taken by subject, up to the sequence
 that was judged, and again without harm: whoever dies goes on with what the stream still has. Which messages those are
 is decided in `retention`.
+
+What costs time is requests, so a batch's stretch of the stream is read as one where it holds little else, and otherwise
+message by message, side by side. A consumer with the subjects of the batch alone costs the server ten times as much.
 """
 
 import asyncio
 from bisect import bisect_left
 from collections import Counter, OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence, Set
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from typing import Final, Protocol, cast
 
 from archive.reading import Archive
@@ -27,19 +31,24 @@ from services.indexer.retention import Reason, judge
 SCANNED: Final = 10_000
 """Operations that are found in one reading of the stream."""
 AT_ONCE: Final = 64
-"""Messages that the log is asked for at once."""
+"""Requests to the log at once."""
 BATCH: Final = 32
 """Operations whose copies are held in memory at once."""
+SPARSE: Final = 4
+"""A stretch of the stream is read as one if it has at most so many messages for each that is wanted."""
 KEPT_SEGMENTS: Final = 2
 """Segments that are held in memory; operations of the same time are in the same ones."""
 REMEMBERED: Final = 100_000
 """Operations that one run does not look at again; forgetting one costs a look, nothing else."""
 
+Progress = Callable[[int], None]
+"""Is told the sequence up to which the stream was looked at."""
+
 _log = get_logger(__name__)
 
 
 class Lookup(Protocol):
-    """What the stream's leader has now. Every method raises LogUnavailable."""
+    """What the stream has now, single messages as its leader has them. Every method raises LogUnavailable."""
 
     async def raw(self, stream: Stream, sequence: int) -> RawMessage | None:
         """Return the message at `sequence`, or None."""
@@ -101,93 +110,138 @@ class Pruner:
         self._purging = purging
         self._copies = copies
         self._archive = archive
+        self._requests = asyncio.Semaphore(AT_ONCE)
 
-    async def prune(self, until: datetime, *, rehearse: bool = False) -> Pruned:
+    async def prune(
+        self, until: datetime, *, rehearse: bool = False, most: int | None = None, progress: Progress | None = None
+    ) -> Pruned:
         """Take what may leave of every operation that was over before `until`; with `rehearse`, only count it.
 
-        Raises ArchiveBroken, ArchiveUnavailable, LogUnavailable and StoreUnavailable; what was taken until then is.
+        Of the oldest `most` operations that may leave, when that is given. Raises ArchiveBroken, ArchiveUnavailable,
+        LogUnavailable and StoreUnavailable; what was taken until then is.
         """
         done = Pruned()
         archived = await ArchivedMessages.of(self._archive)
-        async for operations in self._batches(until):
-            copies = await self._copies.operations(operations)
-            for operation in operations:
-                said = copies.get(operation, ())
-                verdict = judge(said, until)
-                taken = (
-                    verdict
-                    if isinstance(verdict, Reason)
-                    else await self._take(operation, verdict, said, archived, rehearse=rehearse)
-                )
-                if isinstance(taken, Reason):
-                    done.staying[taken] += 1
-                else:
-                    done.operations += 1
-                    done.messages += len(taken)
-                    done.bytes += sum(len(raw.payload) for raw in taken)
+        async for batch in self._batches(until):
+            leaving = await self._leaving(tuple(batch), until, archived, done)
+            if most is not None:
+                leaving = dict(islice(leaving.items(), most - done.operations))
+            if not rehearse:
+                await self._take(leaving)
+            done.operations += len(leaving)
+            done.messages += sum(map(len, leaving.values()))
+            done.bytes += sum(len(raw.payload) for taken in leaving.values() for raw in taken)
+            if progress is not None:
+                progress(max(batch.values()))
+            if done.operations == most:
+                break
         return done
 
-    async def _take(
-        self,
-        operation: str,
-        leaving: Set[int],
-        copies: Sequence[RawMessage],
-        archived: "ArchivedMessages",
-        *,
-        rehearse: bool,
-    ) -> Sequence[RawMessage] | Reason:
-        """Take what may leave and return it; or return why it stays all the same."""
-        if fault := await archived.fault(copies):
-            return fault
-        logged = await self._on_log(copies)
-        there = {raw.sequence for raw in logged}
-        told = [_said(raw) for raw in copies if raw.sequence in there or raw.sequence not in leaving]
-        if told != [*map(_said, logged)] or await self._newest(operation) != copies[-1].sequence:
-            return Reason.LOG_DIFFERS  # beyond what has left before
-        if not rehearse:
-            for fact in LEAVING:
-                pattern = fact.pattern().replace("*", operation, 1)
-                await self._purging.purge(MINT, pattern, max(leaving))
-            _log.info("operation pruned", operation=operation)
-        return [raw for raw in logged if raw.sequence in leaving]
+    async def _leaving(
+        self, operations: Sequence[str], until: datetime, archived: "ArchivedMessages", done: Pruned
+    ) -> dict[str, Sequence[RawMessage]]:
+        """Return the messages that may leave, and that the log still has, by operation; count those that stay."""
+        copies = await self._copies.operations(operations)
+        judged: dict[str, frozenset[int]] = {}
+        for operation in operations:
+            said = copies.get(operation, ())
+            verdict = judge(said, until)
+            if not isinstance(verdict, Reason) and (fault := await archived.fault(said)):
+                verdict = fault
+            if isinstance(verdict, Reason):
+                done.staying[verdict] += 1
+            else:
+                judged[operation] = verdict
+        logged = await self._on_log([raw for operation in judged for raw in copies[operation]])
+        newest = await asyncio.gather(*map(self._newest, judged))
+        leaving: dict[str, Sequence[RawMessage]] = {}
+        for (operation, may_leave), last in zip(judged.items(), newest, strict=True):
+            said = copies[operation]
+            taken = [raw for raw in said if raw.sequence in may_leave and raw.sequence in logged]
+            same = all(logged.get(raw.sequence, raw.sequence in may_leave) for raw in said)
+            if same and last == said[-1].sequence:
+                leaving[operation] = taken
+            else:
+                done.staying[Reason.LOG_DIFFERS] += 1
+        return leaving
 
-    async def _on_log(self, copies: Sequence[RawMessage]) -> list[RawMessage]:
-        """Return what the log has where the copies are from."""
-        found: list[RawMessage | None] = []
-        for first in range(0, len(copies), AT_ONCE):
-            some = copies[first : first + AT_ONCE]
-            found += await asyncio.gather(*(self._event_log.lookup.raw(MINT, raw.sequence) for raw in some))
-        return [raw for raw in found if raw is not None]
+    async def _on_log(self, copies: Collection[RawMessage]) -> Mapping[int, bool]:
+        """Return by sequence, of those messages whose place on the log is not empty, whether they are what is there."""
+        wanted = {raw.sequence: raw for raw in copies}
+        if not wanted:
+            return {}
+        first, last = min(wanted), max(wanted)
+        same: dict[int, bool] = {}
+        if last - first < SPARSE * len(wanted):
+            history = self._event_log.lookup.history(MINT, MINT.subjects, after=first - 1)
+            async with aclosing(cast("AsyncGenerator[RawMessage]", history)) as messages:
+                async for raw in messages:
+                    if raw.sequence in wanted:
+                        same[raw.sequence] = _said(raw) == _said(wanted[raw.sequence])
+                    if raw.sequence >= last:
+                        break
+            return same
+
+        async def look(copy: RawMessage) -> None:
+            async with self._requests:
+                logged = await self._event_log.lookup.raw(MINT, copy.sequence)
+            if logged is not None:
+                same[copy.sequence] = _said(logged) == _said(copy)
+
+        await asyncio.gather(*map(look, copies))
+        return same
 
     async def _newest(self, operation: str) -> int:
-        """Return the sequence of the last word about an operation."""
-        patterns = operation_patterns(operation)
-        found = await asyncio.gather(*(self._event_log.lookup.newest(MINT, pattern) for pattern in patterns))
-        return max((raw.sequence for raw in found if raw is not None), default=0)
+        """Return the sequence of the last word about an operation, as the stream's leader has it."""
 
-    async def _batches(self, until: datetime) -> AsyncIterator[Sequence[str]]:
-        """Yield operations that still have messages of the age which could leave, the oldest first, a few at a time."""
+        async def last(pattern: str) -> int:
+            async with self._requests:
+                found = await self._event_log.lookup.newest(MINT, pattern)
+            return 0 if found is None else found.sequence
+
+        return max(await asyncio.gather(*map(last, operation_patterns(operation))))
+
+    async def _take(self, leaving: Mapping[str, Sequence[RawMessage]]) -> None:
+        async def one(operation: str, up_to: int) -> None:
+            for fact in LEAVING:
+                async with self._requests:
+                    await self._purging.purge(MINT, fact.pattern().replace("*", operation, 1), up_to)
+            _log.info("operation pruned", operation=operation)
+
+        try:
+            async with asyncio.TaskGroup() as purges:
+                for operation, taken in leaving.items():
+                    if taken:
+                        purges.create_task(one(operation, taken[-1].sequence))
+        except ExceptionGroup as errors:  # stop: the others were cancelled, and what they took is taken
+            raise errors.exceptions[0] from errors
+
+    async def _batches(self, until: datetime) -> AsyncIterator[Mapping[str, int]]:
+        """Yield operations that still have messages of the age which could leave, the oldest first, a few at a time.
+
+        With each the sequence of the first such message.
+        """
         seen: OrderedDict[str, None] = OrderedDict()
         position: int | None = 0
         while position is not None:
             operations, position = await self._candidates(position, until)
-            unseen = [operation for operation in operations if operation not in seen]
+            unseen = [(operation, place) for operation, place in operations.items() if operation not in seen]
             for first in range(0, len(unseen), BATCH):
-                yield unseen[first : first + BATCH]
-            seen |= dict.fromkeys(unseen)
+                yield dict(unseen[first : first + BATCH])
+            seen |= dict.fromkeys(operations)
             while len(seen) > REMEMBERED:
                 seen.popitem(last=False)
 
-    async def _candidates(self, after: int, until: datetime) -> tuple[Collection[str], int | None]:
+    async def _candidates(self, after: int, until: datetime) -> tuple[Mapping[str, int], int | None]:
         """Return operations with such messages beyond sequence `after`, and where to go on; None at the end."""
-        found: dict[str, None] = {}
+        found: dict[str, int] = {}
         # Read to its end before anything is done: the server forgets a reader that is silent for too long.
         history = self._event_log.lookup.history(MINT, [fact.pattern() for fact in LEAVING], after=after)
         async with aclosing(cast("AsyncGenerator[RawMessage]", history)) as messages:
             async for raw in messages:
                 if raw.stored_at >= until:
                     break
-                found[operation_of(raw.subject)] = None
+                found.setdefault(operation_of(raw.subject), raw.sequence)
                 if len(found) == SCANNED:
                     return found, raw.sequence
         return found, None
