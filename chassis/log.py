@@ -6,7 +6,7 @@ them without a server, and one behavioural suite runs on both. No I/O here.
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, BinaryIO, Final, Generic, Protocol, TypeVar
 
 import msgspec
@@ -14,6 +14,9 @@ import msgspec
 from contracts.fact import Event, Fact
 from contracts.streams import Consumer, Stream
 
+EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST: Final = datetime(2262, 1, 1, tzinfo=UTC)
+"""The times that the log can be asked about: it counts nanoseconds since 1970 in 64 bits."""
 MAX_BATCH: Final = 128
 """Most messages that are published as one atomic batch, unless a setting says otherwise; nats-server takes 1000."""
 

@@ -14,7 +14,7 @@ import nats.js.errors
 from nats.aio.client import Client
 from nats.js import JetStreamContext, api
 
-from chassis.log import ConsumerStanding, LogUnavailable, Message, RawMessage
+from chassis.log import EARLIEST, LATEST, ConsumerStanding, LogUnavailable, Message, RawMessage
 from chassis.messaging_pull import READ_BATCH, READER_INACTIVE, Pull, PullLost, forget_reader, raw_message
 from contracts import registry
 from contracts.streams import Stream
@@ -147,5 +147,7 @@ def _start(since: datetime | None, after: int) -> dict[str, Any]:
     if after:
         return {"deliver_policy": api.DeliverPolicy.BY_START_SEQUENCE, "opt_start_seq": after + 1}
     if since is not None:
-        return {"deliver_policy": api.DeliverPolicy.BY_START_TIME, "opt_start_time": since.astimezone(UTC)}
+        # Beyond what it can count nats-server begins at some other time, without a word.
+        begin = max(EARLIEST, min(since, LATEST)).astimezone(UTC)
+        return {"deliver_policy": api.DeliverPolicy.BY_START_TIME, "opt_start_time": begin}
     return {"deliver_policy": api.DeliverPolicy.ALL}

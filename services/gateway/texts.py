@@ -15,6 +15,8 @@ from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
+from chassis.log import EARLIEST, LATEST
+
 MAX_NAME_BYTES = 32
 """Bubblegum refuses longer names in UTF-8 (its MetadataArgs checks Token Metadata's MAX_NAME_LENGTH)."""
 MAX_SYMBOL_BYTES = 10
@@ -24,8 +26,6 @@ MAX_TRAIT_CHARACTERS = 200
 MAX_URI_CHARACTERS = 2_048
 
 SYSTEM_PROGRAM: Final = str(Pubkey.default())
-EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2262, 1, 1, tzinfo=UTC)
-"""What the log can be asked about: it counts nanoseconds since 1970 in 64 bits."""
 
 _DECIMAL = re.compile(r"-?[0-9]{1,19}")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")

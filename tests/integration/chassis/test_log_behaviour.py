@@ -289,3 +289,6 @@ async def test_history_is_what_there_is_and_ends(log: AnyLog) -> None:
     for number in (1, 2):
         await log.publish(completed(number), cause=None)
     assert [raw.sequence async for raw in log.lookup.history(MINT, [Completed.pattern()], middle)] == [602, 603]
+    for beginning, found in (("0001-01-01T00:00:00+14:00", 602), ("9999-12-31T23:59:59-14:00", 0)):
+        since = datetime.fromisoformat(beginning)  # which no clock of the log can tell
+        assert len([raw async for raw in log.lookup.history(MINT, [Completed.pattern()], since)]) == found

@@ -11,6 +11,7 @@ import httpx
 import jsonschema
 import pytest
 
+from chassis.log import EARLIEST, LATEST
 from contracts.access import Scope
 from contracts.fact import Fact
 from contracts.mint import Confirmed, Finalized
@@ -23,7 +24,6 @@ from contracts.webhook import (
     WebhookConfigured,
     WebhookState,
 )
-from services.gateway.texts import EARLIEST, LATEST
 from services.gateway.webhooks import MAX_WEBHOOKS
 from tests.support.gateway import SEALER, Gateway
 from tests.support.samples import CONFIRMED, OPERATION, REQUESTED
