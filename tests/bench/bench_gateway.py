@@ -230,9 +230,9 @@ async def floor(section: Section, bare: float, gateway: float) -> None:
     table.add("HTTP and one publish with its acknowledgement: all of the bare application", f"{bare:.0f}")
     for name, microseconds in found.steps.items():
         table.add(name, f"{microseconds:.1f}")
-    table.add("what is around these: ids, trace, headers, patience, places, routing, CORS", f"{around:.0f}")
+    table.add("what is around these: ids, trace, headers, patience, places, CORS", f"{around:.0f}")
     left = gateway - bare - found.application
-    table.add("compare-and-set, batches, the look at the collection, nine headers more, other programs", f"{left:.0f}")
+    table.add("compare-and-set, the look at the collection, nine headers more, other programs", f"{left:.0f}")
     table.add("the gateway", f"{gateway:.0f}")
     section.say(
         "What that is made of. The first and the last row are the processes above; the rows between are the gateway's "
@@ -272,7 +272,8 @@ async def overload(options: argparse.Namespace) -> None:
             lost = await missing(stage.log, after, outcome)
             if times == OVERLOAD:
                 section.say(
-                    f"Capacity {capacity:.0f}/s as measured just before; an open load over {options.crowd} connections "
+                    f"Capacity {capacity:.0f}/s as measured just before with {options.connections} requests at a time; "
+                    f"an open load over {options.crowd} connections "
                     f"for {options.seconds} s. Of {len(outcome.accepted)} accepted mints {lost} are missing from the "
                     f"log; {outcome.without_retry_after} of {len(outcome.shed)} refusals came without `Retry-After`; "
                     f"statuses: {dict(sorted(outcome.statuses.items()))}. Latency counts from when a request was due."
