@@ -39,6 +39,7 @@ OPERATION_ITEMS: Final = 1000
 """Most NFTs of one request."""
 BATCH_SIZE: Final = 100
 DEPTH: Final = 14
+RECIPIENT: Final = "CktRuQ2mttgRGkXJtyksdKHjUdc2C4TgDzyB98oEzy8"
 ROOT: Final = Path(__file__).resolve().parents[2]
 NULL_COLLECTION: Final = UUID("0199b0a0-0000-7000-8000-00000000000f")
 PRODUCER: Final = Producer(name="bench", version="0")
