@@ -276,7 +276,8 @@ async def log(options: argparse.Namespace) -> None:
     section.say(
         f"{options.counts[0]} NFTs on the null cluster, in chunks of 100 as directories. Messages and bytes are those "
         "of MINT up to `completed` (finality adds one `finalized` a transaction); fsyncs are all of nats-server's, "
-        "counted with strace, those of its consumers' state among them. `NATS_MAX_BATCH=1` never makes a batch; otherwise the publishers measure whether one is faster."
+        "counted with strace, those of its consumers' state among them. `NATS_MAX_BATCH=1` never makes a batch; "
+        "otherwise the publishers measure whether one is faster."
     )
     section.show(table)
     section.say(f"The messages of the last run: {told}.")
