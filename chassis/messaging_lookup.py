@@ -15,7 +15,7 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext, api
 
 from chassis.log import EARLIEST, LATEST, ConsumerStanding, LogUnavailable, Message, RawMessage
-from chassis.messaging_pull import READ_BATCH, READER_INACTIVE, Pull, PullLost, forget_reader, raw_message
+from chassis.messaging_pull import READ_BATCH, READER_INACTIVE, Pull, PullLost, forget_reader, place_of, raw_message
 from contracts import registry
 from contracts.streams import Stream
 
@@ -110,8 +110,9 @@ class StreamLookup:
                 given = 0
                 async for message in pull.messages(min(left, READ_BATCH), wait=False):
                     given += 1
-                    left = message.metadata.num_pending
-                    yield raw_message(message)
+                    place = place_of(message)
+                    left = place.pending
+                    yield raw_message(message, place)
                 if not given:
                     return  # the rest was taken out of the stream meanwhile
         finally:

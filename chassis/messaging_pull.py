@@ -12,8 +12,8 @@ import json
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import UTC
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
 
 import nats.errors
 from nats.aio.client import Client
@@ -37,6 +37,8 @@ PULL_HEARTBEAT = 5.0
 PULL_BYTES = 16 * 1024 * 1024
 """About the most bytes of messages that one pull request brings; more than the largest message."""
 READ_BATCH = 2048
+_SHORT_REPLY = 9
+"""Tokens of a reply subject that names neither domain nor account."""
 READER_INACTIVE = 60.0
 """Seconds after which the server forgets a reader that vanished."""
 FORGETTING_SECONDS = 1.0
@@ -109,7 +111,7 @@ class Pull:
         await self._client.publish(self._subject, json.dumps(request).encode(), reply=self._inbox)
         left = batch
         while left:
-            message = await self._next()
+            message = self._arrived.popleft() if self._arrived else await self._next()
             if message.reply.startswith("$JS.ACK"):
                 left -= 1
                 yield message
@@ -125,13 +127,41 @@ class Pull:
                     raise PullLost(f"{status} {description}")
 
 
-def raw_message(message: Msg) -> RawMessage:
-    """Return a delivered message with its place in the stream, told by the server in the reply subject."""
-    metadata = message.metadata
+class Place(NamedTuple):
+    """Where a delivered message stands, as the server tells in its reply subject."""
+
+    deliveries: int
+    """How often the consumer was given it, this time included."""
+    sequence: int
+    """In the stream."""
+    given: int
+    """In the consumer: how many messages it has given, this one included."""
+    stored_at: datetime
+    pending: int
+    """Messages that the consumer has still to give after this one."""
+
+
+def place_of(message: Msg) -> Place:
+    """Read the reply subject: `$JS.ACK.<stream>.<consumer>.<numbers>`, or domain and account before the stream.
+
+    The client's own `metadata` makes three objects of it, which each message of a replay would pay for. Raises
+    PullLost for what no server says. https://github.com/nats-io/nats-architecture-and-design/blob/main/adr/ADR-15.md
+    """
+    tokens = message.reply.split(".")
+    first = 4 if len(tokens) == _SHORT_REPLY else 6
+    try:
+        deliveries, sequence, given, stored_at, pending = map(int, tokens[first : first + 5])
+    except ValueError as error:
+        raise PullLost(f"a message came with the reply subject {message.reply}") from error
+    return Place(deliveries, sequence, given, datetime.fromtimestamp(stored_at / 1_000_000_000.0, UTC), pending)
+
+
+def raw_message(message: Msg, place: Place) -> RawMessage:
+    """Return a delivered message with its place in the stream."""
     return RawMessage(
         subject=message.subject,
-        sequence=metadata.sequence.stream,
-        stored_at=metadata.timestamp.astimezone(UTC),
+        sequence=place.sequence,
+        stored_at=place.stored_at,
         payload=message.data,
         headers=dict(message.headers or {}),
     )
@@ -185,7 +215,7 @@ class ConsumerLoop:
             try:
                 async for message in pull.messages(free):
                     used += 1
-                    metrics.CONSUMER_LAG.set(message.metadata.num_pending or 0, consumer=self.consumer.name)
+                    metrics.CONSUMER_LAG.set(place_of(message).pending, consumer=self.consumer.name)
                     handlers.create_task(self._handle(message, slots))
                 if used < free:  # the server waited and had no more: whatever other processes left is theirs
                     metrics.CONSUMER_LAG.set(0, consumer=self.consumer.name)
@@ -200,8 +230,8 @@ class ConsumerLoop:
     async def _handle(self, message: Msg, slots: asyncio.Semaphore) -> None:
         self._in_flight[id(message)] = message
         try:
-            raw = raw_message(message)
-            deliveries = message.metadata.num_delivered
+            place = place_of(message)
+            raw, deliveries = raw_message(message, place), place.deliveries
             verdict = await self._verdict(raw, deliveries)
             await self._carry_out(verdict, message, raw, deliveries)
         finally:
@@ -329,11 +359,12 @@ class StreamReader:
                 async for message in pull.messages(READ_BATCH):
                     # The consumer counts what it gives: whatever it gave and did not arrive is asked for again.
                     given += 1
-                    if message.metadata.sequence.consumer != given:
-                        raise PullLost(f"{given} messages arrived, it gave {message.metadata.sequence.consumer}")
+                    place = place_of(message)
+                    if place.given != given:
+                        raise PullLost(f"{given} messages arrived, it gave {place.given}")
                     if not pull.ready:
-                        metrics.CONSUMER_LAG.set(message.metadata.num_pending or 0, consumer=self._stream.name)
-                    yield raw_message(message)
+                        metrics.CONSUMER_LAG.set(place.pending, consumer=self._stream.name)
+                    yield raw_message(message, place)
         finally:
             await pull.close()
             await forget_reader(self._client, self._jetstream, self._stream, info.name)

@@ -20,7 +20,7 @@ from typing import IO, Final
 import msgspec
 
 from chassis.log import RawMessage
-from chassis.telemetry import get_logger
+from chassis.logs import get_logger
 from services.indexer.changes import RowChange
 from services.indexer.entries import Entry, plan
 
