@@ -27,7 +27,7 @@ from chassis.database import connect
 from contracts.mint import Completed, Confirmed, Finalized, Pinned, Planned
 from mintstream.ending import Exit
 from tests.support.exactly_once import check_exactly_once
-from tests.support.stack import URI, Asked, LiveStack, eventually, facts
+from tests.support.stack import URI, LiveStack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -116,16 +116,11 @@ def tampered(evidence: Evidence) -> dict[str, Evidence]:
     }
 
 
-async def is_final(live: LiveStack, asked: Asked) -> bool:
-    events = [message for message in await live.events() if message.event.data.operation == asked.operation]
-    return len(facts(events, Finalized)) == len(facts(events, Confirmed))
-
-
 @pytest.mark.parametrize("standard", ["v1", "v2"])
 async def test_a_mint_is_proven_and_every_change_is_found(live: LiveStack, standard: str) -> None:
     asked = await live.ask(await live.collection(standard), 5, batch_size=3)
     events = await check_exactly_once(live, asked)
-    await eventually(lambda: is_final(live, asked), "every transaction is final")
+    await live.finalized(asked)
     status, said = await run(live, "operation", str(asked.operation), "--json")
     report = msgspec.json.decode(said, type=Report)
     # The image that the mint asks for is one that nobody has: all else is proven.

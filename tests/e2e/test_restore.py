@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
+import zstandard
 
 from archive.object_store import ObjectStore
 from archive.reading import Archive
@@ -53,6 +54,7 @@ async def test_whatever_is_lost_comes_back_and_minting_goes_on(tmp_path: Path) -
             assert rebuilt[table] == tables[table]
         assert [await live.settled(each.operation) for each in asked] == statuses
         await prune(live, tmp_path / "archive", asked)
+        await audited_by_the_gateway(live, tmp_path / "archive", asked[0])
 
     shutil.rmtree(tmp_path / "nats")
     async with live_stack(settings) as live:
@@ -89,6 +91,31 @@ async def prune(live: LiveStack, folder: Path, asked: Sequence[Asked]) -> None:
             )
             left = {finding.question for finding in report.findings if finding.verdict is not Verdict.PROVEN}
             assert left <= {"content"}, "the image that a mint asks for by its address is one that nobody has"
+
+
+async def audited_by_the_gateway(live: LiveStack, folder: Path, asked: Asked) -> None:
+    """It reads from the archive what has left the log, as its NATS user may, and tells a segment that was changed."""
+    live.stack.reconfigure("gateway", ARCHIVE_URL=folder.as_uri())
+    live.stack.kill("gateway")
+    await live.stack.wait("gateway")
+
+    async def found() -> dict[str, set[str]]:
+        answer = await live.http.get(f"/api/audit/operations/{asked.operation}")
+        assert answer.status_code == 200, answer.text
+        verdicts: dict[str, set[str]] = {}
+        for each in answer.json()["data"]["findings"]:
+            verdicts.setdefault(each["question"], set()).add(each["verdict"])
+        return verdicts
+
+    verdicts = await found()
+    assert [question for question, told in verdicts.items() if told != {"proven"}] == []
+    assert verdicts["archive"] == {"proven"}
+    segment = folder / "MINT" / "0000000001.ndjson.zst"
+    data = segment.read_bytes()
+    segment.write_bytes(zstandard.compress(zstandard.decompress(data).replace(b"mint.signed", b"mint.singed", 1)))
+    verdicts = await found()
+    assert (verdicts["archive"], verdicts["second copy"]) == ({"broken"}, {"proven", "unknown"})
+    segment.write_bytes(data)
 
 
 async def idle(live: LiveStack) -> bool:
