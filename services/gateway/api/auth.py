@@ -23,7 +23,7 @@ from contracts.access import Scope
 from services.gateway.api import sessions, sockets
 from services.gateway.api.scope import answer_headers
 from services.gateway.callers import BOOTSTRAP, Caller
-from services.gateway.errors import Unauthorized
+from services.gateway.errors import ApiError, Unauthorized
 from services.gateway.limiting import LimitClass, Limiter
 from services.gateway.tokens import Tokens
 
@@ -92,27 +92,44 @@ class Access:
 
     async def admit(self, connection: HTTPConnection, scope: Scope, counts: LimitClass) -> Caller:
         """Return the caller of a request or of a WebSocket that is not accepted yet, as `permit` does elsewhere."""
-        key = connection.headers.get(API_KEY_HEADER) or None
-        kind, _, token = connection.headers.get("authorization", "").partition(" ")
-        bearer = (token.strip() or None) if kind.lower() == "bearer" else None
-        if key is None and bearer is None:
-            key, bearer = sockets.credentials(connection.scope)
+        key, bearer = _shown(connection)
         return await self._admit(connection, key, bearer, scope, counts)
+
+    def still_admits(self, connection: HTTPConnection, scope: Scope) -> bool:
+        """Return whether what a long answer was begun for is good yet: keys are revoked, tokens and keys expire."""
+        try:
+            self._caller(connection, *_shown(connection)).require(scope)
+        except ApiError:  # go on: told by the return
+            return False
+        return True
 
     async def count_stranger(self, request: Request) -> None:
         """Count a request of somebody who is not known yet, by the address. Raises RateLimited."""
         await self._limiter.count("login", _site(request), answer_headers(request.scope))
 
+    def _caller(self, connection: HTTPConnection, key: str | None, token: str | None) -> Caller:
+        if key is None and token is None:
+            key, token = sessions.credentials(connection)
+        return self._authenticator.caller(key, token)
+
     async def _admit(
         self, connection: HTTPConnection, key: str | None, token: str | None, scope: Scope | None, counts: LimitClass
     ) -> Caller:
-        if key is None and token is None:
-            key, token = sessions.credentials(connection)
-        caller = self._authenticator.caller(key, token)
+        caller = self._caller(connection, key, token)
         if scope is not None:
             caller.require(scope)
         await self._limiter.count(counts, caller.name, answer_headers(connection.scope))
         return caller
+
+
+def _shown(connection: HTTPConnection) -> tuple[str | None, str | None]:
+    """Return the API key and the bearer token of a request, or those among a WebSocket's subprotocols."""
+    key = connection.headers.get(API_KEY_HEADER) or None
+    kind, _, token = connection.headers.get("authorization", "").partition(" ")
+    bearer = (token.strip() or None) if kind.lower() == "bearer" else None
+    if key is None and bearer is None:
+        key, bearer = sockets.credentials(connection.scope)
+    return key, bearer
 
 
 def _site(request: Request) -> str:

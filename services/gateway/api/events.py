@@ -5,13 +5,13 @@ of a stream is the event `end`: nothing more can happen to the operation.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
+from functools import partial
 from typing import Annotated, cast
-from uuid import UUID
 
 import msgspec
-from fastapi import APIRouter, Depends, Header, Query, WebSocket, WebSocketDisconnect
+from fastapi import APIRouter, Depends, Header, Query, Request, WebSocket, WebSocketDisconnect
 from fastapi.responses import StreamingResponse
 
 from contracts.access import Scope
@@ -28,7 +28,7 @@ from services.gateway.handlers import Statuses
 from services.gateway.ports import LoggedEvent
 
 MAX_SEQUENCE = 2**63 - 1
-NORMAL_CLOSURE, TRY_AGAIN = 1000, 1013
+NORMAL_CLOSURE, POLICY_VIOLATION, TRY_AGAIN = 1000, 1008, 1013
 """Close codes of RFC 6455 and its registry."""
 
 UNBUFFERED = {"X-Accel-Buffering": "no"}
@@ -39,6 +39,9 @@ LastEventId = Annotated[
     str | None,
     Header(alias="Last-Event-ID", description="Begin behind this sequence; sent by browsers that reconnect."),
 ]
+
+Admitted = Callable[[], bool]
+"""Tells whether the caller may go on reading; asked before anything is told, and now and then in between."""
 
 
 def events_router(following: Following, statuses: Statuses, access: Access) -> APIRouter:
@@ -57,6 +60,7 @@ def events_router(following: Following, statuses: Statuses, access: Access) -> A
         response_class=StreamingResponse,
     )
     async def mint_events(  # pyright: ignore[reportUnusedFunction]
+        request: Request,
         transactionId: str,  # noqa: N803
         caller: Annotated[Caller, Depends(access.permit(Scope.READ, "status"))],
         after: After = 0,
@@ -73,7 +77,9 @@ def events_router(following: Following, statuses: Statuses, access: Access) -> A
         seen = int(last_event_id) if last_event_id and last_event_id.isdecimal() and len(last_event_id) < 20 else after
         events = following.events(operation, min(seen, MAX_SEQUENCE))
         first = await anext(events, None)  # so that what is unavailable is answered as an error
-        return StreamingResponse(_server_sent(first, events), media_type="text/event-stream", headers=UNBUFFERED)
+        admitted = partial(access.still_admits, request, Scope.READ)
+        sent = _server_sent(first, events, admitted)
+        return StreamingResponse(sent, media_type="text/event-stream", headers=UNBUFFERED)
 
     @router.websocket("/{transactionId}/events")
     async def mint_events_socket(  # pyright: ignore[reportUnusedFunction]
@@ -90,15 +96,20 @@ def events_router(following: Following, statuses: Statuses, access: Access) -> A
             await deny(socket, error)
             return
         await socket.accept(sockets.chosen(socket.scope))
-        await _talk(socket, operation, following, after)
+        events = following.events(operation, after)
+        await _talk(socket, events, partial(access.still_admits, socket, Scope.READ))
 
     return router
 
 
-async def _server_sent(first: LoggedEvent | None, events: AsyncIterator[LoggedEvent | None]) -> AsyncIterator[bytes]:
+async def _server_sent(
+    first: LoggedEvent | None, events: AsyncIterator[LoggedEvent | None], admitted: Admitted
+) -> AsyncIterator[bytes]:
     yield b"retry: 2000\n\n" if first is None else _frame(first)
     try:
         async for event in events:
+            if not admitted():
+                return
             yield b": still here\n\n" if event is None else _frame(event)
     except (StreamOver, ApiError):  # stop: the browser comes back with the last id that it has seen
         return
@@ -110,9 +121,9 @@ def _frame(event: LoggedEvent) -> bytes:
     return f"id: {event.sequence}\nevent: {view['type']}\ndata: ".encode() + msgspec.json.encode(view) + b"\n\n"
 
 
-async def _talk(socket: WebSocket, operation: UUID, following: Following, after: int) -> None:
+async def _talk(socket: WebSocket, events: AsyncIterator[LoggedEvent | None], admitted: Admitted) -> None:
     """Tell the events until there are no more, or until the caller has gone: also while there is nothing to tell."""
-    telling = asyncio.create_task(_tell(socket, operation, following, after))
+    telling = asyncio.create_task(_tell(socket, events, admitted))
     waiting = asyncio.create_task(_gone(socket))
     try:
         await asyncio.wait((telling, waiting), return_when=asyncio.FIRST_COMPLETED)
@@ -130,10 +141,13 @@ async def _gone(socket: WebSocket) -> None:
         pass
 
 
-async def _tell(socket: WebSocket, operation: UUID, following: Following, after: int) -> None:
+async def _tell(socket: WebSocket, events: AsyncIterator[LoggedEvent | None], admitted: Admitted) -> None:
     try:
-        async with aclosing(cast("AsyncGenerator[LoggedEvent | None]", following.events(operation, after))) as events:
-            async for event in events:
+        async with aclosing(cast("AsyncGenerator[LoggedEvent | None]", events)) as told:
+            async for event in told:
+                if not admitted():
+                    await socket.close(POLICY_VIOLATION, "unauthorized")
+                    return
                 if event is not None:
                     await socket.send_text(msgspec.json.encode(streamed(event)).decode())
         await socket.close(NORMAL_CLOSURE, "end")

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import pytest
 
+from contracts.access import Scope
 from contracts.mint import (
     Completed,
     Confirmed,
@@ -124,6 +125,35 @@ async def test_without_the_copy_there_is_no_stream_with_a_hole() -> None:
         await gateway.log.purge(MINT, Confirmed.pattern(), up_to=3)
         with pytest.raises(ProjectionDown):
             await collect(gateway)
+
+
+@pytest.mark.parametrize("kind", ["http", "websocket"])
+async def test_a_stream_ends_when_its_key_does(gateway: Gateway, kind: str) -> None:
+    await gateway.log.publish(REQUESTED, cause=None)
+    told, inbox = asyncio.Queue[Any](), asyncio.Queue[Any]()
+    scope: dict[str, Any] = {
+        "type": kind,
+        "method": "GET",
+        "scheme": kind,
+        "path": f"/api/mint/status/{OPERATION}/events",
+        "raw_path": b"",
+        "query_string": b"",
+        "headers": [(b"x-api-key", gateway.key("auditor", Scope.ADMIN).encode())],
+        "client": ("127.0.0.1", 1),
+    }
+    async with running(gateway):
+        if kind == "websocket":
+            inbox.put_nowait({"type": "websocket.connect"})
+        talking = asyncio.create_task(gateway.app()(scope, inbox.get, told.put))
+        first = [await told.get(), await told.get()]
+        assert "mint.requested.v1" in str(first[1])
+        gateway.keys.keys.clear()
+        await gateway.log.publish(samples.CONFIRMED, cause=None)
+        await talking
+        rest = str([told.get_nowait() for _ in range(told.qsize())])
+    assert "mint.confirmed.v1" not in rest
+    assert "event: end" not in rest
+    assert gateway.following.followers == 0
 
 
 async def test_a_caller_that_goes_while_nothing_happens_is_followed_for_no_longer(gateway: Gateway) -> None:
