@@ -2,11 +2,12 @@
 
     python -m tests.bench.bench_index [--leaves 1000000] [--backfill 1000000] [--document docs/queries.md]
 
-The follower reads synthetic transactions of five mints each (as executed instructions: what a node would take to send
-them is not in the figures), decodes them and says them on a real nats-server; the projection writes them into a real
-Postgres; the root is recomputed from the rows. With a smaller `--backfill` the rest of the leaves are made up in the
-tables. Then operations with as many items are filled in, and every query of the gateway and of the comparisons is
-timed. With `--document` the plans are written there. Not a test: prints figures.
+The follower reads synthetic transactions of five mints each (as executed instructions), decodes them and says them on a
+real nats-server; the projection writes them into a real Postgres; the root is recomputed from the rows. Making executed
+instructions of a node's JSON is timed beside it; what a node takes to send it is in no figure. With a smaller
+`--backfill` the rest of the leaves are made up in the tables. Then operations with as many items are filled in, and
+every query of the gateway and of the comparisons is timed. With `--document` the plans are written there. Not a test:
+prints figures.
 """
 
 import argparse
@@ -15,7 +16,7 @@ import hashlib
 import os
 import tempfile
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,14 +24,15 @@ from statistics import quantiles
 from typing import Final
 from uuid import UUID
 
+import msgspec
 import uvloop
 from solders.signature import Signature
 
-from bubblegum import hashing, instructions, pda
+from bubblegum import base58, hashing, instructions, pda
 from bubblegum.leaf import ChangeLogEvent, LeafSchemaEvent, LeafSchemaV1, PathNode, application_data
 from bubblegum.merkle import RootBuilder, empty_node
 from bubblegum.programs import BUBBLEGUM, SPL_ACCOUNT_COMPRESSION, SPL_NOOP
-from bubblegum.transaction import ExecutedInstruction, ExecutedTransaction
+from bubblegum.transaction import ExecutedInstruction, ExecutedTransaction, from_rpc
 from chassis import postgres
 from chassis.clock import SystemClock
 from chassis.database import Pool
@@ -60,6 +62,8 @@ TREE, OWNERS, PAYER = key(2), [key(1000 + number) for number in range(1000)], ke
 CATS = uid("cats")
 OWNER = PostgresRole("mintstream_owner", "owner")
 ROUNDS: Final = 60
+ANSWERS: Final = 500
+"""Different answers of a node that are read again and again."""
 QUARTERS: Final = 4
 """Samples of memory from which on there are quarters."""
 EXPLAIN: Final = "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF)"
@@ -117,6 +121,47 @@ class SyntheticHistory:
             ),
         )
         return ExecutedInstruction(BUBBLEGUM, self._accounts, self._data, inner)
+
+
+def answer_of(tx: ExecutedTransaction) -> bytes:
+    """The transaction as the `result` of `getTransaction`, in JSON."""
+    keys: dict[str, int] = {}
+
+    def told(instruction: ExecutedInstruction, height: int | None) -> dict[str, object]:
+        program, *accounts = (
+            keys.setdefault(str(key), len(keys)) for key in (instruction.program_id, *instruction.accounts)
+        )
+        data = base58.encode(instruction.data)
+        return {"programIdIndex": program, "accounts": accounts, "data": data, "stackHeight": height}
+
+    def below(instruction: ExecutedInstruction, height: int) -> Iterator[dict[str, object]]:
+        for child in instruction.inner:
+            yield told(child, height)
+            yield from below(child, height + 1)
+
+    top = [told(each, None) for each in tx.instructions]
+    inner = [{"index": number, "instructions": list(below(each, 2))} for number, each in enumerate(tx.instructions)]
+    message = {"accountKeys": list(keys), "instructions": top}
+    return msgspec.json.encode(
+        {
+            "slot": tx.slot,
+            "transaction": {"signatures": [tx.signature], "message": message},
+            "meta": {"err": None, "innerInstructions": inner},
+        }
+    )
+
+
+async def read_answers(leaves: int) -> None:
+    """Make executed transactions of a node's answers."""
+    history = SyntheticHistory(ANSWERS * MINTS)
+    made = [await history.transaction(_signature(number)) for number in range(ANSWERS)]
+    answers = [answer_of(tx) for tx in made]
+    assert from_rpc(msgspec.json.decode(answers[0])) == made[0]
+    rounds = max(1, leaves // (10 * ANSWERS * MINTS))
+    with measured("a node's JSON read", rounds * ANSWERS * MINTS):
+        for _ in range(rounds):
+            for answer in answers:
+                from_rpc(msgspec.json.decode(answer))
 
 
 def _signature(number: int) -> str:
@@ -336,6 +381,7 @@ async def run(leaves: int, backfilled: int) -> str:
             await log.declare(consumers=(), buckets=())
             await postgres.migrate(url, MIGRATIONS)
             async with postgres.pool(url, application_name="bench", max_size=4, server_settings=PATIENT) as pool:
+                await read_answers(backfilled)
                 await backfill(pool, log, backfilled)
                 start = datetime(2026, 1, 1, tzinfo=UTC)
                 with measured("operations filled in", leaves):

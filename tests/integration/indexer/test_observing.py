@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import httpx
+import pytest
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
@@ -22,7 +23,9 @@ from contracts.mint import Confirmed, MintedLeaf
 from contracts.observation import CollectionDrift, CollectionObserved, Difference, DriftKind, LeafFate
 from contracts.streams import COLLECTION, MINT
 from localnet.cluster.wire import parsed
+from services.indexer.adapters import endpoints
 from services.indexer.adapters.das import DasProviders
+from services.indexer.adapters.nodes import Nodes
 from services.indexer.adapters.solana_rpc import SolanaRpc
 from services.indexer.adapters.tree_feed import TreeFeed
 from services.indexer.adapters.tree_history import RpcHistory
@@ -31,6 +34,8 @@ from services.indexer.chain.following import TreeFollower
 from services.indexer.chain.listing import Landed
 from services.indexer.chain.reconciling import Parts, Reconciler
 from services.indexer.entries import plan
+from services.indexer.ports import ChainUnavailable
+from services.indexer.settings import IndexerSettings
 from services.indexer.store import PostgresStore
 from tests.support.cluster import PROGRAMS, RunningCluster, fund, signed, stepped_cluster
 from tests.support.indexing import address, collection_created, confirmed, requested, uid
@@ -248,6 +253,28 @@ async def test_postgres_holds_what_the_fold_in_memory_does(store: PostgresStore,
     assert [row["fate"] for row in rows][:3] == [LeafFate.LIVING, LeafFate.BURNED, LeafFate.BURNED]
     tree = (await pool.fetch("SELECT seq, root FROM observed_trees"))[0]
     assert (tree["seq"], tree["root"]) == (model.seq, model.tree.root)
+
+
+async def test_a_backup_is_asked_when_the_first_node_is_away() -> None:
+    async with stepped_cluster() as cluster:
+        settings = IndexerSettings(
+            nats_url="nats://127.0.0.1:1",
+            database_url=Secret("postgresql://nobody@127.0.0.1:1/none"),
+            rpc_url=Secret("http://127.0.0.1:1"),
+            backup_rpc_urls=Secret(cluster.addresses.rpc),
+            das_url=Secret(cluster.addresses.rpc),
+        )
+        async with endpoints.connect(settings) as connected:
+            chain = SolanaRpc(Nodes(connected.nodes, SystemClock()), connected.das[0])
+            nobody = str(Keypair().pubkey())
+            for commitment in ("confirmed", "finalized"):
+                assert (await chain.accounts([nobody], commitment)).by_address == {}
+            away, there = (RpcHistory(node) for node in connected.nodes)
+            assert await there.signatures(nobody, None, None, 1000, 0) == []
+            with pytest.raises(ChainUnavailable, match="slot"):
+                await there.signatures(nobody, None, None, 1000, 10**9)
+            with pytest.raises(ChainUnavailable):
+                await away.signatures(nobody, None, None, 1000, 0)
 
 
 async def test_a_change_of_a_tree_is_heard_of() -> None:
