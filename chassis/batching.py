@@ -24,6 +24,8 @@ MARGIN: Final = 1.5
 """How many times as fast a batch must be."""
 NEWEST: Final = 8
 """Measurements that count."""
+ENOUGH: Final = 4
+"""Measurements of single messages without which no batch is tried: a few may have met a busy moment of the machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ class Batching:
     def burst(self, waiting: int, now: float) -> Burst:
         """Return how the first of `waiting` messages go; `now` in seconds of a monotonic clock."""
         batched = self._pays(waiting)
-        most = self._most if batched else waiting if self._further.known else TRIED
+        most = self._most if batched else waiting if self._further.measured >= ENOUGH else TRIED
         if waiting >= MEASURABLE:
             if self._in_doubt(waiting) and now - self._taken_at[not batched] >= TRY_SECONDS:
                 batched, most = not batched, TRIED if batched else self._most
@@ -71,12 +73,12 @@ class Batching:
 
     def _in_doubt(self, waiting: int) -> bool:
         """Whether a batch could pay, by what is known of single messages."""
-        if self._most == 1 or not self._further.known:
+        if self._most == 1 or self._further.measured < ENOUGH:
             return False
         return self._singly(waiting) > MARGIN * waiting * BATCHED_SECONDS
 
     def _pays(self, waiting: int) -> bool:
-        if waiting < 2 or not self._batch.known:
+        if waiting < 2 or not self._batch.measured:
             return False
         return self._singly(waiting) > MARGIN * (self._batch.seconds + waiting * BATCHED_SECONDS)
 
@@ -91,8 +93,9 @@ class _Least:
         self._newest: deque[float] = deque(maxlen=NEWEST)
 
     @property
-    def known(self) -> bool:
-        return bool(self._newest)
+    def measured(self) -> int:
+        """How many measurements there are."""
+        return len(self._newest)
 
     @property
     def seconds(self) -> float:

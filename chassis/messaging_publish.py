@@ -85,7 +85,8 @@ class Publisher:
                     taken = self._take(burst.count)
                     await self._publish_batch(taken)
                 else:
-                    taken = [self._waiting.popleft() for _ in range(burst.count)]
+                    first = [self._waiting.popleft() for _ in range(burst.count)]
+                    taken = [each for each in first if not each.answer.cancelled()]
                     await self._publish_singly(taken)
         finally:
             self._give_up(taken)  # cancelled, or a bug
@@ -118,21 +119,26 @@ class Publisher:
         return taken
 
     async def _publish_singly(self, messages: Sequence[_Waiting]) -> None:
-        """Send the messages in one write; return when the server has answered the last, and so all of them."""
-        began = ended = _idle()
+        """Send the messages in one write; return when the server has answered all of them.
+
+        Not when it has answered the last: a replicated stream refuses at once, and stores what came before it later.
+        """
+        all_answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        left = len(messages)
 
         def note() -> None:
-            nonlocal ended
-            ended = _idle()
+            nonlocal left
+            left -= 1
+            if left == 0 and not all_answered.done():
+                self._rule.stored(Burst(len(messages), batched=False), _idle() - began)
+                all_answered.set_result(None)
 
-        last = len(messages) - 1
-        for position, each in enumerate(messages):
+        began = _idle()
+        for each in messages:
             headers = each.headers | self._expected
-            settled = note if position == last else None
-            await self._acknowledgements.publish(each.subject, each.payload, headers, each.answer, settled)
+            await self._acknowledgements.publish(each.subject, each.payload, headers, each.answer, note)
         if messages:
-            await asyncio.wait([messages[last].answer])
-            self._rule.stored(Burst(len(messages), batched=False), ended - began)
+            await all_answered
 
     async def _publish_batch(self, batch: Sequence[_Waiting]) -> None:
         if len(batch) < 2:

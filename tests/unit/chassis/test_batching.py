@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from chassis.batching import BATCHED_SECONDS, MEASURABLE, TRIED, TRY_SECONDS, Batching, Burst
+from chassis.batching import BATCHED_SECONDS, ENOUGH, MEASURABLE, TRIED, TRY_SECONDS, Batching, Burst
 
 
 @dataclass
@@ -44,15 +44,15 @@ def started(server: Server, most: int = 128) -> Batching:
 def test_where_nothing_is_synced_all_go_singly(way: float) -> None:
     server = Server(way=way)
     gone, _ = load(started(server), server, waiting=64, bursts=50)
-    assert gone == [Burst(TRIED, batched=False)] + [Burst(64, batched=False)] * 49
+    assert gone == [Burst(TRIED, batched=False)] * ENOUGH + [Burst(64, batched=False)] * (50 - ENOUGH)
 
 
 @pytest.mark.parametrize("sync", [0.0003, 0.002, 0.02])
 def test_where_every_write_is_synced_they_go_as_batches_once_that_is_seen(sync: float) -> None:
     server = Server(sync=sync)
     gone, _ = load(started(server), server, waiting=64, bursts=20)
-    assert gone[0] == Burst(TRIED, batched=False), "nothing is known before"
-    assert gone[1:] == [Burst(64, batched=True)] * 19
+    assert gone[:ENOUGH] == [Burst(TRIED, batched=False)] * ENOUGH, "too little is known before"
+    assert gone[ENOUGH:] == [Burst(64, batched=True)] * (20 - ENOUGH)
 
 
 def test_what_else_the_machine_does_changes_nothing() -> None:
@@ -71,7 +71,7 @@ def test_a_batch_that_is_slower_is_tried_now_and_then_only() -> None:
     server = Server(single=0.0004)  # slow to store, and a batch is no faster
     slow = Server(single=0.0004, sync=0.2)
     rule = started(server)
-    load(rule, server, waiting=64, bursts=1)
+    load(rule, server, waiting=64, bursts=ENOUGH)
     tried, _ = load(rule, slow, waiting=64, bursts=1, start=1.0)
     assert tried == [Burst(64, batched=True)]
     gone, over = load(rule, server, waiting=64, bursts=100, start=1.1)
@@ -84,7 +84,8 @@ def test_a_few_messages_find_out_whether_single_ones_have_become_fast() -> None:
     synced, other = Server(sync=0.002), Server()
     rule = started(synced)
     _, now = load(rule, synced, waiting=64, bursts=10)
-    gone, now = load(rule, synced, waiting=64, bursts=int(TRY_SECONDS / synced.seconds(Burst(64, batched=True))) + 2)
+    enough = int(TRY_SECONDS / synced.seconds(Burst(64, batched=True))) + 2
+    gone, now = load(rule, synced, waiting=64, bursts=enough, start=now)
     assert [burst for burst in gone if not burst.batched] == [Burst(TRIED, batched=False)]
     for attempt in range(1, 8):  # the leader has moved to a disk that is not synced
         load(rule, other, waiting=64, bursts=2, start=now + attempt * 2 * TRY_SECONDS)
@@ -101,7 +102,7 @@ def test_too_few_for_a_batch_go_singly_on_the_slowest_disk() -> None:
 def test_a_batch_has_no_more_messages_than_it_may() -> None:
     server = Server(sync=0.02)
     gone, _ = load(started(server, most=20), server, waiting=64, bursts=5)
-    assert gone[1:] == [Burst(20, batched=True)] * 4
+    assert gone[ENOUGH:] == [Burst(20, batched=True)]
 
 
 def test_without_batches_there_is_nothing_to_try() -> None:
