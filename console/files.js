@@ -38,7 +38,7 @@ export function dropZone(take) {
       { class: "muted" },
       "With a CSV or JSON of names beside them: ",
       h("code", null, "image, name, description, symbol, external_url, copies"),
-      "; any other column is an attribute.",
+      "; others are attributes.",
     ),
     h(
       "div",
