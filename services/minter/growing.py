@@ -30,6 +30,7 @@ from contracts.collection import (
 )
 from contracts.fact import Event, Fact
 from contracts.mint import Attempt, FailureCode
+from services.minter.gate import Passage
 from services.minter.lander import Lander, OnChain, SignedRecord, wire_bytes
 from services.minter.packing import Rooms
 from services.minter.plan import LookupTable, table_addresses, tree_instructions
@@ -130,7 +131,7 @@ class FoundingTransaction:
         self._sequence = signed.sequence
         return SignedRecord((*signed.data.earlier, signed.data.attempt), wire_bytes(signed.data.transaction))
 
-    async def stands(self) -> bool:
+    def made_in(self, passage: Passage) -> bool:  # noqa: ARG002  (see `lander.Transaction`)
         """Return True: what it makes follows from the collection's id and was decided by nobody."""
         return True
 

@@ -49,8 +49,8 @@ class Transaction(Work, Protocol):
         """Return what the log holds; None when nothing was signed yet. Raises Settled when it has ended."""
         ...
 
-    async def stands(self) -> bool:
-        """Return whether the log still holds what the transaction was made from."""
+    def made_in(self, passage: Passage) -> bool:
+        """Return whether what the transaction is made from was read in this passage of the gate, or is never lost."""
         ...
 
     async def intend(self, attempt: Attempt, wire_base64: str, earlier: tuple[Attempt, ...]) -> None:
@@ -155,9 +155,9 @@ class Lander:
         """Return what the log holds, with what it had lost of this transaction and the chain has not."""
         if passage.horizon is None:
             return record
-        if not await transaction.stands():
-            # What it was made from is lost, and made anew by whoever begins at the beginning, perhaps otherwise.
-            raise RetryLater(f"{transaction.label} was made from what the log has lost", after=0.0)
+        if not transaction.made_in(passage):
+            # What it was made from may be lost, and made anew by whoever begins at the beginning, perhaps otherwise.
+            raise RetryLater(f"{transaction.label} was made from what the log may have lost", after=0.0)
         record = await transaction.read()
         earlier = record.attempts if record else ()
         try:

@@ -17,12 +17,12 @@ from contracts.mint import (
     Failed,
     ItemFailure,
     Pinned,
-    Planned,
     PlannedTransaction,
     Signed,
     transaction_fence,
 )
 from contracts.streams import MINT
+from services.minter.gate import Passage
 from services.minter.lander import OnChain, Settled, SignedRecord, wire_bytes
 from services.minter.plan import LookupTable, fee_payer, metadata_fault, mint_instructions, minted_leaves
 from services.minter.planning import items_of, shape_of
@@ -47,11 +47,13 @@ class MintTransaction:
         table: LookupTable | None,
         wallet: Pubkey,
         *,
+        passage: Passage | None = None,
         reopen: bool = False,
         unspoken: bool = False,
     ) -> None:
         """`table` is what the plan names; InvalidEvent when the plan does not fit the chunk.
 
+        `passage` is how the gate was open when the plan was read; None when it was closed, or there is none.
         `unspoken` is a transaction that was planned a moment ago: the first look at the log would find nothing and is
         left out. If somebody has spoken of it all the same, the fence refuses what we say, and the log is read.
         """
@@ -64,6 +66,7 @@ class MintTransaction:
         self.tables: Sequence[LookupTable] = (table,) if table else ()
         self.shape = shape_of(planned)
         self._wallet = wallet
+        self._passage = passage
         self._reopen = reopen
         self._unspoken = unspoken
         self._sequence = 0
@@ -108,10 +111,9 @@ class MintTransaction:
         if items != self.planned.items:
             raise InvalidEvent(f"the log tells of items {items} in {self.label}, the plan of {self.planned.items}")
 
-    async def stands(self) -> bool:
-        """Return whether the chunk's plan on the log is the one that this transaction is of."""
-        plan = await self._log.last(Planned, operation=self._pinned.operation, chunk=self._pinned.chunk)
-        return plan is not None and self.planned in plan.data.transactions
+    def made_in(self, passage: Passage) -> bool:
+        """Return whether its plan was read in this passage."""
+        return self._passage == passage
 
     def _record(self, signed: Signed) -> SignedRecord:
         self._expect(signed.items)

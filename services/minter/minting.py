@@ -18,6 +18,7 @@ from contracts.collection import CollectionCreated
 from contracts.fact import Event, Fact
 from contracts.mint import Cancelled, Confirmed, Finalized, Pinned, Planned, PlannedTransaction, Signed
 from services.minter.cancelling import CANCELLED, end_unsigned
+from services.minter.gate import Passage
 from services.minter.growing import Growth, executed
 from services.minter.lander import Lander, OnChain, Settled
 from services.minter.landing import Commitment, Landed, next_step
@@ -82,6 +83,7 @@ class Minting:
         elif pinned.not_before is not None and (early := (pinned.not_before - self._clock.now()).total_seconds()) > 0:
             # Not all of it at once: a clock that is wrong now may be right at the next look.
             raise RetryLater("the delay between batches has not passed", after=min(early, DELAY_LOOK))
+        passage = self._relearner.passage if self._relearner is not None else None
         collection = await self._collection_of(pinned)
         plan, rooms = await self._plan(message, collection)
         if not plan.transactions:
@@ -91,7 +93,7 @@ class Minting:
         if collection is None:
             raise MissingFact(f"{message.subject} is planned, and its collection is not on the log")
         transactions = [
-            await self._transaction(message.event, collection, pinned, each, unspoken=rooms is not None)
+            await self._transaction(message.event, collection, pinned, each, passage, unspoken=rooms is not None)
             for each in plan.transactions
         ]
         work: list[Awaitable[object]] = [self._land(transaction) for transaction in transactions]
@@ -109,6 +111,8 @@ class Minting:
         pinned = message.data
         standing = await self._planner.standing(pinned.operation, pinned.chunk)
         if standing is not None:
+            if self._relearner is not None:
+                await self._relearner.compare(pinned, standing)
             return standing, None
         if collection is None:
             return await self._planner.give_up(message), None
@@ -195,11 +199,12 @@ class Minting:
         collection = await self._collection(confirmed.collection)
         if pinned is None or collection is None:
             raise MissingFact(f"{message.subject} has no pinned content or no collection on the log")
+        passage = self._relearner.passage if self._relearner is not None else None
         plan = await self._planner.standing(confirmed.operation, confirmed.chunk)
         planned = next((each for each in plan.transactions if each.tx == confirmed.tx), None) if plan else None
         if planned is None:
             raise MissingFact(f"{message.subject} was confirmed and never planned")
-        await self._land(await self._transaction(message.event, collection, pinned.data, planned, reopen=True))
+        await self._land(await self._transaction(message.event, collection, pinned.data, planned, passage, reopen=True))
 
     async def _transaction(
         self,
@@ -207,6 +212,7 @@ class Minting:
         collection: CollectionCreated,
         pinned: Pinned,
         planned: PlannedTransaction,
+        passage: Passage | None,
         *,
         reopen: bool = False,
         unspoken: bool = False,
@@ -220,6 +226,7 @@ class Minting:
             planned,
             table,
             self._wallet,
+            passage=passage,
             reopen=reopen,
             unspoken=unspoken,
         )

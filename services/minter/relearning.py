@@ -6,8 +6,10 @@ plan is looked for first, by all transactions that it can have had; only after a
 was on its way when the connection was lost, or was put back; on the chain one that bears its mark.
 """
 
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final, NoReturn
 from uuid import UUID
 
 from msgspec.structs import replace
@@ -16,9 +18,13 @@ from bubblegum.changes import Minted
 from bubblegum.decode import decode
 from chassis.log import EventLog, RetryLater
 from chassis.logs import get_logger
-from contracts.mint import Pinned, PlannedTransaction, Signed
-from services.minter.gate import Gate
+from contracts.mint import Pinned, Planned, PlannedTransaction, Signed, transaction_fence
+from contracts.streams import MINT
+from services.minter.gate import Gate, Horizon, Passage
 from services.minter.ports import Chain, ChainUnavailable
+
+MAX_COMPARED: Final = 4096
+"""Chunks whose plans are remembered as compared."""
 
 _logger = get_logger(__name__)
 
@@ -69,6 +75,23 @@ def without(pinned: Pinned, planned: Sequence[PlannedTransaction]) -> Pinned:
     return replace(pinned, items=tuple(item for item in pinned.items if item.index not in gone))
 
 
+def fits(
+    pinned: Pinned, plan: Planned, signed: Sequence[PlannedTransaction], minted: Mapping[int, Sequence[Leaf]]
+) -> bool:
+    """Return whether the plan holds all that was signed of the chunk, and leaves like those that were minted of it."""
+    planned = {each.tx: each for each in plan.transactions}
+    items = {item.index: item for item in pinned.items}
+
+    def wanted(tx: int) -> list[tuple[str, str, str]]:
+        found = planned.get(tx)
+        return [(found.tree, items[index].name, items[index].uri) for index in found.items] if found else []
+
+    return all(
+        each.tx in planned and (planned[each.tx].tree, planned[each.tx].items) == (each.tree, each.items)
+        for each in signed
+    ) and all([(leaf.tree, leaf.name, leaf.uri) for leaf in leaves] == wanted(tx) for tx, leaves in minted.items())
+
+
 def completed(
     begun: Sequence[PlannedTransaction], others: Sequence[PlannedTransaction]
 ) -> tuple[PlannedTransaction, ...]:
@@ -90,7 +113,13 @@ class Relearner:
     def __init__(self, log: EventLog, gate: Gate, chain: Chain) -> None:
         self._log = log
         self._gate = gate
+        self._compared: OrderedDict[tuple[UUID, int], Passage] = OrderedDict()
         self._chain = chain
+
+    @property
+    def passage(self) -> Passage | None:
+        """How the gate is open now; None while it is closed."""
+        return self._gate.passage
 
     async def begun(self, pinned: Pinned) -> tuple[PlannedTransaction, ...]:
         """Return the transactions of the chunk that were signed or landed under a plan that is lost; raises RetryLater.
@@ -100,6 +129,40 @@ class Relearner:
         passage = await self._gate.admit()
         if passage.horizon is None:
             return ()
+        signed, minted = await self._look(pinned, passage.horizon)
+        try:
+            return (*signed, *explain(without(pinned, signed), minted))
+        except Unexplained as error:
+            self._stop(str(error))
+
+    async def compare(self, pinned: Pinned, plan: Planned) -> None:
+        """Raise RetryLater if anything of the chunk was begun that is not of its plan.
+
+        A plan may have been on its way when another one was lost. Looked at once for each chunk with work left and
+        passage of the gate; while it is closed nothing is begun.
+        """
+        passage, chunk = self._gate.passage, (pinned.operation, pinned.chunk)
+        if passage is None or passage.horizon is None or self._compared.get(chunk) == passage:
+            return
+        if await self._has_work(plan):
+            signed, minted = await self._look(pinned, passage.horizon)
+            if not fits(pinned, plan, signed, minted):
+                self._stop(f"chunk {pinned.operation}.{pinned.chunk} was begun by another plan than it has")
+        self._compared[chunk] = passage
+        if len(self._compared) > MAX_COMPARED:
+            self._compared.popitem(last=False)
+
+    async def _has_work(self, plan: Planned) -> bool:
+        for each in plan.transactions:
+            newest = await self._log.last_matching(MINT, transaction_fence(plan.operation, plan.chunk, each.tx))
+            if newest is None or isinstance(newest.data, Signed):
+                return True
+        return False
+
+    async def _look(
+        self, pinned: Pinned, horizon: Horizon
+    ) -> tuple[list[PlannedTransaction], Mapping[int, Sequence[Leaf]]]:
+        """Return what is signed on the log, and the leaves of what else has landed, by transaction."""
         signed: list[PlannedTransaction] = []
         minted: dict[int, Sequence[Leaf]] = {}
         try:
@@ -108,16 +171,19 @@ class Relearner:
                 label = label_of(pinned.operation, pinned.chunk, tx)
                 if intent is not None:
                     signed.append(PlannedTransaction(tx=tx, tree=intent.data.tree, items=intent.data.items))
-                elif lost := await self._gate.landed(label, passage.horizon):
+                elif lost := await self._gate.landed(label, horizon):
                     minted[tx] = await self._leaves(lost[0].signature)
-            return (*signed, *explain(without(pinned, signed), minted))
         except ChainUnavailable as error:
-            # Unknown is not absent: nothing is planned until a node can tell.
+            # Unknown is not absent: nothing is planned or signed until a node can tell.
             raise RetryLater(f"looking for chunk {pinned.operation}.{pinned.chunk}: {error}", after=1.0) from error
         except Unexplained as error:
-            # Not planned, so never minted twice; a person has to look.
-            _logger.critical("the chain holds what no plan explains", reason=str(error))
-            raise RetryLater(str(error), after=60.0) from error
+            self._stop(str(error))
+        return signed, minted
+
+    def _stop(self, reason: str) -> NoReturn:
+        # Neither planned nor signed, so never minted twice; a person has to look.
+        _logger.critical("something was begun that no plan explains", reason=reason)
+        raise RetryLater(reason, after=60.0)
 
     async def _leaves(self, signature: str) -> list[Leaf]:
         found = await self._chain.transaction(signature)

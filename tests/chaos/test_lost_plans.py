@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from random import SystemRandom
 from typing import cast
 
 import pytest
@@ -24,12 +25,15 @@ from services.minter.relearning import Relearner
 from services.minter.signer import Signer
 from services.minter.trees import CollectionTrees
 from services.minter.watcher import SignatureWatcher
-from tests.support import samples
+from tests.support import lossy_world, samples
 from tests.support.ending import end
+from tests.support.lossy_world import LossyWorld
 from tests.support.memory_log import MemoryLog
 from tests.support.packing import created, item, pinned, room
 from tests.support.toy_chain import BLOCK_SECONDS, BlockClock, ToyChain
 
+SEEDS = 6
+"""Schedules of losses of each kind."""
 ITEMS = 8
 WALLET = Keypair.from_seed(bytes(32))
 
@@ -209,3 +213,17 @@ async def signed_elsewhere() -> Signed:
         other.chain.answers.set()
         await other.deliver()
         return other.log.facts(Signed)[-1]
+
+
+@pytest.mark.parametrize("first", [1, SystemRandom().randrange(10**6, 10**9)], ids=["fixed", "fresh"])
+async def test_whatever_is_lost_nothing_is_minted_twice(first: int) -> None:
+    stopped = lost = 0
+    for seed in range(first, first + SEEDS):
+        lossy = LossyWorld(seed)
+        minted = await lossy.live()
+        lost += lossy.losses
+        stopped += lossy.stopped is not None
+        assert set(minted.values()) <= {1}, f"seed {seed}: {minted}"
+        assert lossy.stopped is not None or len(minted) == lossy_world.ITEMS, f"seed {seed}: {minted}"
+    assert lost, "a log that keeps everything tests nothing"
+    assert stopped <= SEEDS // 2, "a person is asked only when two plans were on their way at once"

@@ -14,6 +14,7 @@ from contracts.collection import Standard
 from contracts.fact import Fact
 from contracts.mint import Failed, FailureCode, ItemFailure, Pinned, Signed
 from contracts.streams import Stream
+from services.minter.gate import Horizon, Passage
 from services.minter.mint_transaction import MintTransaction
 from services.minter.packing import pack
 from services.minter.plan import wire_text
@@ -38,14 +39,14 @@ class CountingLog(MemoryLog):
         return await super().last_matching(stream, pattern)
 
 
-async def planned(log: MemoryLog, *, unspoken: bool) -> MintTransaction:
+async def planned(log: MemoryLog, *, unspoken: bool, passage: Passage | None = None) -> MintTransaction:
     """The only transaction of a chunk, in the hands of a worker."""
     if not log.facts(Pinned):
         await log.publish(PINNED, cause=None)
     cause = log.messages(Pinned)[0].event
     (one,) = pack(CREATED, PINNED, rooms(Standard.V2), WALLET)
     table = rooms(Standard.V2).table(one.tree)
-    return MintTransaction(log, cause, CREATED, PINNED, one, table, WALLET, unspoken=unspoken)
+    return MintTransaction(log, cause, CREATED, PINNED, one, table, WALLET, passage=passage, unspoken=unspoken)
 
 
 async def test_what_was_planned_a_moment_ago_is_signed_without_a_look_at_the_log() -> None:
@@ -89,11 +90,8 @@ async def test_what_is_said_of_other_items_than_the_plans_settles_nothing(fact: 
         await transaction.read()
 
 
-async def test_a_transaction_stands_with_the_plan_that_it_is_of() -> None:
-    log = CountingLog()
-    transaction = await planned(log, unspoken=False)
-    assert not await transaction.stands()
-    await log.publish(replace(samples.PLANNED, transactions=(transaction.planned,)), cause=None)
-    assert await transaction.stands()
-    await log.publish(replace(samples.PLANNED, transactions=()), cause=None)
-    assert not await transaction.stands()
+async def test_a_transaction_is_of_the_passage_in_which_its_plan_was_read() -> None:
+    transaction = await planned(CountingLog(), unspoken=False, passage=Passage(1, None))
+    assert transaction.made_in(Passage(1, None))
+    assert not transaction.made_in(Passage(1, Horizon(5, 5)))
+    assert not transaction.made_in(Passage(2, None))

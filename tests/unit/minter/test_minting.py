@@ -15,6 +15,7 @@ from contracts.collection import Standard
 from contracts.fact import Fact
 from contracts.mint import Cancelled, Failed, FailureCode, Pinned, Planned, PlannedTransaction
 from services.minter.drafting import Work
+from services.minter.gate import Passage
 from services.minter.growing import Growth
 from services.minter.lander import Lander, OnChain, Settled, Transaction
 from services.minter.minting import DELAY_LOOK, NEVER_CREATED, Minting
@@ -72,6 +73,10 @@ class Relearning:
     world: "World"
     back: Fact | None = None
     found: Sequence[PlannedTransaction] = ()
+    passage: Passage | None = None
+
+    async def compare(self, chunk: Pinned, plan: Planned) -> None:
+        return None
 
     async def begun(self, chunk: Pinned) -> Sequence[PlannedTransaction]:
         if self.back is not None:

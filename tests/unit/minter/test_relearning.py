@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from chassis.log import RetryLater
-from contracts.mint import PinnedItem, PlannedTransaction
+from contracts.mint import Failed, FailureCode, ItemFailure, PinnedItem, Planned, PlannedTransaction
 from services.minter.gate import Gate, Horizon, LostIntent, Passage
 from services.minter.ports import Chain, ChainUnavailable
-from services.minter.relearning import Leaf, Relearner, Unexplained, completed, explain, label_of, without
+from services.minter.relearning import Leaf, Relearner, Unexplained, completed, explain, fits, label_of, without
 from tests.support import samples
 from tests.support.memory_log import MemoryLog
 from tests.support.packing import item, pinned
@@ -125,6 +125,56 @@ async def test_intents_that_no_plan_explains_stop_it(signed: Sequence[tuple[int,
         await log.publish(intent, cause=None)
     with pytest.raises(RetryLater):
         await Relearner(log, cast("Gate", gate), cast("Chain", NoChain())).begun(CHUNK)
+
+
+PLAN = Planned(
+    operation=CHUNK.operation,
+    chunk=CHUNK.chunk,
+    collection=CHUNK.collection,
+    transactions=(planned(0, 0, 1), planned(1, 2, 3, 4, 5)),
+)
+
+
+@pytest.mark.parametrize(
+    ("signed", "minted", "fitting"),
+    [
+        ((), {}, True),
+        ((planned(1, 2, 3, 4, 5),), {0: [leaf(0), leaf(1)]}, True),
+        ((), {0: [leaf(1), leaf(0)]}, True),  # copies of one another
+        ((planned(1, 2),), {}, False),
+        ((planned(2, 5),), {}, False),
+        ((planned(0, 0, 1, tree=OTHER_TREE),), {}, False),
+        ((), {0: [leaf(0)]}, False),
+        ((), {2: [leaf(5)]}, False),
+        ((), {0: [leaf(0, OTHER_TREE), leaf(1, OTHER_TREE)]}, False),
+    ],
+)
+def test_a_plan_fits_what_was_begun_by_it(
+    signed: Sequence[PlannedTransaction], minted: Mapping[int, Sequence[Leaf]], fitting: bool
+) -> None:
+    assert fits(CHUNK, PLAN, signed, minted) is fitting
+
+
+async def test_a_chunk_that_was_begun_by_another_plan_waits_for_a_person() -> None:
+    log, gate = MemoryLog(), Marked(Passage(0, Horizon(1, 1)))
+    relearner = Relearner(log, cast("Gate", gate), cast("Chain", NoChain()))
+    await relearner.compare(CHUNK, PLAN)
+    await relearner.compare(CHUNK, PLAN)
+    assert len(gate.asked) == len(CHUNK.items), "once in a passage"
+    gate.passage = Passage(1, Horizon(2, 2))
+    intent = replace(samples.SIGNED, operation=CHUNK.operation, chunk=CHUNK.chunk, tx=2, items=(5,))
+    await log.publish(intent, cause=None)
+    with pytest.raises(RetryLater, match="another plan"):
+        await relearner.compare(CHUNK, PLAN)
+
+
+async def test_a_chunk_without_work_is_not_looked_for() -> None:
+    log, gate = MemoryLog(), Marked(Passage(0, Horizon(1, 1)))
+    failure = ItemFailure(items=(0, 1), code=FailureCode.TREE_FULL, reason="Full.")
+    for tx in (0, 1):
+        await log.publish(Failed(operation=CHUNK.operation, chunk=CHUNK.chunk, tx=tx, failure=failure), cause=None)
+    await Relearner(log, cast("Gate", gate), cast("Chain", NoChain())).compare(CHUNK, PLAN)
+    assert gate.asked == []
 
 
 @pytest.mark.parametrize("away", [True, False])
