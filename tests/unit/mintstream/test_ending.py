@@ -14,7 +14,7 @@ from archive.reading import ArchiveUnavailable
 from archive.segments import ArchiveBroken
 from chassis.log import LogUnavailable
 from chassis.settings import SettingsError
-from localnet.errors import StackError
+from localnet.errors import PortsTaken, StackError
 from mintstream import dead, places
 from mintstream.cli import app
 from mintstream.ending import ADVICE, Exit, Stopped, status_of
@@ -132,3 +132,20 @@ def test_a_shell_completes_commands_and_options() -> None:
     assert {"create", "list", "revoke", "rotate"} <= completed("mintstream keys ")
     assert "--expires-days" in completed("mintstream keys create --e")
     assert "mint" in completed("mintstream keys create --scope m")
+
+
+def test_the_demo_says_how_it_gets_by_without_taken_ports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Taken:
+        def __init__(self, _: object) -> None: ...
+
+        async def __aenter__(self) -> None:
+            raise PortsTaken({"--api-port": "port 8080 is taken by another", "--nats-port": "port 4222 is taken"})
+
+        async def __aexit__(self, *_: object) -> None: ...
+
+    monkeypatch.setattr("mintstream.cli.Stack", Taken)
+    done = CliRunner().invoke(app, ["demo", "--data", str(tmp_path)])
+    assert done.exit_code == Exit.STACK
+    assert "port 8080 is taken by another\nport 4222 is taken\n" in done.stderr
+    assert "--free-ports" in done.stderr
+    assert "--api-port" not in done.stderr, "the demo has no such option"
