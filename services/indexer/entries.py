@@ -27,7 +27,7 @@ class Entry(msgspec.Struct, frozen=True):
     changes: Sequence[RowChange] = ()
     parked: str | None = None
     event: Event[Any] | None = None
-    """The message as it was read; None when it cannot be."""
+    """The message as it was read; None when it cannot be, or was read by another process."""
 
 
 def plan(raw: RawMessage) -> Entry:
