@@ -13,11 +13,11 @@ from typing import Final, Protocol, TypeVar
 from uuid import UUID
 
 from audit.chain import VerificationFailed
-from audit.checks import latest
 from audit.content import Contents
 from audit.evidence import Evidence, LoggedEvent, OperationRow, Row
 from audit.history import WholeLog
 from audit.nodes import Nodes, NodesDiffer
+from audit.standing import latest
 from bubblegum.errors import DecodeError
 from chassis.chain import ChainUnavailable
 from chassis.database import Row as DatabaseRow

@@ -79,3 +79,9 @@ def report_of(evidence: Evidence, findings: tuple[Finding, ...]) -> Report:
         steps=tuple(step_of(logged) for logged in evidence.events),
         findings=findings,
     )
+
+
+def answer(question: str, about: str, holds: bool, reason: str) -> Finding:
+    """Return the answer to a question about a thing that was looked at; `reason`: why it does not hold."""
+    verdict = Verdict.PROVEN if holds else Verdict.BROKEN
+    return Finding(question=question, about=about, verdict=verdict, reason="" if holds else reason)
