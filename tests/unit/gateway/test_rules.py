@@ -147,6 +147,17 @@ def test_a_name_is_taken_exactly_when_the_chain_would_take_it(name: str) -> None
     assert [problem.field for problem in found] == ([] if fits else ["metadata.name"])
 
 
+def test_what_a_body_leaves_to_the_service_is_what_it_does_not_name() -> None:
+    tree = {"maxDepth": 14, "maxBufferSize": 64}
+    named = read_body(CollectionBody, {"name": "Camp", "symbol": "CAMP", "tree": tree})
+    assert domain.unsaid(named) == {"tree.canopyDepth"}
+    left_out = read_body(CollectionBody, {"name": "Camp", "symbol": "CAMP"})
+    assert domain.unsaid(left_out) == {"tree.maxBufferSize", "tree.canopyDepth"}
+    batch = {"collectionId": str(COLLECTION), "recipient": RECIPIENT, "nfts": [{"name": "a", "image": URI}]}
+    assert domain.unsaid(read_body(MintBatchBody, batch)) == {"batchSize"}
+    assert domain.unsaid(read_body(MintBatchBody, batch | {"batchSize": "5"})) == set()
+
+
 @given(st.binary(min_size=0, max_size=64))
 def test_a_recipient_is_32_bytes_on_or_off_the_curve_that_are_not_all_zero(key: bytes) -> None:
     alphabet, number, text = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz", int.from_bytes(key), ""
