@@ -29,6 +29,7 @@ from bubblegum.transaction import ExecutedInstruction, ExecutedTransaction, nest
 from bubblegum.types import Collection, Creator, MetadataArgs, MetadataArgsV2
 from localnet.das import DasIndex
 from tests.support.das_schema import ASSET, ASSET_LIST, PROOF, checked
+from tests.support.leaves import without_heights
 from tests.support.vm import Vm
 
 DEPTH, BUFFER = 5, 8
@@ -235,12 +236,6 @@ class Tree:
             proof = self.proof(index)
             assert proof.root == account.root
             assert verify_proof(account.root, leaf.hash(), [bytes(node) for node in proof.proof], index)
-
-
-def without_heights(top: ExecutedInstruction) -> ExecutedInstruction:
-    """What an old node would have told of the instruction."""
-    called = [replace(each, inner=()) for each in list(top.walk())[1:]]
-    return nest(replace(top, inner=()), [(None, each) for each in called])
 
 
 def _no_collection(_chain: Chain) -> None:

@@ -24,7 +24,7 @@ from bubblegum.programs import (
     SPL_ACCOUNT_COMPRESSION,
     SPL_NOOP,
 )
-from bubblegum.transaction import ExecutedInstruction, ExecutedTransaction
+from bubblegum.transaction import ExecutedInstruction, ExecutedTransaction, nest
 from bubblegum.types import Collection, MetadataArgs, MetadataArgsV2
 
 PAYER = Pubkey(bytes([1]) * 32)
@@ -50,6 +50,12 @@ def executed(instruction: Instruction, *inner: ExecutedInstruction) -> ExecutedI
     """An encoded instruction as if it had run."""
     accounts = tuple(account.pubkey for account in instruction.accounts)
     return ExecutedInstruction(instruction.program_id, accounts, bytes(instruction.data), inner)
+
+
+def without_heights(top: ExecutedInstruction) -> ExecutedInstruction:
+    """What a node that tells no stack heights would have told of the instruction, read."""
+    called = [replace(each, inner=()) for each in list(top.walk())[1:]]
+    return nest(replace(top, inner=()), [(None, each) for each in called])
 
 
 def transaction(*ran: ExecutedInstruction, slot: int = 1, err: object = None) -> ExecutedTransaction:
