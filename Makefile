@@ -171,12 +171,14 @@ clean: ## Remove the data directory of the embedded stack: its log, database, ch
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m mintstream clean --data "$(DATA)"; \
 	else echo "nothing to remove: no stack was ever started here"; fi
 
-# Only after success is the stamp written: an interrupted installation starts again. A log gets no moving line.
-INSTALL = echo "Installing the locked packages of requirements/$(1).txt"; \
-	tell() { if [ -t 1 ]; then printf '\r%s\033[K' "$$1"; fi; }; count=0; \
+# Only after success is the stamp written: an interrupted installation starts again. Stdout is for what a command prints
+# (`make demo ARGS=--json`); a log gets no moving line.
+INSTALL = echo "Installing the locked packages of requirements/$(1).txt" >&2; \
+	tell() { if [ -t 2 ]; then printf '\r%s\033[K' "$$1" >&2; fi; }; count=0; \
 	$(BIN)/pip install --disable-pip-version-check --require-hashes --requirement requirements/$(1).txt \
 	| { while read -r word name _; do case "$$word" in \
 		Collecting) count=$$((count + 1)); tell "  $$count packages, $$name" ;; \
+		Requirement) count=$$((count + 1)); tell "  $$count packages, already there" ;; \
 		Installing) tell "  $$count packages, unpacking" ;; esac; done; tell ""; } \
 	|| { echo "Not every package could be installed; pip says above why. Is its package index reachable?" >&2; exit 1; }
 
@@ -192,7 +194,7 @@ INSTALL = echo "Installing the locked packages of requirements/$(1).txt"; \
 	@if [ -z "$(PYTHON)" ]; then echo "Mintstream needs Python 3.11 or newer on the PATH, and there is none." \
 		"Install one, or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; fi
 	@if [ ! -w . ]; then echo "You may not write to $(CURDIR), where .venv and .data are made." >&2; exit 1; fi
-	@echo "Making a virtual environment in .venv"
+	@echo "Making a virtual environment in .venv" >&2
 	@"$(PYTHON)" -m venv .venv || { rm -rf .venv; echo "$(PYTHON) cannot make virtual environments." \
 		"On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 
