@@ -87,8 +87,8 @@ async def local(options: argparse.Namespace) -> None:
     section.say(
         "Slots of 400 ms, images published already, metadata pinned as one directory for 100 NFTs "
         "(`METADATA_LAYOUT=chunk`) where nothing else is said. Time counts from the first HTTP request to the last "
-        "`confirmed` on the log. Lamports are fees; a leaf has no rent of its own. The indexer reads an NFT from the chain "
-        "when it is final, 13 s later: its column has of that what fell into the run, its own or the last one's "
+        "`confirmed` on the log. Lamports are fees; a leaf has no rent of its own. The indexer reads an NFT from the "
+        "chain when it is final, 13 s later: its column has of that what fell into the run, its own or the last one's "
         "(`--only observed` tells it apart)."
     )
     section.show(table)
