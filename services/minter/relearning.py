@@ -3,7 +3,8 @@
 Used by `minting` before a chunk is planned. A plan decides which items a transaction mints; if it is lost, a new one
 may decide otherwise, and an item whose transaction landed would be signed again in another one. So a chunk without a
 plan is looked for first, by all transactions that it can have had; only after a loss. On the log is one whose intent
-was on its way when the connection was lost, or was put back; on the chain one that bears its mark.
+was on its way when the connection was lost, or was put back; on the chain one that bears its mark. A plan that stands
+is compared with the same, for it may have been on its way when another one was lost.
 """
 
 from collections import OrderedDict
