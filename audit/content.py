@@ -6,7 +6,8 @@ steps: the directory's block has the directory's CID and gives the file's CID, w
 gateway gives blocks, the directory is made again from the files that are asked about, which are usually all of it.
 
 Sources: the path gateway specification of ipfs/specs; `?format=raw` of its trustless gateway specification. Not done
-here: sharded directories and directories in directories, neither of which is ever pinned.
+here: sharded directories and directories in directories, neither of which is ever pinned; and redirects, by which a
+gateway could have requests sent into our own network.
 """
 
 import asyncio
@@ -244,6 +245,6 @@ async def _imported(gateway: httpx.AsyncClient, path: str) -> Roots:
 @contextlib.asynccontextmanager
 async def _got(gateway: httpx.AsyncClient, path: str, accept: str) -> AsyncGenerator[httpx.Response]:
     headers = {"Accept": accept, "Accept-Encoding": "identity"}
-    async with gateway.stream("GET", f"/ipfs/{path}", headers=headers, follow_redirects=True) as response:
+    async with gateway.stream("GET", f"/ipfs/{path}", headers=headers) as response:
         response.raise_for_status()
         yield response
