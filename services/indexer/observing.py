@@ -14,7 +14,8 @@ from services.indexer.adapters.tree_feed import TreeFeed
 from services.indexer.adapters.tree_history import RpcHistory
 from services.indexer.chain.asset_store import PostgresComparisons
 from services.indexer.chain.following import TreeFollower
-from services.indexer.chain.reconciling import Parts, Reconciler
+from services.indexer.chain.parts import Parts
+from services.indexer.chain.reconciling import Reconciler
 from services.indexer.ports import CreatedCollections
 from services.indexer.settings import IndexerSettings
 

@@ -1,6 +1,6 @@
 """DAS providers: which assets they show of a collection, and their proofs.
 
-Implements `reconciling.Providers` on the Digital Asset Standard API (`getAssetsByGroup`, `getAssetProof`). Pages go by
+Implements `parts.Providers` on the Digital Asset Standard API (`getAssetsByGroup`, `getAssetProof`). Pages go by
 cursor, so that assets which come or go meanwhile move no page. Each provider is asked at most so often a second. The
 first that answers is believed as far as a page goes; a proof is believed by nobody here, but checked by the caller.
 """

@@ -77,7 +77,7 @@ def _arrays(rows: Iterable[Asset | ObservedTree], columns: Sequence[str]) -> lis
 
 
 class PostgresComparisons:
-    """What the tables say of a collection: `reconciling.Comparisons`. Every method may raise StoreUnavailable."""
+    """What the tables say of a collection: `parts.Comparisons`. Every method may raise StoreUnavailable."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool

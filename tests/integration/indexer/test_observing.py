@@ -32,7 +32,8 @@ from services.indexer.adapters.tree_history import RpcHistory
 from services.indexer.chain.asset_store import PostgresComparisons
 from services.indexer.chain.following import TreeFollower
 from services.indexer.chain.listing import Landed
-from services.indexer.chain.reconciling import Parts, Reconciler
+from services.indexer.chain.parts import Parts
+from services.indexer.chain.reconciling import Reconciler
 from services.indexer.entries import plan
 from services.indexer.ports import ChainUnavailable
 from services.indexer.settings import IndexerSettings

@@ -16,9 +16,10 @@ from contracts.observation import CollectionDrift, DriftKind
 from services.indexer.adapters.das import ShownAssets
 from services.indexer.chain.assets import ObservedTree
 from services.indexer.chain.differences import Told
+from services.indexer.chain.parts import Parts
 from services.indexer.chain.proofs import AssetProof
 from services.indexer.chain.reading import Followed
-from services.indexer.chain.reconciling import LARGE_TREE_SECONDS, Parts, Reconciler
+from services.indexer.chain.reconciling import LARGE_TREE_SECONDS, Reconciler
 from services.indexer.ports import Account, Accounts, ChainUnavailable, StoreUnavailable
 from tests.support.indexing import uid
 from tests.support.leaves import ModelTree, key, metadata_v1
