@@ -73,8 +73,11 @@ async def plan_here(batch: Sequence[RawMessage]) -> list[Entry]:
 @asynccontextmanager
 async def planning_apart() -> AsyncGenerator[Planning]:
     """Plan in another process, which ends with the body. One batch is asked for after the other."""
+    pipe = asyncio.subprocess.PIPE
+    # It finds its modules where we found ours, and nowhere else.
+    environ = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", __name__, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=_BUFFER
+        sys.executable, "-P", "-m", __name__, stdin=pipe, stdout=pipe, env=environ, limit=_BUFFER
     )
     try:
         yield Apart(process).plan
