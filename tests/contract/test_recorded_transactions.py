@@ -1,7 +1,7 @@
 """Transactions of the deployed programs: each decodes to what it did, and every order of a scenario gives one state.
 
 The recordings are not in the repository (see `tests.support.recordings`); without them these tests say that they are
-skipped. The same is tested on transactions of our own in `tests/unit/bubblegum/test_state.py`.
+skipped. The same is tested on transactions of our own in `tests/unit/bubblegum/test_scenarios.py`.
 """
 
 from itertools import islice, permutations
