@@ -6,9 +6,10 @@ Every exit status is in `ending.Exit`; docs/cli.md is written from this program 
 import asyncio
 import shutil
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Annotated, Final
+from pathlib import Path
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
@@ -74,7 +75,7 @@ def up(
         postgres=postgres_port,
         ipfs=ipfs_port,
     )
-    asyncio.run(_up(StackSettings(data_dir=data, ports=ports, slot_ms=slot_ms), as_json=as_json))
+    _run(_up(StackSettings(data_dir=data, ports=ports, slot_ms=slot_ms), as_json=as_json), data)
 
 
 @app.command()
@@ -96,7 +97,7 @@ def demo(
     ports = StackPorts.free() if free_ports else DEFAULTS
     settings = StackSettings(data_dir=data, ports=ports, slot_ms=slot_ms)
     try:
-        asyncio.run(_demo(settings, count=count, standard=standard, once=once, as_json=as_json))
+        _run(_demo(settings, count=count, standard=standard, once=once, as_json=as_json), data)
     except PortsTaken as error:  # stop: only a person can free them, or do without
         end(Exit.STACK, "\n".join([*error.taken.values(), "Stop who has them, or let --free-ports choose others."]))
 
@@ -116,6 +117,14 @@ def clean(data: DataDir = DATA, as_json: AsJson = False) -> None:
     with DirectoryLock(data.absolute(), "mintstream stack"):
         shutil.rmtree(data)
     print_json({"removed": str(data)}) if as_json else typer.echo(f"removed {data}")
+
+
+def _run(work: Coroutine[Any, Any, None], data: Path) -> None:
+    """Run the stack; a Ctrl-C before it waits for one stops it as well, and with it what it was asked for."""
+    try:
+        asyncio.run(work)
+    except KeyboardInterrupt:  # stop: that is what was asked for
+        end(Exit.INTERRUPTED, f"Stopped. What {data} holds stays, and the next start goes on from there.")
 
 
 async def _up(settings: StackSettings, *, as_json: bool) -> None:

@@ -149,3 +149,21 @@ def test_the_demo_says_how_it_gets_by_without_taken_ports(tmp_path: Path, monkey
     assert "port 8080 is taken by another\nport 4222 is taken\n" in done.stderr
     assert "--free-ports" in done.stderr
     assert "--api-port" not in done.stderr, "the demo has no such option"
+
+
+def test_a_stack_that_is_interrupted_as_it_starts_says_what_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupted:
+        def __init__(self, _: object) -> None: ...
+
+        async def __aenter__(self) -> None:
+            raise KeyboardInterrupt
+
+        async def __aexit__(self, *_: object) -> None: ...
+
+    monkeypatch.setattr("mintstream.cli.Stack", Interrupted)
+    for command in ("up", "demo"):
+        done = CliRunner().invoke(app, [command, "--data", str(tmp_path)])
+        assert done.exit_code == Exit.INTERRUPTED
+        assert f"What {tmp_path} holds stays" in done.stderr
