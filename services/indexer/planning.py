@@ -11,6 +11,7 @@ import gc
 import os
 import signal
 import struct
+import subprocess
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -29,8 +30,8 @@ TURN: Final = 100
 RARELY: Final = (500_000, 20, 20)
 """Thresholds of Python's search for cycles: a batch is a hundred thousand objects without any."""
 _SIZE: Final = struct.Struct("<I")
-_BUFFER: Final = 1024 * 1024
-"""Bytes of an answer after which the process waits until they are read; an answer may be larger."""
+_PIPE: Final = 1024 * 1024
+"""Bytes that wait in a pipe, the most that Linux gives to everybody: fewer turns for one frame."""
 _NO_TIME: Final = datetime.min.replace(tzinfo=UTC)
 """When and with which headers a message was stored says nothing about what it means."""
 
@@ -73,31 +74,39 @@ async def plan_here(batch: Sequence[RawMessage]) -> list[Entry]:
 @asynccontextmanager
 async def planning_apart() -> AsyncGenerator[Planning]:
     """Plan in another process, which ends with the body. One batch is asked for after the other."""
-    pipe = asyncio.subprocess.PIPE
-    # It finds its modules where we found ours, and nowhere else.
-    environ = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-m", __name__, stdin=pipe, stdout=pipe, env=environ, limit=_BUFFER
-    )
+    process = await asyncio.to_thread(start, "-m", __name__)
     try:
         yield Apart(process).plan
     finally:
-        with suppress(ProcessLookupError):
-            process.kill()  # it holds nothing that would be lost
-        await process.wait()
+        await asyncio.to_thread(end, process)
+
+
+def start(*arguments: str) -> subprocess.Popen[bytes]:
+    """Run Python with pipes for frames; it finds its modules where we found ours, and nowhere else."""
+    environ = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    pipe = subprocess.PIPE
+    command = (sys.executable, "-P", *arguments)
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environ, pipesize=_PIPE)  # noqa: S603  (ours)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End the process, which holds nothing that would be lost; who waits for its answer finds it gone."""
+    process.kill()
+    with suppress(BrokenPipeError), process:  # stop: what it was still to be asked
+        pass
 
 
 class Apart:
     """Plans in the process for as long as it lives, then here."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process: asyncio.subprocess.Process | None = process
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process: subprocess.Popen[bytes] | None = process
 
     async def plan(self, batch: Sequence[RawMessage]) -> list[Entry]:
         """See `Planning`."""
         if self._process is not None:
             try:
-                return entries_of(batch, await _ask(self._process, questions(batch)))
+                return entries_of(batch, await asyncio.to_thread(_ask, self._process, questions(batch)))
             except (OSError, EOFError, msgspec.MsgspecError, ValueError) as error:
                 # Go on without it: it was killed, or what it says is no answer. It knows nothing that is not here.
                 _log.warning("planning goes on in this process", reason=f"{type(error).__name__}: {error}")
@@ -105,15 +114,24 @@ class Apart:
         return await plan_here(batch)
 
 
-async def _ask(process: asyncio.subprocess.Process, frame: bytes) -> bytes:
-    """Return the answering frame; raises OSError and EOFError when the process is gone."""
+def _ask(process: subprocess.Popen[bytes], frame: bytes) -> bytes:
+    """Return the answering frame; raises OSError and EOFError when the process is gone. In a thread.
+
+    On the event loop a frame would go by pieces, one for each turn, and turns are long while rows are written.
+    """
     assert process.stdin is not None, "it was started with pipes"
     assert process.stdout is not None, "it was started with pipes"
     # It reads a frame whole before it answers, so neither waits for the other.
-    process.stdin.writelines((_SIZE.pack(len(frame)), frame))
-    await process.stdin.drain()
-    (size,) = _SIZE.unpack(await process.stdout.readexactly(_SIZE.size))
-    return await process.stdout.readexactly(size)
+    process.stdin.write(_SIZE.pack(len(frame)) + frame)
+    process.stdin.flush()
+    (size,) = _SIZE.unpack(_whole(process.stdout, _SIZE.size))
+    return _whole(process.stdout, size)
+
+
+def _whole(stream: IO[bytes], size: int) -> bytes:
+    if len(data := stream.read(size)) < size:
+        raise EOFError(f"{len(data)} of {size} bytes")
+    return data
 
 
 def questions(batch: Sequence[RawMessage]) -> bytes:

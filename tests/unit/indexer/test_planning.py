@@ -1,16 +1,24 @@
 """Planning in a process of its own: the same entries, whatever the messages say and whatever becomes of the process."""
 
-import asyncio
 import io
 import struct
-import sys
 from collections.abc import Sequence
 
 import pytest
 
 from chassis.log import RawMessage
 from services.indexer.entries import Entry
-from services.indexer.planning import Apart, answers, entries_of, plan_here, planning_apart, questions, serve
+from services.indexer.planning import (
+    Apart,
+    answers,
+    end,
+    entries_of,
+    plan_here,
+    planning_apart,
+    questions,
+    serve,
+    start,
+)
 from tests.support.indexing import History, collection_history, mint_history, requested, uid
 
 BEYOND = 1 << 70
@@ -65,16 +73,13 @@ async def test_the_process_plans_batch_after_batch(batch: list[RawMessage]) -> N
     ids=["ends at once", "ends in the middle", "answers junk", "answers nothing"],
 )
 async def test_a_process_that_is_of_no_use_is_done_without(program: str, batch: list[RawMessage]) -> None:
-    pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", program, stdin=pipe, stdout=pipe)
+    process = start("-c", program)
     planning = Apart(process)
     try:
         for _ in range(2):
             assert used(await planning.plan(batch)) == used(await plan_here(batch))
     finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+        end(process)
 
 
 @pytest.mark.parametrize("missing", [1, 3, 10])
