@@ -20,9 +20,9 @@ from chassis.log import LogUnavailable, RawMessage
 from chassis.telemetry import get_logger
 from contracts.streams import COLLECTION, MINT, Stream
 from services.indexer.archiving import Archiver, Bounds
+from services.indexer.event_log import header_text
 from services.indexer.pauses import pause_after
 from services.indexer.ports import StoreUnavailable
-from services.indexer.store import header_text
 from services.indexer.vault import PostgresVault
 
 STREAMS: Final = (MINT, COLLECTION)

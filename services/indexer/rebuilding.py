@@ -94,7 +94,7 @@ class Rebuild:
         `made` is told of indexes that are made at the end, when there was more to apply than was there before.
         """
         ends = {stream: await self.history.last_sequence(stream) for stream in STREAMS}
-        async with self._store() as store:
+        async with self._store(kept_ahead=True) as store:
             there = sum([await store.watermark(stream.name) for stream in STREAMS])
             missing = sum(ends.values()) - there
             if missing > there:
@@ -102,8 +102,9 @@ class Rebuild:
                     await defer(connection)
             async with planning_apart() if missing > APART else nullcontext(plan_here) as planning:
                 for stream, end in ends.items():
+                    await store.forget_unapplied(stream.name)  # an earlier catch-up may have been interrupted
                     with _rare_collections():
-                        await replay(self.history, store, stream, end, progress, planning)
+                        await replay(self.history, store, stream, end, progress, planning, store.keep)
         async with self._rebuilt() as connection:
             await restore(connection, made or _say_nothing)
             for table in await tables_of(connection, self.into):
@@ -185,11 +186,11 @@ class Rebuild:
                     raise _Behind(f"{stream.name} is at {end} in the live tables and at {position} in the replay")
 
     @asynccontextmanager
-    async def _store(self) -> AsyncGenerator[PostgresStore]:
+    async def _store(self, *, kept_ahead: bool = False) -> AsyncGenerator[PostgresStore]:
         # Without waiting for the disk: what a crash takes is the end, and the watermark with it.
         settings = {"search_path": quoted(self.into), "synchronous_commit": "off"}
-        async with postgres.pool(self.dsn, application_name=_NAME, max_size=1, server_settings=settings) as pool:
-            yield PostgresStore(pool)
+        async with postgres.pool(self.dsn, application_name=_NAME, max_size=2, server_settings=settings) as pool:
+            yield PostgresStore(pool, kept_ahead=kept_ahead)
 
     def _rebuilt(self) -> AbstractAsyncContextManager[OwnedConnection]:
         return self._connected(search_path=quoted(self.into))

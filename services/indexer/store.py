@@ -5,9 +5,8 @@ fixed number of statements, whatever the batch. What the rows should say is deci
 """
 
 import json
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from json.encoder import encode_basestring_ascii as _quoted
 from operator import attrgetter
 from pathlib import Path
 from typing import Final, TypeVar
@@ -17,10 +16,12 @@ import asyncpg
 import msgspec
 
 from chassis.database import UNAVAILABLE, Connection, Pool
+from chassis.log import RawMessage
 from chassis.queries import load_queries
 from services.indexer.chain.asset_store import AssetTables
 from services.indexer.changes import RecordDrift
 from services.indexer.entries import Entry, fold
+from services.indexer.event_log import EventLogTable
 from services.indexer.keys import Keys
 from services.indexer.ports import (
     Committed,
@@ -39,11 +40,7 @@ MIGRATIONS: Final = SQL / "migrations"
 T = TypeVar("T", Operation, Item)
 V = TypeVar("V")
 
-AHEAD: Final = 500_000
-"""How many messages before the end of the last partition of event_log the next one is made."""
-
 # The columns of COPY, and of the bulk statements in the order of their arrays in queries.sql.
-_MESSAGE: Final = ("stream", "sequence", "subject", "payload", "headers", "stored_at")
 _OPERATION_UPDATE: Final = (
     "id", "updated_at", "status", "completed_nfts", "failed_nfts", "cancelled_nfts", "error_message", "first_error",
     "estimated_completion", "end_time", "settled_sequence",
@@ -78,7 +75,7 @@ _UNENCODABLE: Final = (ValueError, OverflowError, TypeError)
 class _Sql(msgspec.Struct, frozen=True):
     watermark: str
     move_watermark: str
-    reach_event_log: str
+    lock_watermark: str
     park_messages: str
     load_operations: str
     load_items: str
@@ -98,12 +95,13 @@ class _Sql(msgspec.Struct, frozen=True):
 class PostgresStore:
     """Implements the ports `Store`, `SettledOperations` and `CreatedCollections`."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, *, kept_ahead: bool = False) -> None:
+        """With `kept_ahead` whoever applies messages has put them into event_log before, by `keep`."""
         self._pool = pool
+        self._kept_ahead = kept_ahead
+        self._messages = EventLogTable()
         self._sql = load_queries(SQL).into(_Sql)
         self._assets = AssetTables()
-        self._roomy: dict[str, int] = {}
-        """By stream: the last sequence up to which no partition of event_log has to be made."""
 
     async def watermark(self, stream: str) -> int:
         """See `ports.Store.watermark`."""
@@ -115,14 +113,40 @@ class PostgresStore:
 
     async def apply(self, stream: str, after: int, entries: Sequence[Entry]) -> Committed:
         """See `ports.Store.apply`."""
+        first, last = entries[0].raw.sequence, entries[-1].raw.sequence
         async with self._connection() as connection:
-            await self._make_room(connection, stream, entries)
+            if not self._kept_ahead:
+                await self._messages.make_room(connection, stream, first, last)
             async with connection.transaction():
-                return await self._apply(connection, stream, after, entries)
+                await self._move_watermark(connection, stream, after, last)
+                if not self._kept_ahead:
+                    await self._messages.add(connection, stream, [entry.raw for entry in entries])
+                elif await self._messages.count(connection, stream, after, last) != len(entries):
+                    raise Fenced(f"messages of {stream} that were kept are gone: another replay is writing")
+                return await self._apply(connection, stream, entries)
 
-    async def _apply(self, connection: Connection, stream: str, after: int, entries: Sequence[Entry]) -> Committed:
-        await self._move_watermark(connection, stream, after, entries[-1].raw.sequence)
-        await self._keep(connection, stream, entries)
+    async def keep(self, stream: str, messages: Sequence[RawMessage]) -> None:
+        """Put messages into event_log that are to be applied later; raises Fenced and StoreUnavailable.
+
+        For tables that nobody looks at before all is applied: until then event_log is ahead of the watermark.
+        """
+        async with self._connection() as connection:
+            await self._messages.make_room(connection, stream, messages[0].sequence, messages[-1].sequence)
+            try:
+                await self._messages.add(connection, stream, messages)
+            except asyncpg.UniqueViolationError as error:  # stop: what was there before was forgotten
+                raise Fenced(f"messages of {stream} are kept already: another replay is writing") from error
+
+    async def forget_unapplied(self, stream: str) -> None:
+        """Remove from event_log what was kept and never applied; raises StoreUnavailable.
+
+        Whoever kept it and wants to apply it yet is fenced: the watermark's row is locked before either looks.
+        """
+        async with self._connection() as connection, connection.transaction():
+            watermark = await connection.fetchval(self._sql.lock_watermark, stream)
+            await self._messages.forget(connection, stream, watermark)
+
+    async def _apply(self, connection: Connection, stream: str, entries: Sequence[Entry]) -> Committed:
         rows = await self._load(connection, Keys.of(entry.changes for entry in entries))
         parked = fold(rows, entries)
         if parked:
@@ -192,28 +216,6 @@ class PostgresStore:
         if await connection.execute(self._sql.move_watermark, stream, after, to) != "UPDATE 1":
             raise Fenced(f"the watermark of {stream} is no longer at {after}: another indexer is writing")
 
-    async def _make_room(self, connection: Connection, stream: str, entries: Sequence[Entry]) -> None:
-        """Make the partitions of event_log that the entries, and `AHEAD` messages behind them, belong into.
-
-        In a transaction of its own, so that the locks are short and what is remembered is committed.
-        """
-        first, last = entries[0].raw.sequence, entries[-1].raw.sequence
-        if last > self._roomy.get(stream, 0):
-            end = await connection.fetchval(self._sql.reach_event_log, stream, first, last + AHEAD)
-            self._roomy[stream] = int(end) - AHEAD
-
-    async def _keep(self, connection: Connection, stream: str, entries: Sequence[Entry]) -> None:
-        records = [
-            (stream, raw.sequence, raw.subject, raw.payload, header_text(raw.headers), raw.stored_at)
-            for raw in (entry.raw for entry in entries)
-        ]
-        try:
-            await connection.copy_records_to_table("event_log", columns=_MESSAGE, records=records)
-        except asyncpg.CheckViolationError as error:
-            # Retry: the tables were emptied or exchanged, and what is remembered of the partitions is wrong.
-            self._roomy.pop(stream, None)
-            raise StoreUnavailable(f"event_log has no place for the messages of {stream}: {error}") from error
-
     async def _load(self, connection: Connection, keys: Keys) -> Rows:
         rows = Rows()
         if keys.operations:
@@ -265,15 +267,6 @@ class PostgresStore:
         if latencies := rows.minutes.latencies():
             await connection.execute(self._sql.count_latencies, *_columns(latencies, lambda latency: latency, 3))
         await self._assets.write(connection, rows.observed)
-
-
-def header_text(headers: Mapping[str, str]) -> str:
-    """Return headers as JSON in ASCII, so that whatever they hold is valid in the column.
-
-    To the letter what `json.dumps` gives, which makes an encoder in each call: the texts of live and of rebuilt rows
-    are compared.
-    """
-    return "{" + ", ".join([f"{_quoted(name)}: {_quoted(value)}" for name, value in headers.items()]) + "}"
 
 
 def _columns(values: Iterable[V], fields: Callable[[V], tuple[object, ...]], width: int) -> list[list[object]]:

@@ -5,14 +5,14 @@
 -- The last applied sequence of a stream; no row for a stream that is not projected.
 SELECT sequence FROM watermarks WHERE stream = $1;
 
+-- name: lock_watermark
+-- The same, held against whoever wants to move it until the transaction ends.
+SELECT sequence FROM watermarks WHERE stream = $1 FOR UPDATE;
+
 -- name: move_watermark
 -- Compare-and-set: from $2 to $3. Changes no row when another projector has moved it, and holds the row's lock until
 -- the transaction ends, so two projectors cannot apply the same messages.
 UPDATE watermarks SET sequence = $3 WHERE stream = $1 AND sequence = $2;
-
--- name: reach_event_log
--- Makes what partitions of event_log are missing for sequences $2 to $3 of a stream; the last sequence with a place.
-SELECT reach_event_log($1, $2, $3);
 
 -- name: park_messages
 -- Messages of one stream that changed no row, with the reason.

@@ -15,8 +15,9 @@ from services.indexer import archiving
 from services.indexer.archiving import Archiver, Bounds
 from services.indexer.archiving_task import drop_copies, restore_copies
 from services.indexer.entries import plan
+from services.indexer.event_log import AHEAD
 from services.indexer.ports import StoreUnavailable
-from services.indexer.store import AHEAD, PostgresStore
+from services.indexer.store import PostgresStore
 from services.indexer.vault import PostgresVault
 from tests.integration.indexer.test_store import project_all
 from tests.support.indexing import START, mint_history, uid

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 
@@ -15,12 +15,14 @@ from hypothesis import strategies as st
 from chassis import postgres
 from chassis.clock import SystemClock
 from chassis.database import Pool, connect, quoted
+from chassis.log import RawMessage
 from contracts.streams import COLLECTION, MINT, Stream
 from services.indexer.entries import plan
+from services.indexer.event_log import header_text
 from services.indexer.intake import Limits
 from services.indexer.ports import Committed, Fenced, Refused, StoreUnavailable
 from services.indexer.projector import LogTruncated, Projector
-from services.indexer.store import MIGRATIONS, PostgresStore, header_text
+from services.indexer.store import MIGRATIONS, PostgresStore
 from tests.support.indexing import (
     collection_created,
     collection_history,
@@ -222,6 +224,32 @@ async def test_the_same_messages_cannot_be_applied_twice(store: PostgresStore, p
     assert await pool.fetchval("SELECT count(*) FROM event_log") == 3
     with pytest.raises(Fenced):
         await store.apply("MINT", 2, entries)
+
+
+async def test_what_was_kept_ahead_and_never_applied_is_forgotten_and_fences_who_kept_it(pool: Pool) -> None:
+    store, messages = PostgresStore(pool, kept_ahead=True), mint_history(4).messages[:9]
+    entries = [plan(raw) for raw in messages]
+    await store.keep("MINT", messages[:3])
+    await store.apply("MINT", 0, entries[:3])
+    await store.keep("MINT", messages[3:6])
+    with pytest.raises(Fenced, match="kept already"):
+        await store.keep("MINT", messages[3:6])
+    successor = PostgresStore(pool, kept_ahead=True)
+    await successor.forget_unapplied("MINT")
+    assert await pool.fetch("SELECT sequence FROM event_log ORDER BY 1") == [(1,), (2,), (3,)]
+    with pytest.raises(Fenced, match="are gone"):
+        await store.apply("MINT", 3, entries[3:6])
+    assert await store.watermark("MINT") == 3
+    await successor.keep("MINT", messages[3:])
+    await successor.apply("MINT", 3, entries[3:])
+    assert (await dump(pool))["event_log"] == await kept_with_rows(messages, pool)
+
+
+async def kept_with_rows(messages: Sequence[RawMessage], pool: Pool) -> object:
+    """What event_log holds when the messages are kept as they are applied."""
+    await pool.execute("TRUNCATE event_log, mint_results, mint_operations; UPDATE watermarks SET sequence = 0")
+    await PostgresStore(pool).apply("MINT", 0, [plan(raw) for raw in messages])
+    return (await dump(pool))["event_log"]
 
 
 async def test_a_refused_batch_leaves_nothing_behind(store: PostgresStore, pool: Pool) -> None:
