@@ -276,7 +276,8 @@ async def overload(options: argparse.Namespace) -> None:
                     f"an open load over {options.crowd} connections "
                     f"for {options.seconds} s. Of {len(outcome.accepted)} accepted mints {lost} are missing from the "
                     f"log; {outcome.without_retry_after} of {len(outcome.shed)} refusals came without `Retry-After`; "
-                    f"statuses: {dict(sorted(outcome.statuses.items()))}. Latency counts from when a request was due."
+                    f"statuses: {dict(sorted(outcome.statuses.items()))}. Latency counts from when a request was due: "
+                    f"what the {options.crowd} connections could not take at once waited for one of them."
                 )
     section.show(table)
     section.write()
