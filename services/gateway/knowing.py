@@ -6,7 +6,6 @@ second copy but these books: after every loss of the connection the stream is re
 known. What a book knows of a key stays, and what the stream has lost is told to a person, who alone may say it again.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Final, Protocol, cast
@@ -16,6 +15,7 @@ from chassis.clock import Clock
 from chassis.connectivity import Connectivity
 from chassis.key_book import KeyBook, read_key_book
 from chassis.log import LogReader, LogUnavailable, RawMessage
+from chassis.racing import work_until
 from chassis.telemetry import get_logger
 from contracts.streams import ACCESS
 
@@ -47,23 +47,11 @@ class KeyReader:
         """Read until cancelled."""
         while True:
             try:
-                await self._read_until_cut()
+                epoch = self._event_log.connectivity.epoch
+                await work_until(self._read(epoch), self._event_log.connectivity.left(epoch))
             except LogUnavailable as error:  # retry: what is known stays known meanwhile
                 _log.warning("cannot read API keys", reason=str(error))
             await self._clock.sleep(RETRY_SECONDS)
-
-    async def _read_until_cut(self) -> None:
-        epoch = self._event_log.connectivity.epoch
-        reading = asyncio.ensure_future(self._read(epoch))
-        cut = asyncio.ensure_future(self._event_log.connectivity.left(epoch))
-        try:
-            await asyncio.wait((reading, cut), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in (reading, cut):
-                task.cancel()
-            await asyncio.wait((reading, cut))
-        if not reading.cancelled():
-            reading.result()
 
     async def _read(self, epoch: int) -> None:
         if epoch != self._read_in:

@@ -4,7 +4,6 @@ An event's id is its sequence in MINT, so a stream that broke goes on behind the
 of a stream is the event `end`: nothing more can happen to the operation.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from functools import partial
@@ -14,6 +13,7 @@ import msgspec
 from fastapi import APIRouter, Depends, Header, Query, Request, WebSocket, WebSocketDisconnect
 from fastapi.responses import StreamingResponse
 
+from chassis.racing import work_until
 from contracts.access import Scope
 from services.gateway.api import sockets
 from services.gateway.api.auth import Access
@@ -97,7 +97,9 @@ def events_router(following: Following, statuses: Statuses, access: Access) -> A
             return
         await socket.accept(sockets.chosen(socket.scope))
         events = following.events(operation, after)
-        await _talk(socket, events, partial(access.still_admits, socket, Scope.READ))
+        admitted = partial(access.still_admits, socket, Scope.READ)
+        # Until the caller has gone also while there is nothing to tell: it would keep a place for nobody.
+        await work_until(_tell(socket, events, admitted), _gone(socket))
 
     return router
 
@@ -119,20 +121,6 @@ async def _server_sent(
 def _frame(event: LoggedEvent) -> bytes:
     view = streamed(event)
     return f"id: {event.sequence}\nevent: {view['type']}\ndata: ".encode() + msgspec.json.encode(view) + b"\n\n"
-
-
-async def _talk(socket: WebSocket, events: AsyncIterator[LoggedEvent | None], admitted: Admitted) -> None:
-    """Tell the events until there are no more, or until the caller has gone: also while there is nothing to tell."""
-    telling = asyncio.create_task(_tell(socket, events, admitted))
-    waiting = asyncio.create_task(_gone(socket))
-    try:
-        await asyncio.wait((telling, waiting), return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in (telling, waiting):
-            task.cancel()
-        await asyncio.gather(telling, waiting, return_exceptions=True)
-    if not telling.cancelled():
-        telling.result()
 
 
 async def _gone(socket: WebSocket) -> None:
