@@ -5,7 +5,7 @@ Not done here: retries and the choice of a node, which are the callers'.
 """
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import AsyncIterable, Mapping
 from typing import Final, Protocol, TypeVar
 
 import httpx
@@ -107,6 +107,16 @@ class Answer(msgspec.Struct, frozen=True):
     content: bytes
 
 
+async def read_whole(pieces: AsyncIterable[bytes], most: int) -> bytes:
+    """Return the pieces of an answer as one; raises AnswerTooLarge beyond `most` bytes."""
+    body = bytearray()
+    async for piece in pieces:
+        body += piece
+        if len(body) > most:
+            raise AnswerTooLarge(most)
+    return bytes(body)
+
+
 class _BoundedHttp:
     """An httpx client whose answers are read up to `most` bytes; implements `Http`."""
 
@@ -117,12 +127,8 @@ class _BoundedHttp:
     async def post(self, url: str, *, content: bytes, headers: Mapping[str, str]) -> Answer:
         """See `Http.post`; raises AnswerTooLarge as well."""
         async with self._client.stream("POST", url, content=content, headers=headers) as response:
-            body = bytearray()
-            async for piece in response.aiter_bytes():
-                body += piece
-                if len(body) > self._most:
-                    raise AnswerTooLarge(self._most)
-            return Answer(response.status_code, response.headers, bytes(body))
+            body = await read_whole(response.aiter_bytes(), self._most)
+            return Answer(response.status_code, response.headers, body)
 
 
 class JsonRpc:

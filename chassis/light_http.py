@@ -13,7 +13,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
-from chassis.json_rpc import MAX_ANSWER, Answer, AnswerTooLarge, TransportFailed
+from chassis.json_rpc import MAX_ANSWER, Answer, TransportFailed, read_whole
 
 
 class LightHttp:
@@ -57,12 +57,7 @@ class LightHttp:
         length = response.content_length
         if length is not None and length <= self._most and "Content-Encoding" not in response.headers:
             return await response.read()  # it cannot be longer than it says
-        body = bytearray()
-        async for piece in response.content.iter_any():
-            body += piece
-            if len(body) > self._most:
-                raise AnswerTooLarge(self._most)
-        return bytes(body)
+        return await read_whole(response.content.iter_any(), self._most)
 
 
 def proxy_of(url: str) -> str | None:

@@ -9,7 +9,7 @@ after them all. Not done here: trying again, and what a refusal means.
 
 import asyncio
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -81,7 +81,7 @@ class Acknowledgements:
         self,
         subject: str,
         payload: bytes,
-        headers: Mapping[str, str],
+        headers: dict[str, str],
         answer: Answer,
         settled: Callable[[], None] | None = None,
     ) -> None:
@@ -97,7 +97,7 @@ class Acknowledgements:
             if not self._open:
                 self._open = True  # before others have their turn: the subscription goes out before their messages
                 await self._client.subscribe(f"{self._inbox}.*", cb=self._take)
-            await self._client.publish(subject, payload, reply=f"{self._inbox}.{name}", headers=dict(headers))
+            await self._client.publish(subject, payload, reply=f"{self._inbox}.{name}", headers=headers)
         except nats.errors.Error as error:  # not judged here: the caller knows whether it may try again
             if self._awaited.pop(name, None) is not None:
                 awaited.settle(error)
