@@ -55,9 +55,7 @@ class ArchiveFinder:
         manifests = await self._catch_up(stream)
         end = manifests[-1].last if manifests else 0
         if end + 1 < first:
-            raise HistoryIncomplete(
-                f"messages {end + 1} to {first - 1} of {stream.name} are neither in the stream nor in the archive"
-            )
+            raise HistoryIncomplete(stream, end + 1, first - 1)
         having = await asyncio.gather(*(self._has_any(manifest, wanted) for manifest in manifests))
         read = [manifest for manifest, has in zip(manifests, having, strict=True) if has]
         found: dict[int, RawMessage] = {}

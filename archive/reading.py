@@ -33,6 +33,9 @@ class ArchiveUnavailable(LogUnavailable):
 class HistoryIncomplete(Exception):
     """Messages are neither in the archive nor in the stream. Stop: what they said may change what later ones mean."""
 
+    def __init__(self, stream: Stream, first: int, last: int) -> None:
+        super().__init__(f"messages {first} to {last} of {stream.name} are neither in the stream nor in the archive")
+
 
 class Objects(Protocol):
     """An object store. Every method raises ArchiveUnavailable."""

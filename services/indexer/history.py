@@ -53,6 +53,5 @@ class History:
                         position = raw.sequence
                         yield raw
             if self._archive is None or (from_archive and position == beginning):
-                missing = f"messages {position + 1} to {held - 1} of {stream.name}"
-                raise HistoryIncomplete(f"{missing} are neither in the stream nor in the archive")
+                raise HistoryIncomplete(stream, position + 1, held - 1)
             from_archive = True
