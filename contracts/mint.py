@@ -235,6 +235,11 @@ def transaction_fence(operation: UUID, chunk: int, tx: int) -> str:
     return f"mint.*.v1.{operation}.{chunk}.{tx}"
 
 
+def transaction_label(operation: UUID, chunk: int, tx: int) -> str:
+    """Return the name of one transaction, by which every attempt of it is marked on chain."""
+    return f"{operation}.{chunk}.{tx}"
+
+
 class Signed(Fact, frozen=True, kw_only=True):
     """The minter intends to send this transaction. On the log before any node sees it.
 

@@ -12,11 +12,12 @@ from solders.pubkey import Pubkey
 
 from bubblegum.merkle import VALID_DEPTH_BUFFER_PAIRS, tree_account_size
 from bubblegum.reach import least_canopy
+from bubblegum.reference import reference
 from bubblegum.rents import MINT_FEES, SIGNATURE_FEE, Version, tree_rents
 from contracts.collection import CollectionCreated, Standard, TreeShape
 from contracts.mint import Pinned, PinnedItem
 from services.minter.packing import Rooms, TreeRoom, pack
-from services.minter.plan import LookupTable, reference, table_addresses
+from services.minter.plan import LookupTable, table_addresses
 
 URI_BYTES: Final = 66
 """Of `ipfs://` and a CID of version 1 in base32, as the ipfs service pins."""

@@ -14,13 +14,14 @@ from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 
 from bubblegum.reach import MAX_TRANSACTION_BYTES
+from bubblegum.reference import reference
 from chassis.clock import Clock
 from chassis.log import RetryLater
 from chassis.logs import get_logger
 from contracts.mint import FailureCode
 from services.minter.fees import PriorityFees
 from services.minter.funds import Funds, outlay
-from services.minter.plan import MAX_COMPUTE_UNITS, LookupTable, compose, compute_limit, reference, wire_size
+from services.minter.plan import MAX_COMPUTE_UNITS, LookupTable, compose, compute_limit, wire_size
 from services.minter.ports import Chain, ChainUnavailable, RecentBlockhash
 from services.minter.refusals import Refusal, classify
 from services.minter.shapes import Shape, Shapes

@@ -20,6 +20,7 @@ import uuid_utils.compat as uuid_utils
 from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 
+from bubblegum.reference import reference
 from chassis.clock import Clock
 from chassis.connectivity import Connectivity
 from chassis.log import EventLog, LogReader, LogUnavailable, Message, RawMessage, RetryLater, SequenceConflict
@@ -29,7 +30,6 @@ from contracts.guard import Bounded, Challenged, Truncated, Verified, Witness
 from contracts.mint import Attempt
 from contracts.registry import UndecodableMessage, decode
 from contracts.streams import GUARD
-from services.minter.plan import reference
 from services.minter.ports import Chain, ChainUnavailable
 
 LAG_MARGIN: Final = 32

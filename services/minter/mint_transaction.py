@@ -20,6 +20,7 @@ from contracts.mint import (
     PlannedTransaction,
     Signed,
     transaction_fence,
+    transaction_label,
 )
 from contracts.streams import MINT
 from services.minter.gate import Passage
@@ -28,7 +29,6 @@ from services.minter.plan import LookupTable, fee_payer, metadata_fault, mint_in
 from services.minter.planning import items_of, shape_of
 from services.minter.ports import ConfirmedTransaction
 from services.minter.refusals import Refusal
-from services.minter.relearning import label_of
 
 
 class MintTransaction:
@@ -74,7 +74,7 @@ class MintTransaction:
     @property
     def label(self) -> str:
         """Operation, chunk and number."""
-        return label_of(self._pinned.operation, self._pinned.chunk, self.planned.tx)
+        return transaction_label(self._pinned.operation, self._pinned.chunk, self.planned.tx)
 
     @property
     def fence(self) -> str:

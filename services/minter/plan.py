@@ -4,7 +4,6 @@ Used by everything that signs. Which items share a transaction is decided in `pa
 """
 
 import base64
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -23,6 +22,7 @@ from bubblegum.decode import decode
 from bubblegum.errors import MetadataError
 from bubblegum.programs import BUBBLEGUM, MPL_ACCOUNT_COMPRESSION, SPL_ACCOUNT_COMPRESSION
 from bubblegum.reach import SIGNATURE_BYTES
+from bubblegum.reference import reference
 from bubblegum.transaction import ExecutedTransaction
 from bubblegum.types import Collection, Creator, MetadataArgs, MetadataArgsV2
 from contracts.collection import CollectionCreated, CollectionRequested, Standard, TreeShape
@@ -192,16 +192,6 @@ def tree_instructions(
             public=False,
         )
     return [account, config]
-
-
-def reference(label: str) -> Pubkey:
-    """Return the address that marks the transaction called `label`: nobody's account, read by nothing.
-
-    Two mints of the same content are the same instructions, and under the same blockhash they would be one transaction
-    with one signature, of which a cluster takes one. The mark makes each its own. It also finds every attempt on chain
-    (getSignaturesForAddress), as the reference keys of Solana Pay's specification do.
-    """
-    return Pubkey(hashlib.sha256(f"mintstream {label}".encode()).digest())
 
 
 def compose(

@@ -19,7 +19,7 @@ from bubblegum.changes import Minted
 from bubblegum.decode import decode
 from chassis.log import EventLog, RetryLater
 from chassis.logs import get_logger
-from contracts.mint import Pinned, Planned, PlannedTransaction, Signed, transaction_fence
+from contracts.mint import Pinned, Planned, PlannedTransaction, Signed, transaction_fence, transaction_label
 from contracts.streams import MINT
 from services.minter.gate import Gate, Horizon, Passage
 from services.minter.ports import Chain, ChainUnavailable
@@ -44,11 +44,6 @@ class Leaf:
     uri: str
 
 
-def label_of(operation: UUID, chunk: int, tx: int) -> str:
-    """Return the name by which a transaction of a chunk is marked on chain."""
-    return f"{operation}.{chunk}.{tx}"
-
-
 def explain(pinned: Pinned, minted: Mapping[int, Sequence[Leaf]]) -> tuple[PlannedTransaction, ...]:
     """Return the part of the lost plan by which `minted`, leaves by transaction, came to be; raises Unexplained.
 
@@ -61,7 +56,7 @@ def explain(pinned: Pinned, minted: Mapping[int, Sequence[Leaf]]) -> tuple[Plann
         for leaf in leaves:
             item = next((each for each in left if (each.name, each.uri) == (leaf.name, leaf.uri)), None)
             if item is None or leaf.owner != pinned.recipient or leaf.tree != leaves[0].tree:
-                raise Unexplained(f"transaction {label_of(pinned.operation, pinned.chunk, tx)} minted {leaf}")
+                raise Unexplained(f"transaction {transaction_label(pinned.operation, pinned.chunk, tx)} minted {leaf}")
             left.remove(item)
             indexes.append(item.index)
         found.append(PlannedTransaction(tx=tx, tree=leaves[0].tree, items=tuple(indexes)))
@@ -169,7 +164,7 @@ class Relearner:
         try:
             for tx in range(len(pinned.items)):
                 intent = await self._log.last(Signed, operation=pinned.operation, chunk=pinned.chunk, tx=tx)
-                label = label_of(pinned.operation, pinned.chunk, tx)
+                label = transaction_label(pinned.operation, pinned.chunk, tx)
                 if intent is not None:
                     signed.append(PlannedTransaction(tx=tx, tree=intent.data.tree, items=intent.data.items))
                 elif lost := await self._gate.landed(label, horizon):

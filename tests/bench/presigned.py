@@ -19,10 +19,11 @@ from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 
+from bubblegum.reference import reference
 from contracts.collection import CollectionCreated, CollectionTableCreated
 from contracts.mint import Pinned, PinnedItem
 from services.minter.packing import Rooms, TreeRoom, pack
-from services.minter.plan import LookupTable, compose, compute_limit, mint_instructions, reference
+from services.minter.plan import LookupTable, compose, compute_limit, mint_instructions
 from services.minter.ports import RecentBlockhash
 from tests.bench.stage import BATCH_SIZE, Stage
 from tests.support import samples

@@ -14,19 +14,19 @@ from typing import cast
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
+from bubblegum.reference import reference
 from chassis.clock import SystemClock
 from chassis.log import InvalidEvent, RetryLater
 from contracts.collection import Standard
 from contracts.fact import Event, Fact
-from contracts.mint import Pinned, Signed
+from contracts.mint import Pinned, Signed, transaction_label
 from contracts.streams import MINT
 from services.minter.gate import Gate, Horizon, LostIntent, Passage, is_settled
 from services.minter.lander import Lander
 from services.minter.minting import Minting
 from services.minter.packing import LAST_LEAVES, Rooms
-from services.minter.plan import reference
 from services.minter.ports import ChainUnavailable, ConfirmedTransaction, RecentBlockhash, Simulation
-from services.minter.relearning import Leaf, Relearner, label_of
+from services.minter.relearning import Leaf, Relearner
 from services.minter.signer import Signer
 from services.minter.trees import CollectionTrees
 from services.minter.watcher import SignatureWatcher
@@ -146,7 +146,7 @@ class ScriptedGate(Gate):
         return [
             LostIntent(each.attempt.signature, base64.b64decode(each.transaction))
             for each in found
-            if reference(label_of(each.operation, each.chunk, each.tx)) == mark
+            if reference(transaction_label(each.operation, each.chunk, each.tx)) == mark
         ]
 
     def close(self) -> None:

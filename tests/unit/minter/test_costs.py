@@ -9,10 +9,11 @@ from solders.litesvm import LiteSVM
 
 from bubblegum.merkle import VALID_DEPTH_BUFFER_PAIRS
 from bubblegum.reach import least_canopy
+from bubblegum.reference import reference
 from bubblegum.rents import TABLE_ADDRESSES, rent_exemption
 from contracts.collection import Standard, TreeShape
 from services.minter.costs import NoSuchTree, mints_per_transaction, shape_for, tree_cost
-from services.minter.plan import reference, table_addresses
+from services.minter.plan import table_addresses
 
 
 @pytest.mark.parametrize("size", [0, 1, 96, 312, 48_120, 10 * 1024 * 1024])

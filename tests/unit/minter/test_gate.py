@@ -13,6 +13,7 @@ from solders.message import MessageV0
 from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 
+from bubblegum.reference import reference
 from chassis.clock import ManualClock
 from chassis.connectivity import Connectivity
 from chassis.log import RetryLater
@@ -20,7 +21,6 @@ from contracts.guard import Bounded, Challenged, Truncated, Verified, Witness
 from contracts.mint import Attempt
 from contracts.streams import MINT
 from services.minter.gate import LAG_MARGIN, Gate, GateClosed, Horizon, LostIntent, is_settled
-from services.minter.plan import reference
 from services.minter.ports import Chain, ChainUnavailable, FinalizedHead, RecentBlockhash
 from tests.support.memory_log import MemoryLog
 

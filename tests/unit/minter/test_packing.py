@@ -13,10 +13,11 @@ from solders.keypair import Keypair
 from solders.message import MessageV0
 from solders.transaction import VersionedTransaction
 
+from bubblegum.reference import reference
 from contracts.collection import Standard
 from contracts.mint import Pinned, PinnedItem, PlannedTransaction
 from services.minter.packing import LAST_LEAVES, MAX_MINTS, MAX_ON_THEIR_WAY, Rooms, pack, transaction_bytes
-from services.minter.plan import compose, mint_instructions, reference, table_addresses
+from services.minter.plan import compose, mint_instructions, table_addresses
 from services.minter.planning import items_of
 from services.minter.ports import RecentBlockhash
 from tests.support.packing import ASSET, CAPACITY, WALLET, created, item, key, pinned, room, rooms, table

@@ -6,7 +6,8 @@ from solders.keypair import Keypair
 from solders.message import MessageV0
 from solders.system_program import TransferParams, transfer
 
-from services.minter.plan import compose, reference
+from bubblegum.reference import reference
+from services.minter.plan import compose
 from services.minter.ports import RecentBlockhash
 
 WALLET, SOMEBODY = Keypair.from_seed(bytes(32)).pubkey(), Keypair.from_seed(bytes([1] * 32)).pubkey()

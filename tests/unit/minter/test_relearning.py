@@ -9,10 +9,18 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from chassis.log import RetryLater
-from contracts.mint import Failed, FailureCode, ItemFailure, PinnedItem, Planned, PlannedTransaction
+from contracts.mint import (
+    Failed,
+    FailureCode,
+    ItemFailure,
+    PinnedItem,
+    Planned,
+    PlannedTransaction,
+    transaction_label,
+)
 from services.minter.gate import Gate, Horizon, LostIntent, Passage
 from services.minter.ports import Chain, ChainUnavailable
-from services.minter.relearning import Leaf, Relearner, Unexplained, completed, explain, fits, label_of, without
+from services.minter.relearning import Leaf, Relearner, Unexplained, completed, explain, fits, without
 from tests.support import samples
 from tests.support.memory_log import MemoryLog
 from tests.support.packing import item, pinned
@@ -104,7 +112,7 @@ async def test_a_log_that_never_lost_anything_is_not_looked_behind() -> None:
 async def test_every_number_that_the_chunk_can_have_had_is_looked_for() -> None:
     gate = Marked(Passage(0, Horizon(1, 1)))
     assert await Relearner(MemoryLog(), cast("Gate", gate), cast("Chain", NoChain())).begun(CHUNK) == ()
-    assert gate.asked == [label_of(CHUNK.operation, CHUNK.chunk, tx) for tx in range(len(CHUNK.items))]
+    assert gate.asked == [transaction_label(CHUNK.operation, CHUNK.chunk, tx) for tx in range(len(CHUNK.items))]
 
 
 async def test_what_is_signed_on_the_log_is_not_looked_for_on_the_chain() -> None:
@@ -113,7 +121,7 @@ async def test_what_is_signed_on_the_log_is_not_looked_for_on_the_chain() -> Non
     await log.publish(intent, cause=None)
     begun = await Relearner(log, cast("Gate", gate), cast("Chain", NoChain())).begun(CHUNK)
     assert begun == (PlannedTransaction(tx=2, tree=intent.tree, items=(3, 4)),)
-    assert label_of(CHUNK.operation, CHUNK.chunk, 2) not in gate.asked
+    assert transaction_label(CHUNK.operation, CHUNK.chunk, 2) not in gate.asked
     assert [each.index for each in without(CHUNK, begun).items] == [0, 1, 2, 5]
 
 
@@ -179,7 +187,7 @@ async def test_a_chunk_without_work_is_not_looked_for() -> None:
 
 @pytest.mark.parametrize("away", [True, False])
 async def test_nothing_is_planned_while_nobody_can_tell(away: bool) -> None:
-    label = label_of(CHUNK.operation, CHUNK.chunk, 3)
+    label = transaction_label(CHUNK.operation, CHUNK.chunk, 3)
     gate = Marked(Passage(0, Horizon(1, 1)), {label: LostIntent("s", b"")}, away=away)
     with pytest.raises(RetryLater):
         await Relearner(MemoryLog(), cast("Gate", gate), cast("Chain", NoChain())).begun(CHUNK)
