@@ -142,9 +142,8 @@ class FinalizeItems(OfOperation, frozen=True):
 
 
 class CloseOperation(OfOperation, frozen=True):
-    """The operation is over; `cancelled` of its items were withdrawn before they were minted."""
+    """The operation is over."""
 
-    cancelled: int
     at: datetime
 
 

@@ -47,7 +47,11 @@ def import_opened(change: OpenImport, before: Collection | None) -> Collection:
 
 
 def created(change: CreateCollection, before: Collection | None) -> Collection:
-    """Return the row of a collection on chain; what was counted before stays, everything else is the event's."""
+    """Return the row of a collection on chain: as the event tells it.
+
+    What was counted before stays, and so do the flags of one that was on chain already: the event is then said again
+    (a replayed dead letter), and callers may have set them since.
+    """
     row = Collection(
         id=change.collection,
         name=change.name,
@@ -70,6 +74,8 @@ def created(change: CreateCollection, before: Collection | None) -> Collection:
         imported=change.imported,
         minted_before=change.minted_before,
     )
+    if before is not None and before.stage == "created":
+        row.is_public, row.allow_minting = before.is_public, before.allow_minting
     if before is not None and before.counted_slot is not None:
         row.minted, row.capacity, row.counted_slot = before.minted, before.capacity, before.counted_slot
         row.has_valid_tree, row.supports_das = before.has_valid_tree, before.supports_das

@@ -91,8 +91,8 @@ class OperationRows:
             case FailItems():
                 self._fail(change)
             case CloseOperation():
+                # Its totals are those of when it was decided on; what was said since stands in the sums of the items.
                 self._touch(change.at)
-                self.operation.cancelled_nfts = change.cancelled
                 self.operation.end_time = self.operation.end_time or change.at
                 self.moved_chain = True
                 self._moved_at = change.at

@@ -117,7 +117,7 @@ def _project_mint(fact: MintFact, sequence: int, at: datetime) -> list[RowChange
         case mint.Requested():
             return [_opened(fact, at)]
         case mint.Completed():
-            return [CloseOperation(fact.operation, fact.cancelled, at)]
+            return [CloseOperation(fact.operation, at)]
         case mint.PinFailed():
             failed = [_failed(fact, failure, sequence, at) for failure in fact.failures]
             return [StartOperation(fact.operation, at), *failed]

@@ -151,9 +151,25 @@ async def test_an_operation_with_no_asset_has_failed() -> None:
 
 async def test_a_cancelled_operation_stays_cancelled_with_its_assets() -> None:
     row = await operation_after(
-        requested(OPERATION, 3), confirmed(OPERATION, 0, 0, [0]), completed(OPERATION, 3, 1, 0, cancelled=2)
+        requested(OPERATION, 3),
+        confirmed(OPERATION, 0, 0, [0]),
+        pin_failed(OPERATION, 1, [1, 2], FailureCode.CANCELLED),
+        completed(OPERATION, 3, 1, 0, cancelled=2),
     )
     assert (row.status, row.completed_nfts, row.cancelled_nfts) == ("cancelled", 1, 2)
+
+
+async def test_an_end_does_not_take_back_what_landed_after_it_was_decided_on() -> None:
+    """The totals were told from the tables; a transaction that was taken for cancelled has landed meanwhile."""
+    row = await operation_after(
+        requested(OPERATION, 2),
+        confirmed(OPERATION, 0, 0, [0]),
+        pin_failed(OPERATION, 0, [1], FailureCode.CANCELLED),
+        confirmed(OPERATION, 0, 1, [1]),
+        completed(OPERATION, 2, 1, 0, cancelled=1),
+    )
+    assert (row.status, row.completed_nfts, row.cancelled_nfts) == ("completed", 2, 0)
+    assert row.settled == row.total_nfts
 
 
 async def test_saying_it_twice_counts_once() -> None:
@@ -410,3 +426,10 @@ async def test_the_newest_flags_of_a_collection_hold() -> None:
         CollectionUpdated(collection=COLLECTION, is_public=False, allow_minting=True),
     )
     assert (row.is_public, row.allow_minting, row.status) == (False, True, "active")
+    row = await collection_after(
+        created,
+        counted(COLLECTION, 3),
+        CollectionUpdated(collection=COLLECTION, is_public=True, allow_minting=False),
+        created,
+    )
+    assert (row.is_public, row.allow_minting, row.status, row.minted) == (True, False, "paused", 3), "said again"
