@@ -20,7 +20,7 @@ from chassis.log import LogUnavailable, RawMessage
 from chassis.telemetry import get_logger
 from contracts.streams import COLLECTION, MINT, Stream
 from services.indexer.archiving import Archiver, Bounds
-from services.indexer.event_log import header_text
+from services.indexer.event_log import header_text, keepable
 from services.indexer.pauses import pause_after
 from services.indexer.ports import StoreUnavailable
 from services.indexer.vault import PostgresVault
@@ -100,22 +100,21 @@ async def restore_copies(pool: Pool, archive: Archive, stream: Stream) -> int:
     async with _alone(pool):
         async for manifest in archive.manifests(stream):
             kept = await pool.fetchval(_COUNT, stream.name, manifest.first, manifest.last)
-            missing = manifest.last - manifest.first + 1 - kept
-            if missing:
-                messages = await archive.segment(manifest)
+            if kept < manifest.last - manifest.first + 1:
+                messages = [raw for raw in await archive.segment(manifest) if keepable(raw)]
                 async with pool.acquire() as connection, connection.transaction():
                     await connection.fetchval(
                         "SELECT reach_event_log($1, $2, $3)", stream.name, manifest.first, manifest.last
                     )
                     await connection.execute(_RESTORE, stream.name, *_columns(messages))
-                restored += missing
+                restored += len(messages) - kept
     return restored
 
 
 def _columns(messages: Sequence[RawMessage]) -> tuple[list[object], ...]:
     """Return the messages as the arrays of `_RESTORE`."""
     rows = [(raw.sequence, raw.subject, raw.payload, header_text(raw.headers), raw.stored_at) for raw in messages]
-    return tuple(list(column) for column in zip(*rows, strict=True))
+    return tuple([row[position] for row in rows] for position in range(5))
 
 
 @asynccontextmanager

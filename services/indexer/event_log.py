@@ -1,6 +1,7 @@
 """The table event_log: every message of the projected streams as it was, byte for byte; the second copy of the log.
 
-Used by the store, inside the transaction that applies the messages, and by rebuilds ahead of it. Not done here:
+Used by the store, inside the transaction that applies the messages, and by rebuilds ahead of it. What no program of
+ours can have said, by its subject, is not in it (`keepable`), and so is not compared with the log. Not done here:
 transactions, and what a message means.
 """
 
@@ -16,6 +17,9 @@ from services.indexer.ports import StoreUnavailable
 
 AHEAD: Final = 500_000
 """How many messages before the end of the last partition the next one is made."""
+
+MAX_SUBJECT: Final = 500
+"""Characters of a subject; ours have a third of that, and an index entry takes no more than 2,704 bytes."""
 
 _COLUMNS: Final = ("stream", "sequence", "subject", "payload", "headers", "stored_at")
 # Makes what partitions are missing for the sequences; tells the last one with a place.
@@ -45,6 +49,7 @@ class EventLogTable:
         records = [
             (stream, raw.sequence, raw.subject, raw.payload, header_text(raw.headers), raw.stored_at)
             for raw in messages
+            if keepable(raw)
         ]
         try:
             await connection.copy_records_to_table("event_log", columns=_COLUMNS, records=records)
@@ -60,6 +65,11 @@ class EventLogTable:
     async def forget(self, connection: Connection, stream: str, after: int) -> None:
         """Remove the messages beyond `after`."""
         await connection.execute(_FORGET, stream, after)
+
+
+def keepable(raw: RawMessage) -> bool:
+    """Whether the table can hold a message of this subject. No other names a fact, so the message means nothing."""
+    return len(raw.subject) <= MAX_SUBJECT and "\x00" not in raw.subject
 
 
 def header_text(headers: Mapping[str, str]) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import cast
 from uuid import UUID
 
+from contracts.mint import MAX_ITEMS
 from services.indexer.changes import (
     AddTree,
     CountCollection,
@@ -56,8 +57,16 @@ class Keys:
         return keys
 
     def items(self, known: Iterable[UUID]) -> Iterator[tuple[UUID, int]]:
-        """Yield operation and index of the items that are asked for by index, of those operations alone."""
-        return ((operation, index) for operation in known for index in self.operations[operation].indexes)
+        """Yield operation and index of the items that are asked for by index, of those operations alone.
+
+        Beyond MAX_ITEMS there are none, and the index may be too large for the column that it is looked for in.
+        """
+        return (
+            (operation, index)
+            for operation in known
+            for index in self.operations[operation].indexes
+            if index < MAX_ITEMS
+        )
 
     def signatures(self, known: Iterable[UUID]) -> Iterator[tuple[UUID, str]]:
         """Yield operation and signature of the items that are asked for by signature, of those operations alone."""

@@ -5,8 +5,8 @@ fixed number of statements, whatever the batch. What the rows should say is deci
 """
 
 import json
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from operator import attrgetter
 from pathlib import Path
 from typing import Final, TypeVar
@@ -21,7 +21,7 @@ from chassis.queries import load_queries
 from services.indexer.chain.asset_store import AssetTables
 from services.indexer.changes import RecordDrift
 from services.indexer.entries import Entry, fold
-from services.indexer.event_log import EventLogTable
+from services.indexer.event_log import MAX_SUBJECT, EventLogTable, keepable
 from services.indexer.keys import Keys
 from services.indexer.ports import (
     Committed,
@@ -31,6 +31,7 @@ from services.indexer.ports import (
     SettledOperation,
     StoreUnavailable,
 )
+from services.indexer.projection import clean_text
 from services.indexer.rows import Rows
 from services.indexer.tables import Collection, Item, Operation, Tree
 
@@ -121,7 +122,7 @@ class PostgresStore:
                 await self._move_watermark(connection, stream, after, last)
                 if not self._kept_ahead:
                     await self._messages.add(connection, stream, [entry.raw for entry in entries])
-                elif await self._messages.count(connection, stream, after, last) != len(entries):
+                elif await self._messages.count(connection, stream, after, last) != _keepable(entries):
                     raise Fenced(f"messages of {stream} that were kept are gone: another replay is writing")
                 return await self._apply(connection, stream, entries)
 
@@ -147,15 +148,13 @@ class PostgresStore:
             await self._messages.forget(connection, stream, watermark)
 
     async def _apply(self, connection: Connection, stream: str, entries: Sequence[Entry]) -> Committed:
-        rows = await self._load(connection, Keys.of(entry.changes for entry in entries))
+        with _refusing():
+            rows = await self._load(connection, Keys.of(entry.changes for entry in entries))
         parked = fold(rows, entries)
         if parked:
-            columns = _columns(parked, lambda entry: (entry.raw.sequence, entry.raw.subject, entry.parked), 3)
-            await connection.execute(self._sql.park_messages, stream, *columns)
-        try:
+            await connection.execute(self._sql.park_messages, stream, *_columns(parked, _parked, 3))
+        with _refusing():
             await self._write(connection, rows)
-        except (*_REFUSED, *_UNENCODABLE) as error:  # stop: the same values would be refused again
-            raise Refused(f"{type(error).__name__}: {error}") from error
         return Committed(
             rows.newly_settled,
             rows.to_count,
@@ -267,6 +266,23 @@ class PostgresStore:
         if latencies := rows.minutes.latencies():
             await connection.execute(self._sql.count_latencies, *_columns(latencies, lambda latency: latency, 3))
         await self._assets.write(connection, rows.observed)
+
+
+@contextmanager
+def _refusing() -> Generator[None]:
+    try:
+        yield
+    except (*_REFUSED, *_UNENCODABLE) as error:  # stop: the same values would be refused again
+        raise Refused(f"{type(error).__name__}: {error}") from error
+
+
+def _keepable(entries: Sequence[Entry]) -> int:
+    return sum(keepable(entry.raw) for entry in entries)
+
+
+def _parked(entry: Entry) -> tuple[object, ...]:
+    """A row of `parked_messages`."""
+    return entry.raw.sequence, clean_text(entry.raw.subject)[:MAX_SUBJECT], entry.parked
 
 
 def _columns(values: Iterable[V], fields: Callable[[V], tuple[object, ...]], width: int) -> list[list[object]]:

@@ -35,6 +35,7 @@ def log() -> MemoryLog:
     """A log with histories of both streams, with messages that cannot be applied."""
     log = MemoryLog()
     log.streams["MINT"] = mint_history(3).messages
+    log.put_raw(MINT, "mint.requested.v1.a\x00b", b"{}")
     log.streams["COLLECTION"] = collection_history(3).messages
     return log
 
@@ -153,7 +154,8 @@ async def test_an_exchange_while_a_projector_works_loses_and_repeats_nothing(
     await before.close()
     assert not await pool.fetchval("SELECT count(*) FROM mint_operations WHERE recipient = 'forged'")
     assert await pool.fetchval(f"SELECT count(*) FROM {INTO}.mint_operations WHERE recipient = 'forged'")
-    assert await pool.fetchval("SELECT count(*) FROM event_log WHERE stream = 'MINT'") == await store.watermark("MINT")
+    copies = await pool.fetchval("SELECT count(*) FROM event_log WHERE stream = 'MINT'")
+    assert copies == await store.watermark("MINT") - 1, "all but the one that no column holds"
     # What is in the schema now was live before: the replay brings it to the end, and finds what was wrong with it.
     found = await said(rebuild)
     assert found

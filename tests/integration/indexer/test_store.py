@@ -189,6 +189,22 @@ async def test_messages_that_cannot_be_applied_are_parked_and_the_rest_goes_on(
     assert await pool.fetchval("SELECT count(*) FROM event_log") == 7
 
 
+@pytest.mark.parametrize("batch", [1, 512])
+async def test_a_message_that_no_column_holds_stops_nobody(store: PostgresStore, pool: Pool, batch: int) -> None:
+    log, random = MemoryLog(), Random(1)
+    await log.publish(requested(OPERATION, 2), cause=None)
+    await log.publish(confirmed(OPERATION, 0, 0, [1 << 40]), cause=None)
+    log.put_raw(MINT, "mint.requested.v1.a\x00b", b"{}")
+    log.put_raw(MINT, "mint.requested.v1." + "".join(random.choices("abcdefghij", k=3500)), b"{}")
+    await log.publish(confirmed(OPERATION, 0, 1, [1]), cause=None)
+    await project_all(log, store, batch)
+    parked = await pool.fetch("SELECT sequence, reason FROM parked_messages ORDER BY sequence")
+    assert [row["sequence"] for row in parked] == [2, 3, 4]
+    assert "has no item" in parked[0]["reason"]
+    assert await pool.fetch("SELECT sequence FROM event_log ORDER BY 1") == [(1,), (2,), (5,)]
+    assert await pool.fetchval("SELECT completed_nfts FROM mint_operations") == 1
+
+
 @given(st.dictionaries(st.text(), st.text(), max_size=3))
 def test_headers_are_written_as_they_always_were(headers: dict[str, str]) -> None:
     assert header_text(headers) == json.dumps(headers)
