@@ -33,7 +33,8 @@ class LightHttp:
         Each request has `seconds`, the wait for a connection included. Nothing is asked yet.
         """
         async with aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=connections),
+            # An operator's names: looked up as the rest of the machine does, though aiodns is there.
+            connector=aiohttp.TCPConnector(limit=connections, resolver=aiohttp.ThreadedResolver()),
             timeout=aiohttp.ClientTimeout(total=seconds),
             cookie_jar=aiohttp.DummyCookieJar(),
         ) as session:

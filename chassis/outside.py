@@ -3,14 +3,15 @@
 Used by whatever asks a URL that came from outside: images (ipfs), webhooks (notifier). Such a URL is hostile: https on
 port 443 only, no credentials in it, every address that its name resolves to public, and the request made to the very
 address that was checked, because a second look-up could give another. Whoever asks must also follow no redirect
-unchecked and trust no proxy from the environment. Not done here: the request itself.
+unchecked, trust no proxy from the environment, keep no cookies (`NoCookies`), use
+a connection once (a second name at the same address must show its own certificate), and look names up where one whose
+servers are silent holds up no other (`chassis.names`). Not done here: the request itself.
 """
 
-import asyncio
 import ipaddress
-import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from http.cookiejar import CookieJar
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -18,6 +19,13 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Resolve = Callable[[str], Awaitable[list[str]]]
 
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+_PROVIDERS: Final = (ipaddress.IPv4Network("192.0.0.0/24"), ipaddress.IPv4Network("168.63.129.16/32"))
+"""Public by the registry, and a cloud's own all the same: Oracle's metadata, and Azure's host as every machine there
+sees it."""
+_ALLOCATED: Final = ipaddress.IPv6Network("2000::/3")
+"""All global unicast addresses that IANA gives out; `is_global` also lets fec0::/10 and ::127.0.0.1 through.
+https://www.iana.org/assignments/ipv6-address-space
+"""
 _STANDARD_PORTS: Final = {"https": 443, "http": 80}
 
 
@@ -48,10 +56,8 @@ class Destinations:
     has named, may be asked on any port and over plain http.
     """
 
-    def __init__(
-        self, *, resolve: Resolve | None = None, inside: Sequence[Network] = (), any_port: bool = False
-    ) -> None:
-        self._resolve = resolve or look_up
+    def __init__(self, resolve: Resolve, *, inside: Sequence[Network] = (), any_port: bool = False) -> None:
+        self._resolve = resolve
         self._inside = tuple(inside)
         self._any_port = any_port
 
@@ -64,6 +70,7 @@ class Destinations:
             raise AddressRefused("its address is malformed") from None
         if parts.scheme not in _STANDARD_PORTS or not host or "@" in parts.netloc:
             raise AddressRefused("its address is not https on the standard port without credentials")
+        host = _ascii(host)
         if not self._inside:
             self._check_public(parts.scheme, port)  # before anybody is asked about the name
         addresses = await self._resolve(host)
@@ -96,6 +103,14 @@ def _destination(parts: SplitResult, host: str, port: int | None, address: str) 
     )
 
 
+def _ascii(host: str) -> str:
+    """Return a name as the name service, certificates and the header `Host` know it. Raises AddressRefused."""
+    try:
+        return host if host.isascii() else host.encode("idna").decode("ascii")
+    except UnicodeError:  # stop: no name can be written like this
+        raise AddressRefused("its address is malformed") from None
+
+
 def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
@@ -103,7 +118,9 @@ def _bracketed(host: str) -> str:
 def is_public(address: str) -> bool:
     """Return whether an IP address is reachable for everybody: no private, loopback, link-local or mapped one."""
     found = _effective(address)
-    return found is not None and found.is_global and not found.is_multicast
+    if found is None or (isinstance(found, ipaddress.IPv6Address) and found not in _ALLOCATED):
+        return False
+    return found.is_global and not found.is_multicast and not any(found in network for network in _PROVIDERS)
 
 
 def _effective(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
@@ -119,10 +136,8 @@ def _effective(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | 
     return found
 
 
-async def look_up(host: str) -> list[str]:
-    """Return the addresses of a name; none when it does not resolve."""
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except (socket.gaierror, UnicodeError):  # go on: told as no address
-        return []
-    return [str(entry[4][0]) for entry in found]
+class NoCookies(CookieJar):
+    """Takes no cookie. For a client that asks many strangers: one could fill its memory, or be told another's."""
+
+    def extract_cookies(self, response: object, request: object) -> None:
+        """Leave what an answer sets where it is."""

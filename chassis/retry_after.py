@@ -14,7 +14,7 @@ def retry_after(header: str | None, now: datetime, at_most: float) -> float | No
         return min(float(text[:9]), at_most)
     try:
         date = parsedate_to_datetime(text)
-    except ValueError:  # go on without: a header that nobody can read asks for nothing
+    except (ValueError, OverflowError):  # go on without: a header that nobody can read asks for nothing
         return None
     if date.tzinfo is None:
         date = date.replace(tzinfo=UTC)

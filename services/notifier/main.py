@@ -5,6 +5,7 @@ import sys
 from chassis import lifecycle
 from chassis.lifecycle import Lifecycle
 from chassis.messaging import Connection, Log
+from chassis.names import name_service
 from chassis.outside import Destinations
 from chassis.pulse import Pulse
 from chassis.settings import load_or_exit
@@ -32,7 +33,8 @@ async def serve(life: Lifecycle, settings: NotifierSettings) -> None:
     await configure(log, settings.webhook_url, settings.webhook_events, life.clock.now())
     directory = Directory(log, life.clock)
     queueing = Queueing(log, directory, life.draining)
-    destinations = Destinations(inside=settings.inside_networks, any_port=True)
+    resolve = await life.enter(name_service())
+    destinations = Destinations(resolve, inside=settings.inside_networks, any_port=True)
     courier = Courier(
         log,
         HttpSender(client, destinations, life.clock, seconds=settings.webhook_timeout_seconds),

@@ -24,7 +24,7 @@ _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 
 
 class OutsideFetcher:
-    """Fetches images. `client` must follow no redirects and trust no environment; `seconds` bounds one whole try."""
+    """Fetches images. `client` keeps to what `chassis.outside` asks of it; `seconds` bounds one whole try."""
 
     def __init__(
         self,
@@ -33,13 +33,13 @@ class OutsideFetcher:
         *,
         max_bytes: int,
         seconds: float,
-        resolve: Resolve | None = None,
+        resolve: Resolve,
     ) -> None:
         self._client = client
         self._clock = clock
         self._max_bytes = max_bytes
         self._seconds = seconds
-        self._destinations = Destinations(resolve=resolve)
+        self._destinations = Destinations(resolve)
 
     async def fetch(self, url: str, target: BinaryIO) -> int:
         """Write the file at `url` into `target` and return its size; see `OutsideImages.fetch`."""
@@ -50,6 +50,8 @@ class OutsideFetcher:
             try:
                 async with asyncio.timeout(self._seconds):
                     return await self._follow(url, target)
+            except httpx.InvalidURL:  # stop: longer than httpx takes, or with characters that none may have
+                raise OutsideRefused("its address is malformed") from None
             except (TimeoutError, httpx.HTTPError, _Passing) as error:  # retry a few times: it may be busy
                 if remaining == 0:
                     raise OutsideRefused("its server does not give it") from error
@@ -63,7 +65,7 @@ class OutsideFetcher:
             response = await self._client.send(request, stream=True)
             try:
                 if response.status_code in _REDIRECTS:
-                    url = urljoin(url, response.headers.get("location", ""))
+                    url = _redirected(url, response.headers.get("location", ""))
                     continue
                 if response.status_code == 429 or response.status_code >= 500:
                     raise _Passing
@@ -99,6 +101,13 @@ class OutsideFetcher:
                 raise OutsideRefused(f"it has more than {self._max_bytes} bytes")
             await asyncio.to_thread(target.write, piece)
         return size
+
+
+def _redirected(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError:  # stop: such as an unclosed IPv6 bracket
+        raise OutsideRefused("it is redirected to a malformed address") from None
 
 
 class _Passing(Exception):

@@ -8,6 +8,8 @@ import httpx
 
 from chassis.clock import Clock
 from chassis.images import MAX_IMAGE_BYTES, ImageLimits
+from chassis.names import name_service
+from chassis.outside import NoCookies
 from services.ipfs.adapters.gateway import HttpGateway
 from services.ipfs.adapters.kubo import KuboPinning
 from services.ipfs.adapters.outside import OutsideFetcher
@@ -102,5 +104,12 @@ async def outside_images(settings: IpfsSettings, clock: Clock) -> AsyncGenerator
         yield None
         return
     timeout = httpx.Timeout(settings.pin_timeout_seconds, connect=CONNECT_SECONDS)
-    async with httpx.AsyncClient(timeout=timeout, follow_redirects=False, trust_env=False) as client:
-        yield OutsideFetcher(client, clock, max_bytes=MAX_IMAGE_BYTES, seconds=settings.pin_timeout_seconds)
+    seconds = settings.pin_timeout_seconds
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+    async with (
+        httpx.AsyncClient(
+            timeout=timeout, limits=limits, follow_redirects=False, trust_env=False, cookies=NoCookies()
+        ) as client,
+        name_service() as resolve,
+    ):
+        yield OutsideFetcher(client, clock, max_bytes=MAX_IMAGE_BYTES, seconds=seconds, resolve=resolve)

@@ -1,7 +1,8 @@
 """One POST to a receiver. Its URL is a caller's, so it is hostile: see `chassis.outside`.
 
-No redirect is followed, nothing of the answer's body is read, a connection is used once (a second name at the same
-address must show its own certificate), and the whole exchange is bounded in time. Implements `ports.Sender`.
+No redirect is followed, nothing of the answer's body is read, no cookie is kept, a connection is used once (a second
+name at the same address must show its own certificate), and the whole exchange is bounded in time. Implements
+`ports.Sender`.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ from typing import Final
 import httpx
 
 from chassis.clock import Clock
-from chassis.outside import AddressRefused, AddressUnknown, Destinations
+from chassis.outside import AddressRefused, AddressUnknown, Destinations, NoCookies
 from chassis.retry_after import retry_after
 from chassis.version import VERSION
 from services.notifier.domain import GONE, Answer
@@ -23,9 +24,14 @@ USER_AGENT: Final = f"Mintstream-Webhooks/{VERSION}"
 
 @asynccontextmanager
 async def http_client() -> AsyncGenerator[httpx.AsyncClient]:
-    """Open the client: no redirects, no proxies from the environment, every connection used once."""
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
-    async with httpx.AsyncClient(limits=limits, follow_redirects=False, trust_env=False, timeout=None) as client:  # noqa: S113  (bounded as a whole)
+    """Open the client: no redirects, no proxies from the environment, no cookies, every connection used once."""
+    async with httpx.AsyncClient(
+        limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
+        follow_redirects=False,
+        trust_env=False,
+        cookies=NoCookies(),
+        timeout=None,  # noqa: S113  (bounded as a whole)
+    ) as client:
         yield client
 
 

@@ -11,6 +11,7 @@ NAMES = {
     "shop.test": [PUBLIC],
     "v6.test": ["2606:2800:21f:cb07:6820:80da:af6b:8b2c"],
     "local.test": ["127.0.0.1"],
+    "xn--bcher-kva.test": [PUBLIC],
     "both.test": [PUBLIC, "127.0.0.1"],
     "127.0.0.1": ["127.0.0.1"],
     "10.0.0.7": ["10.0.0.7"],
@@ -23,16 +24,22 @@ async def resolve(host: str) -> list[str]:
 
 
 async def test_the_checked_address_takes_the_place_of_the_name() -> None:
-    found = await Destinations(resolve=resolve).find("https://shop.test/a?b=1#c")
+    found = await Destinations(resolve).find("https://shop.test/a?b=1#c")
     assert found == Destination(url=f"https://{PUBLIC}/a?b=1", host="shop.test", name="shop.test")
-    found = await Destinations(resolve=resolve, any_port=True).find("https://v6.test:8443")
+    found = await Destinations(resolve, any_port=True).find("https://v6.test:8443")
     assert found.url == f"https://[{NAMES['v6.test'][0]}]:8443/"
     assert found.host == "v6.test:8443"
+
+
+async def test_a_name_in_other_letters_is_asked_as_the_name_service_knows_it() -> None:
+    found = await Destinations(resolve).find("https://bücher.test/")
+    assert (found.host, found.name) == ("xn--bcher-kva.test", "xn--bcher-kva.test")
 
 
 @pytest.mark.parametrize(
     "url",
     [
+        "https://\u200bü..test/",
         "http://shop.test/",
         "https://shop.test:8443/",
         "https://user:password@shop.test/",
@@ -48,16 +55,16 @@ async def test_the_checked_address_takes_the_place_of_the_name() -> None:
 )
 async def test_what_must_not_be_asked_is_refused(url: str) -> None:
     with pytest.raises(AddressRefused):
-        await Destinations(resolve=resolve).find(url)
+        await Destinations(resolve).find(url)
 
 
 async def test_a_name_without_an_address_may_have_one_later() -> None:
     with pytest.raises(AddressUnknown):
-        await Destinations(resolve=resolve).find("https://unknown.test/")
+        await Destinations(resolve).find("https://unknown.test/")
 
 
 async def test_an_operator_may_open_networks() -> None:
-    open_here = Destinations(resolve=resolve, inside=LOOPBACK)
+    open_here = Destinations(resolve, inside=LOOPBACK)
     assert (await open_here.find("http://local.test:9000/hook")).url == "http://127.0.0.1:9000/hook"
     assert (await open_here.find("https://shop.test/")).url == f"https://{PUBLIC}/"
     # Those networks and no other; and a name that leads to both sides is on neither.
@@ -86,9 +93,19 @@ async def test_an_operator_may_open_networks() -> None:
         ("::ffff:169.254.169.254", False),
         ("64:ff9b::7f00:1", False),
         ("2002:7f00:1::", False),
+        ("::7f00:1", False),
+        ("64:ff9b:1::7f00:1", False),
         ("fc00::1", False),
+        ("fec0::1", False),
         ("fe80::1%eth0", False),
         ("ff02::1", False),
+        ("::ffff:0:127.0.0.1", False),
+        ("2001:0:4136:e378:8000:63bf:3fff:fdd2", False),
+        ("fd00:ec2::254", False),
+        ("5f00::1", False),
+        ("100.100.100.200", False),
+        ("192.0.0.192", False),
+        ("168.63.129.16", False),
         ("nonsense", False),
     ],
 )

@@ -28,6 +28,8 @@ NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
         ("Thu, 01 Jan 2026 12:00:30", 30.0),
         ("Wed, 31 Dec 2025 12:00:00 GMT", 0.0),
         ("Fri, 01 Jan 2027 12:00:00 GMT", AT_MOST),
+        ("Mon, 01 Jan 99999999999999 00:00:00 GMT", None),
+        ("Mon, 01 Jan 2026 00:00:00 +99999999999999999", None),
     ],
 )
 def test_known_headers(header: str | None, seconds: float | None) -> None:
