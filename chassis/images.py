@@ -1,15 +1,20 @@
 """What an uploaded file really is: its image type and size, told by its content alone.
 
 Used by the gateway at its door and by the ipfs service before it pins. Slow: decoding takes up to a second of a core,
-so asynchronous callers run it in a worker thread. Not done here: resizing (`services.ipfs.pictures`), taking the
-location off (`chassis.image_location`).
+so asynchronous callers run it in a worker thread. What a decoder takes of time and memory is bounded by what the file
+says of itself, before it is asked. Not done here: resizing (`services.ipfs.pictures`), taking the location off
+(`chassis.image_location`).
 """
 
 import io
+import re
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import IO, BinaryIO, Final, cast
 
 from PIL import Image, UnidentifiedImageError
 
@@ -17,12 +22,37 @@ MAX_IMAGE_BYTES: Final = 10 * 1_048_576
 """The source document's limit for one uploaded file: 10 MiB."""
 
 MAX_IMAGE_PIXELS: Final = 40_000_000
-"""Width times height of one frame; bounds the decoder's memory at about 160 MB."""
+"""Width times height of one frame."""
+
+MAX_DECODER_BYTES: Final = 268_435_456
+"""Of memory that a decoder may take for one image: fewer pixels are taken where it needs much for each of them."""
+
+LARGE_BYTES: Final = 33_554_432
+"""What a decoder takes for a large image, of which one is decoded at a time: see `decoding`."""
+
+_WEBP_PIXEL_BYTES: Final = 16
+"""libwebp's animation decoder, which Pillow uses for all, has two canvases, and is copied from twice."""
+
+_COEFFICIENT_BYTES: Final = 2
+"""Of each pixel and colour, which libjpeg keeps of an image that comes in several scans."""
+
+_PIXEL_BYTES: Final = 4
+
+MAX_JPEG_SCANS: Final = 100
+"""A progressive JPEG has about ten. Each is a walk over the whole image, and 66 bytes are enough for one."""
+
+MAX_JPEG_SEGMENTS: Final = 10_000
+
+MAX_READS: Final = 250_000
+"""Pieces that a file is read in. Ten MiB of the smallest chunks, segments or frames are millions; of real ones, some
+ten thousands (an animated GIF is read by 255 bytes)."""
 
 MAX_IMAGE_FRAMES: Final = 1_000
 """Frames of an animation; only the first is decoded, but a viewer decodes them all."""
 
 _CONTENT_TYPES: Final = {"PNG": "image/png", "JPEG": "image/jpeg", "GIF": "image/gif", "WEBP": "image/webp"}
+_MULTI_PICTURE: Final = "MPO"
+"""Pillow's name of a JPEG with others behind it, as cameras with two lenses write them; viewers show the first."""
 
 ALLOWED_CONTENT_TYPES: Final = frozenset(_CONTENT_TYPES.values())
 
@@ -30,6 +60,13 @@ _MARKUP_HEAD_BYTES: Final = 4_096
 
 _JPEG_DRAFT_SCALE: Final = 8
 """JPEG decodes at an eighth of its size for the check: all of its data is read, at a fraction of the memory."""
+
+_JPEG_START: Final = b"\xff\xd8"
+_JPEG_MARKER: Final = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
+"""Of a segment, or of the image's end; within a scan no other 0xFF is followed by any of these."""
+_JPEG_SCAN, _JPEG_END = 0xDA, 0xD9
+
+_one_large = threading.Lock()
 
 
 class ImageProblem(StrEnum):
@@ -40,6 +77,7 @@ class ImageProblem(StrEnum):
     NOT_AN_IMAGE = "not_an_image"
     TOO_MANY_PIXELS = "too_many_pixels"
     TOO_MANY_FRAMES = "too_many_frames"
+    TOO_MANY_PARTS = "too_many_parts"
     DAMAGED = "damaged"
 
 
@@ -103,23 +141,10 @@ def _inspect(file: BinaryIO, size: int, limits: ImageLimits) -> ImageInfo:
         file.seek(0)
         if kind is not None:
             return ImageInfo(kind, 0, 0)
+    scans = _jpeg_scans(file)
     try:
-        with Image.open(file, formats=tuple(_CONTENT_TYPES)) as image:
-            width, height = image.size
-            if width * height > limits.max_pixels:
-                raise ImageRefused(
-                    ImageProblem.TOO_MANY_PIXELS,
-                    f"the image has {width} x {height} pixels; at most {limits.max_pixels}",
-                )
-            frames = int(getattr(image, "n_frames", 1))
-            if frames > limits.max_frames:
-                raise ImageRefused(
-                    ImageProblem.TOO_MANY_FRAMES, f"the animation has {frames} frames; at most {limits.max_frames}"
-                )
-            content_type = _CONTENT_TYPES[str(image.format)]
-            if content_type == "image/jpeg":
-                image.draft(None, (max(width // _JPEG_DRAFT_SCALE, 1), max(height // _JPEG_DRAFT_SCALE, 1)))
-            image.load()
+        with Image.open(cast("IO[bytes]", _Metered(file)), formats=tuple(_CONTENT_TYPES)) as image:
+            return _decode(image, scans, limits)
     except ImageRefused:
         raise  # stop: already named
     except UnidentifiedImageError:  # stop: no allowed format knows these bytes
@@ -128,9 +153,108 @@ def _inspect(file: BinaryIO, size: int, limits: ImageLimits) -> ImageInfo:
         raise ImageRefused(
             ImageProblem.TOO_MANY_PIXELS, f"the image has more than {limits.max_pixels} pixels"
         ) from None
+    except MemoryError:
+        raise  # the machine's trouble: nothing is known of the image
     except Exception as error:  # stop: decoders raise OSError, SyntaxError, ValueError and more for damaged bytes
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the machine's trouble, too: a decoder's own errors have no number
         raise ImageRefused(ImageProblem.DAMAGED, "the image is damaged or breaks off: it cannot be decoded") from error
-    return ImageInfo(content_type, width, height)
+
+
+def _decode(image: Image.Image, scans: int, limits: ImageLimits) -> ImageInfo:
+    """Decode the first frame, once its header has told that it is within the limits. Raises ImageRefused and more."""
+    width, height = image.size
+    kind = "JPEG" if image.format == _MULTI_PICTURE else str(image.format)
+    pixel_bytes = _pixel_bytes(image, kind, scans)
+    most = min(limits.max_pixels, MAX_DECODER_BYTES // pixel_bytes)
+    if width * height > most:
+        raise ImageRefused(
+            ImageProblem.TOO_MANY_PIXELS, f"the image has {width} x {height} pixels; at most {most} of this kind"
+        )
+    frames = int(getattr(image, "n_frames", 1))
+    if frames > limits.max_frames:
+        raise ImageRefused(
+            ImageProblem.TOO_MANY_FRAMES, f"the animation has {frames} frames; at most {limits.max_frames}"
+        )
+    if kind == "JPEG":
+        image.draft(None, (max(width // _JPEG_DRAFT_SCALE, 1), max(height // _JPEG_DRAFT_SCALE, 1)))
+    with decoding(width * height * pixel_bytes):
+        image.load()
+    return ImageInfo(_CONTENT_TYPES[kind], width, height)
+
+
+def _pixel_bytes(image: Image.Image, kind: str, scans: int) -> int:
+    """Return how much memory decoding takes for each pixel."""
+    if kind == "WEBP":
+        return _WEBP_PIXEL_BYTES
+    if kind == "JPEG":
+        return _COEFFICIENT_BYTES * len(image.getbands()) if scans > 1 else 1
+    return _PIXEL_BYTES
+
+
+@contextmanager
+def decoding(decoder_bytes: int) -> Generator[None]:
+    """Decode an image within, which takes about so many bytes: of large images one at a time in this process.
+
+    Blocks the thread meanwhile. Without it, as many as there are threads would decide how much memory is needed.
+    """
+    if decoder_bytes <= LARGE_BYTES:
+        yield
+        return
+    with _one_large:
+        yield
+
+
+def _jpeg_scans(file: BinaryIO) -> int:
+    """Return the number of scans of a JPEG, 0 for anything else. Raises ImageRefused for too many of them."""
+    start = file.read(len(_JPEG_START))
+    data = start + file.read() if start == _JPEG_START else b""
+    file.seek(0)
+    scans, segments, offset = 0, 0, len(_JPEG_START)
+    while (marker := _JPEG_MARKER.search(data, offset)) is not None:
+        kind = data[marker.end() - 1]
+        if kind == _JPEG_END:
+            break
+        scans, segments = scans + (kind == _JPEG_SCAN), segments + 1
+        if scans > MAX_JPEG_SCANS or segments > MAX_JPEG_SEGMENTS:
+            raise _too_many_parts()
+        offset = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2], "big")
+    return scans
+
+
+def _too_many_parts() -> ImageRefused:
+    return ImageRefused(ImageProblem.TOO_MANY_PARTS, "the file is made of more parts than any image needs")
+
+
+class _Metered(io.BufferedIOBase):
+    """A file that is read in at most MAX_READS pieces: what its decoder does in Python is bounded with them."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._left = MAX_READS
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read on. Raises ImageRefused."""
+        self._left -= 1
+        if self._left < 0:
+            raise _too_many_parts()
+        return self._file.read(-1 if size is None else size)
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Go elsewhere."""
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """Return where it is."""
+        return self._file.tell()
+
+    def seekable(self) -> bool:
+        """It is."""
+        return True
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
 
 
 def markup_type(head: bytes) -> str | None:
