@@ -3,12 +3,14 @@
 `chassis.messaging` carries the verdicts out. The rules, in one place:
 
 - a handler that returns has finished: acknowledge;
-- RetryLater, an unavailable log and failing transport say nothing about the message: deliver again, without a limit;
+- RetryLater, an unavailable log, failing transport and a machine without memory, disk or files to open say nothing
+  about the message: deliver again, without a limit;
 - InvalidEvent and a body that does not decode can never succeed: bury at once;
 - any other exception, MissingFact too, is a bug or an unknown state: deliver a bounded number of times, then bury;
 - too many burials in a short time mean a bad deploy, not bad messages: the consumer halts and says so.
 """
 
+import errno
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -19,6 +21,9 @@ BACKOFF_BASE = 0.5
 """Seconds before the first redelivery of a message whose handler failed; doubled each time."""
 BACKOFF_CAP = 60.0
 """Most seconds between two deliveries of one message."""
+
+_LACKS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EIO, errno.EROFS})
+"""What the operating system says when the machine, not the message, is at fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,9 @@ def judge(error: Exception | None, deliveries: int, unknown_failures: int, max_u
             return Ack()
         case RetryLater():
             return Again(max(0.0, error.after), error.reason)
-        case LogUnavailable() | ConnectionError() | TimeoutError():
+        case LogUnavailable() | ConnectionError() | TimeoutError() | MemoryError():
+            return Again(backoff(deliveries), describe(error))
+        case OSError() if error.errno in _LACKS:
             return Again(backoff(deliveries), describe(error))
         case InvalidEvent():
             return Bury(error.reason)

@@ -54,6 +54,9 @@ _CONTENT_TYPES: Final = {"PNG": "image/png", "JPEG": "image/jpeg", "GIF": "image
 _MULTI_PICTURE: Final = "MPO"
 """Pillow's name of a JPEG with others behind it, as cameras with two lenses write them; viewers show the first."""
 
+FORMATS: Final = tuple(_CONTENT_TYPES)
+"""Pillow's names of what is taken: no other of its decoders is ever asked."""
+
 ALLOWED_CONTENT_TYPES: Final = frozenset(_CONTENT_TYPES.values())
 
 _MARKUP_HEAD_BYTES: Final = 4_096
@@ -143,7 +146,7 @@ def _inspect(file: BinaryIO, size: int, limits: ImageLimits) -> ImageInfo:
             return ImageInfo(kind, 0, 0)
     scans = _jpeg_scans(file)
     try:
-        with Image.open(cast("IO[bytes]", _Metered(file)), formats=tuple(_CONTENT_TYPES)) as image:
+        with Image.open(cast("IO[bytes]", _Metered(file)), formats=FORMATS) as image:
             return _decode(image, scans, limits)
     except ImageRefused:
         raise  # stop: already named

@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 IN_MEMORY_AT_ONCE = 2
 """Files of up to 10 MiB that are held and decoded at the same moment, over all requests; decoding one takes up to a
-second of a core and 160 MB (`chassis.images`)."""
+second of a core, and a large one up to 256 MiB while no other large one is decoded (`chassis.images`)."""
 
 
 class Images:

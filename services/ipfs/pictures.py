@@ -12,11 +12,13 @@ from pathlib import Path
 from PIL import Image, ImageOps
 
 from chassis.image_location import without_location
-from chassis.images import ImageInfo, ImageLimits, inspect_file
+from chassis.images import FORMATS, ImageInfo, ImageLimits, decoding, inspect_file
 from services.ipfs.bodies import PIECE_BYTES, Body, InMemory, OnDisk
 from unixfs import Cid, Importer, ImportProfile, import_bytes
 
 _PREVIEW_QUALITY = 80
+_PREVIEW_PIXEL_BYTES = 8
+"""Of memory: the image as it was decoded, and in the preview's colours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +76,25 @@ def file_sha256(path: Path) -> str:
 
 def _preview(path: Path, longest: int) -> bytes | None:
     """Return the first frame, upright and without metadata, as WebP; None when the image is not larger than that."""
-    with Image.open(path) as image:
+    with Image.open(path, formats=FORMATS) as image:
         if max(image.size) <= longest:
             return None
         image.draft("RGB", (longest, longest))  # JPEG only: decodes no larger than needed
-        upright = ImageOps.exif_transpose(image)
-        small = upright.convert("RGBA" if "A" in upright.getbands() or "transparency" in upright.info else "RGB")
-        small.thumbnail((longest, longest))
+        with decoding(image.width * image.height * _PREVIEW_PIXEL_BYTES):
+            image.load()
+            mode = "RGBA" if image.has_transparency_data else "RGB"
+            small = image if image.mode == mode else image.convert(mode)
+            small.thumbnail((longest, longest))
         buffer = io.BytesIO()
-        small.save(buffer, "WEBP", quality=_PREVIEW_QUALITY, method=4, exif=b"")
+        _upright(small).save(buffer, "WEBP", quality=_PREVIEW_QUALITY, method=4, exif=b"")
         return buffer.getvalue()
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Return the image turned as its EXIF says; as it is where that cannot be read, which viewers do too."""
+    try:
+        return ImageOps.exif_transpose(image)
+    except MemoryError:
+        raise  # retry: the machine's trouble
+    except Exception:  # go on: Pillow raises many kinds for damaged tags
+        return image

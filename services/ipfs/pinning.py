@@ -34,7 +34,7 @@ from services.ipfs.uploads import PinnedUploads
 from unixfs import Cid, ImportProfile, import_bytes
 
 DECODERS: Final = 2
-"""Images that are decoded at once: each may take 160 MB for a moment (`chassis.images.MAX_IMAGE_PIXELS`)."""
+"""Images that are worked on at once, a large one alone (`chassis.images.decoding`)."""
 
 Layout = Literal["file", "chunk", "operation"]
 """Metadata as files of their own, or in one directory for each chunk or each operation."""

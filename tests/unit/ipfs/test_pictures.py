@@ -67,6 +67,29 @@ def test_a_preview_is_smaller_upright_and_without_metadata(make: Maker, kind: st
     assert again.preview == made.preview, "the same upload has the same preview"
 
 
+@pytest.mark.parametrize(
+    "exif", [b"Exif\0\0not a TIFF", b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x07\0\0\0\x01\0\x06\0\0"]
+)
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_damaged_exif_is_no_hindrance(make: Maker, kind: str, exif: bytes) -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (100, 50)).save(buffer, kind, exif=exif)
+    made = make(buffer.getvalue(), ImageRules(preview_pixels=64))
+    assert made.preview is not None
+    assert Image.open(io.BytesIO(made.preview)).size == (64, 32)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "I;16", "P", "RGB", "RGBA"])
+def test_every_kind_of_colours_has_a_preview(make: Maker, mode: str) -> None:
+    buffer = io.BytesIO()
+    Image.new(mode, (100, 50)).save(buffer, "PNG")
+    made = make(buffer.getvalue(), ImageRules(preview_pixels=64))
+    assert made.preview is not None
+    preview = Image.open(io.BytesIO(made.preview))
+    assert (preview.mode, preview.size) == ("RGBA" if "A" in mode else "RGB", (64, 32))
+
+
 def test_a_small_image_needs_no_preview(make: Maker) -> None:
     assert make(photo("PNG", gps=False), ImageRules(preview_pixels=1_000)).preview is None
 
