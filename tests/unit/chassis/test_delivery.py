@@ -1,0 +1,28 @@
+"""What becomes of a message: a machine that lacks something buries nothing."""
+
+import errno
+
+import pytest
+
+from chassis.delivery import Again, Bury, judge
+
+FAILURES = 5
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), OSError(errno.ENOSPC, "No space left on device"), OSError(errno.EMFILE, "Too many open files")],
+)
+def test_what_the_machine_lacks_says_nothing_about_the_message(error: Exception) -> None:
+    verdict = judge(error, deliveries=1000, unknown_failures=1000, max_unknown_failures=FAILURES)
+    assert isinstance(verdict, Again)
+    assert not verdict.unknown
+
+
+@pytest.mark.parametrize("error", [ValueError("a bug"), FileNotFoundError(errno.ENOENT, "No such file"), OSError("?")])
+def test_what_nobody_knows_is_tried_a_bounded_number_of_times(error: Exception) -> None:
+    verdict = judge(error, deliveries=1, unknown_failures=FAILURES - 1, max_unknown_failures=FAILURES)
+    assert isinstance(verdict, Again)
+    assert verdict.unknown
+    verdict = judge(error, deliveries=5, unknown_failures=FAILURES, max_unknown_failures=FAILURES)
+    assert isinstance(verdict, Bury)
