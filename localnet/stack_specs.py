@@ -19,6 +19,7 @@ from chassis.messaging import Connection, Log
 from chassis.version import VERSION
 from contracts.fact import Producer
 from contracts.permissions import ROLES, permissions
+from localnet.addresses import DATABASE, OWNER
 from localnet.child import Addresses, ChildSpec, Ready, Started, minimal_environ, ports_file_ready
 from localnet.errors import StackError
 from localnet.leftovers import MARK
@@ -27,8 +28,6 @@ from localnet.postgres import PostgresOptions, PostgresRole, dsn, postgres_spec
 from localnet.secret_files import SecretFiles, read_secret
 from localnet.wallet import fund_wallet
 
-DATABASE: Final = "mintstream"
-OWNER: Final = "mintstream_owner"
 OPERATOR: Final = "mintstream"
 READER: Final = "mintstream_reader"  # the role to which the indexer's migrations grant
 

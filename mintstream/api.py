@@ -15,19 +15,10 @@ from typing import Any, Final, Self
 
 import httpx
 
+from mintstream.errors import ApiError
+
 SETTLED: Final = frozenset({"completed", "failed", "cancelled"})
 POLL_SECONDS: Final = 0.2
-
-
-class ApiError(Exception):
-    """The gateway refused, did not answer (`status` 0), or was not understood. `details`: its sentences by field."""
-
-    def __init__(self, status: int, error: str, details: Sequence[str] = ()) -> None:
-        super().__init__(
-            (f"{error} (HTTP {status})" if status else error) + "".join(f"\n  {detail}" for detail in details)
-        )
-        self.status = status
-        self.details = tuple(details)
 
 
 class GatewayClient:

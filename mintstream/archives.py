@@ -19,8 +19,9 @@ from chassis.clock import SystemClock
 from chassis.messaging import Log
 from contracts.streams import MINT
 from mintstream.ending import Exit, end
+from mintstream.options import DATA, AsJson, DataDir
 from mintstream.places import NAME, Places, opened_archive, opened_log, places
-from mintstream.reach import DATA, AsJson, DataDir, print_json
+from mintstream.printing import print_json
 from services.indexer.archiving import Archiver
 from services.indexer.archiving_task import STREAMS, archive_all
 from services.indexer.archiving_task import drop_copies as drop_archived
@@ -31,7 +32,11 @@ from services.indexer.vault import PostgresVault
 MIN_DAYS: Final = 7
 """Webhooks are tried for three days and parked; until then what they tell has to be on the log."""
 
-app = typer.Typer(name="archive", help="The archive of old messages.", no_args_is_help=True)
+app = typer.Typer(
+    name="archive",
+    help="Old messages: archive, check, take from the log, get back.",
+    no_args_is_help=True,
+)
 
 COLUMNS: Final = (
     TextColumn("{task.description}"),

@@ -31,14 +31,17 @@ from chassis.chain import node_urls
 from mintstream.audit_report import ReportWriter, Summary, check_report, read_private_key, read_public_key, told
 from mintstream.audit_story import story
 from mintstream.ending import Exit, end
+from mintstream.options import DATA, AsJson, DataDir
 from mintstream.places import NAME, AuditPlaces, audit_places, opened_archive, opened_log
-from mintstream.reach import DATA, AsJson, DataDir, print_json
+from mintstream.printing import print_json
 
 IPFS_SECONDS: Final = 60.0
 
 K = TypeVar("K")
 
-app = typer.Typer(name="audit", help="Whether what the log says holds: the story, held to chain and content.")
+app = typer.Typer(
+    name="audit", help="Whether what the log says holds: the story, held to chain and content.", no_args_is_help=True
+)
 
 
 @app.command()

@@ -1,204 +1,100 @@
 """The command line: the embedded stack, mints, collections, webhooks, keys, the log, and what is wrong.
 
-Every exit status is in `ending.Exit`; docs/cli.md is written from this program (`cli_document`).
+Every command is imported when it is called (`later`). Every exit status is in `ending.Exit`; docs/cli.md is written
+from this program (`cli_document`).
 """
 
-import asyncio
-import shutil
-import time
-from collections.abc import AsyncGenerator, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
-from rich.console import Console
 
-from localnet.errors import PortsTaken
-from localnet.lock import DirectoryLock
-from localnet.stack import Stack, StackPorts, StackSettings
-from mintstream import archives, audits, collections, dead, keys, trees, webhooks
-from mintstream import demo as main_job
-from mintstream.doctor import doctor
-from mintstream.ending import Exit, end
-from mintstream.minting import mint
-from mintstream.operations import cancel, retry, status
+from chassis.version import VERSION
+from mintstream.later import Later
 from mintstream.program import Program
-from mintstream.reach import DATA, AsJson, DataDir, people, print_json
-from mintstream.replay import replay
 
-DEFAULTS: Final = StackPorts()
-
-app = typer.Typer(
-    name="mintstream",
-    cls=Program,
-    help="Mint compressed NFTs on Solana: nothing lost, nothing doubled.",
-    no_args_is_help=True,
-    pretty_exceptions_show_locals=False,
+COMMANDS: Final = (
+    Later(
+        "demo",
+        "mintstream.local:demo",
+        "Start the stack, create a collection, mint a batch and check every NFT against the chain.",
+    ),
+    Later(
+        "up",
+        "mintstream.local:up",
+        "Start the embedded stack and leave it up until Ctrl-C.",
+    ),
+    Later(
+        "clean",
+        "mintstream.local:clean",
+        "Remove the data directory with everything in it. Refused while a stack uses it.",
+    ),
+    Later(
+        "doctor",
+        "mintstream.doctor:doctor",
+        "Look at everything that minting needs, and say what to do about what is wrong.",
+    ),
+    Later("collections", "mintstream.collections:app", "Collections: list, make, import, count, switch."),
+    Later(
+        "mint",
+        "mintstream.minting:mint",
+        "Mint an image, or a folder of images. The same command again mints nothing twice: it goes on, or tells.",
+    ),
+    Later(
+        "status",
+        "mintstream.operations:status",
+        "Tell how an operation stands. Exit status 1 when it has failed, in whole or in part.",
+    ),
+    Later(
+        "cancel",
+        "mintstream.operations:cancel",
+        "Cancel an operation: what is not signed yet is not minted any more, what is signed goes to its end.",
+    ),
+    Later(
+        "retry",
+        "mintstream.operations:retry",
+        "Mint what failed of an operation that has ended, as a new one; asking again is the same new one.",
+    ),
+    Later("keys", "mintstream.keys:app", "API keys: make, list, revoke and rotate them."),
+    Later("webhooks", "mintstream.webhooks:app", "Webhooks: make, test, replay, and see deliveries."),
+    Later("tree", "mintstream.trees:app", "Merkle trees: what they hold and what they cost."),
+    Later("audit", "mintstream.audits:app", "Whether what the log says holds: the story, held to chain and content."),
+    Later("dead", "mintstream.dead:app", "Dead letters: list, show, replay and drop them."),
+    Later(
+        "archive",
+        "mintstream.archives:app",
+        "Old messages: archive, check, take from the log, get back.",
+    ),
+    Later(
+        "replay",
+        "mintstream.replay:replay",
+        "Rebuild every table from the log, beside the live ones.",
+    ),
 )
-
-for command in (mint, status, cancel, retry, doctor, replay):
-    app.command()(command)
-for group in (archives, audits, collections, dead, keys, trees, webhooks):
-    app.add_typer(group.app)
-
-SlotMs = Annotated[int, typer.Option(min=1, help="Length of the local cluster's slots in milliseconds.")]
-ApiPort = Annotated[int, typer.Option(min=0, max=65535, help="Port of the API; 0 takes a free one.")]
-RpcPort = Annotated[int, typer.Option(min=0, max=65534, help="Port of the cluster's RPC; its WebSocket has the next.")]
-NatsPort = Annotated[int, typer.Option(min=0, max=65535, help="Port of NATS.")]
-NatsMonitorPort = Annotated[int, typer.Option(min=0, max=65535, help="Port of NATS's monitoring page.")]
-PostgresPort = Annotated[int, typer.Option(min=0, max=65535, help="Port of Postgres.")]
-IpfsPort = Annotated[int, typer.Option(min=0, max=65535, help="Port of the pinning endpoint and its gateway.")]
+"""In the order in which somebody comes to need them."""
 
 
-@app.command()
-def up(
-    data: DataDir = DATA,
-    slot_ms: SlotMs = 400,
-    api_port: ApiPort = DEFAULTS.api,
-    rpc_port: RpcPort = DEFAULTS.rpc,
-    nats_port: NatsPort = DEFAULTS.nats,
-    nats_monitor_port: NatsMonitorPort = DEFAULTS.nats_monitor,
-    postgres_port: PostgresPort = DEFAULTS.postgres,
-    ipfs_port: IpfsPort = DEFAULTS.ipfs,
-    as_json: AsJson = False,
+class Mintstream(Program):
+    """The program with all its commands."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        for command in COMMANDS:
+            self.add_command(command)
+
+
+app = typer.Typer(name="mintstream", cls=Mintstream, no_args_is_help=True, pretty_exceptions_show_locals=False)
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"mintstream {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def mintstream(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_tell_version, help="Print the version and exit.")
+    ] = False,
 ) -> None:
-    """Start the embedded stack and leave it up until Ctrl-C. JSON has its addresses, once it is ready.
-
-    Example: mintstream up --data /tmp/drop --api-port 9090
-    """
-    ports = StackPorts(
-        api=api_port,
-        rpc=rpc_port,
-        nats=nats_port,
-        nats_monitor=nats_monitor_port,
-        postgres=postgres_port,
-        ipfs=ipfs_port,
-    )
-    _run(_up(StackSettings(data_dir=data, ports=ports, slot_ms=slot_ms), as_json=as_json), data)
-
-
-@app.command()
-def demo(
-    data: DataDir = DATA,
-    count: Annotated[int, typer.Option(min=1, max=50, help="How many NFTs to mint.")] = 30,
-    standard: Annotated[str, typer.Option(help="v1: token-metadata collection; v2: MPL-Core.")] = "v2",
-    once: Annotated[bool, typer.Option("--once", help="Stop the stack afterwards instead of leaving it up.")] = False,
-    free_ports: Annotated[bool, typer.Option("--free-ports", help="Take free ports, not the usual ones.")] = False,
-    slot_ms: SlotMs = 400,
-    as_json: AsJson = False,
-) -> None:
-    """Start the stack, create a collection, mint a batch and check every NFT against the chain.
-
-    Example: mintstream demo --count 10 --standard v1 --once
-    """
-    if standard not in ("v1", "v2"):
-        raise typer.BadParameter("it is v1 or v2", param_hint="--standard")
-    ports = StackPorts.free() if free_ports else DEFAULTS
-    settings = StackSettings(data_dir=data, ports=ports, slot_ms=slot_ms)
-    try:
-        _run(_demo(settings, count=count, standard=standard, once=once, as_json=as_json), data)
-    except PortsTaken as error:  # stop: only a person can free them, or do without
-        end(Exit.STACK, "\n".join([*error.taken.values(), "Stop who has them, or let --free-ports choose others."]))
-
-
-@app.command()
-def clean(data: DataDir = DATA, as_json: AsJson = False) -> None:
-    """Remove the data directory with everything in it: log, database, chain, keys. Refused while a stack uses it.
-
-    Example: mintstream clean --data /tmp/drop
-    """
-    if not data.exists():
-        print_json({"removed": None}) if as_json else typer.echo(f"{data} is not there; nothing to remove")
-        return
-    if not (data / "secrets").is_dir() and any(data.iterdir()):
-        end(Exit.USAGE, f"{data} is no data directory of mintstream; remove it by hand if you mean it")
-    # A running stack, which holds the lock, would go on with files that are no longer there.
-    with DirectoryLock(data.absolute(), "mintstream stack"):
-        shutil.rmtree(data)
-    print_json({"removed": str(data)}) if as_json else typer.echo(f"removed {data}")
-
-
-def _run(work: Coroutine[Any, Any, None], data: Path) -> None:
-    """Run the stack; a Ctrl-C before it waits for one stops it as well, and with it what it was asked for."""
-    try:
-        asyncio.run(work)
-    except KeyboardInterrupt:  # stop: that is what was asked for
-        end(Exit.INTERRUPTED, f"Stopped. What {data} holds stays, and the next start goes on from there.")
-
-
-async def _up(settings: StackSettings, *, as_json: bool) -> None:
-    console = people(stderr=as_json)
-    async with _started(settings, console) as stack:
-        if as_json:
-            print_json(_addresses(stack))
-        _tell_addresses(stack, console)
-        await stack.run_until_signal()
-        console.print("Stopping")
-
-
-async def _demo(settings: StackSettings, *, count: int, standard: str, once: bool, as_json: bool) -> None:
-    console = people(stderr=as_json)
-    began = time.monotonic()
-    async with _started(settings, console) as stack:
-        console.print(f"Stack ready after {time.monotonic() - began:.1f} s")
-        try:
-            outcome = await main_job.run(stack, console, count=count, standard=standard)
-        except main_job.FAILURES as error:
-            # Stop: the demo failed; the logs of every process are where the sentence says.
-            end(Exit.FAILED, f"The demo failed: {error}\nLogs: {stack.log_file('minter').parent}")
-        if as_json:
-            print_json(main_job.fields(outcome))
-        else:
-            main_job.tell(outcome, console)
-        console.print(
-            f"[bold green]{len(outcome.minted)} NFTs minted in {outcome.seconds:.1f} s[/], each once, "
-            f"each proven against its tree's root on chain.",
-            soft_wrap=True,
-        )
-        if not once:
-            _tell_addresses(stack, console)
-            await stack.run_until_signal()
-            console.print("Stopping")
-
-
-@asynccontextmanager
-async def _started(settings: StackSettings, console: Console) -> AsyncGenerator[Stack]:
-    first = "" if settings.data_dir.exists() else " (the first start takes a few seconds longer)"
-    console.print(f"Starting NATS, Postgres, a local Solana cluster, IPFS pinning and the services{first}")
-    async with AsyncExitStack() as resources:
-        with console.status("Waiting until each of them is ready"):
-            stack = await resources.enter_async_context(Stack(settings))
-        yield stack
-
-
-def _addresses(stack: Stack) -> dict[str, str]:
-    return {
-        "api": stack.api_url,
-        "apiKey": stack.api_key,
-        "rpc": stack.rpc_url,
-        "webSocket": stack.ws_url,
-        "nats": stack.nats_url,
-        "ipfs": stack.ipfs_url,
-        "logs": str(stack.log_file("gateway").parent),
-    }
-
-
-def _tell_addresses(stack: Stack, console: Console) -> None:
-    rows = {
-        "API": stack.api_url,
-        "API docs": f"{stack.api_url}/docs",
-        "Console": f"{stack.api_url}/console",
-        "API key": stack.api_key,
-        "Solana RPC and DAS": stack.rpc_url,
-        "Solana WebSocket": stack.ws_url,
-        "NATS": f"{stack.nats_url}   (nats sub 'mint.>')",
-        "IPFS gateway": f"{stack.ipfs_url}/ipfs/<cid>",
-        "Logs": str(stack.log_file("gateway").parent),
-    }
-    console.print()
-    for name, value in rows.items():
-        console.print(f"  {name:<19} {value}", markup=False, soft_wrap=True)
-    console.print(
-        "\nThe cluster runs local stand-ins of the on-chain programs, not the deployed ones. Ctrl-C stops everything."
-    )
+    """Mint compressed NFTs on Solana: nothing lost, nothing doubled."""

@@ -11,6 +11,7 @@ from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 from chassis.generated import write_or_check
 from mintstream.cli import app
 from mintstream.ending import MEANING
+from mintstream.later import Later
 
 DOCUMENT: Final = Path(__file__).parents[1] / "docs" / "cli.md"
 
@@ -45,6 +46,8 @@ def document() -> str:
 
 def commands(command: object, path: str) -> Iterator[tuple[str, TyperCommand]]:
     """Yield every command below `command` that does something, with the words that call it."""
+    if isinstance(command, Later):
+        command = command.load()
     if isinstance(command, TyperGroup):
         for name, each in command.commands.items():
             yield from commands(each, f"{path} {name}")

@@ -5,18 +5,9 @@ from typing import Annotated, Any, Final, Literal
 
 import typer
 
-from mintstream.reach import (
-    DATA,
-    AsJson,
-    DataDir,
-    asked,
-    carry_out,
-    gateway,
-    print_fields,
-    print_json,
-    print_table,
-    tell,
-)
+from mintstream.options import DATA, AsJson, DataDir
+from mintstream.printing import print_fields, print_json, print_table, tell
+from mintstream.reach import asked, carry_out, gateway
 
 app = typer.Typer(name="collections", help="Collections: list, make, import, count, switch.", no_args_is_help=True)
 

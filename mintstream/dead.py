@@ -13,8 +13,10 @@ from chassis import dead_letters
 from chassis.dead_letters import AlreadySettled, Letter, NoSuchLetter, Superseded
 from chassis.messaging import Log
 from mintstream.ending import Exit, end
+from mintstream.options import DATA, AsJson, DataDir
 from mintstream.places import log_alone
-from mintstream.reach import DATA, AsJson, DataDir, carry_out, print_json, print_table, tell
+from mintstream.printing import print_json, print_table, tell
+from mintstream.reach import carry_out
 
 app = typer.Typer(name="dead", help="Dead letters: list, show, replay and drop them.", no_args_is_help=True)
 

@@ -15,7 +15,8 @@ from solders.keypair import Keypair
 
 from audit.chain import ChainVerifier, VerificationFailed, VerifiedAsset
 from localnet.stack import Stack
-from mintstream.api import ApiError, GatewayClient
+from mintstream.api import GatewayClient
+from mintstream.errors import ApiError
 
 IMAGES: Final = Path(__file__).parents[1] / "examples" / "drop"
 COLLECTION_SECONDS: Final = 60.0

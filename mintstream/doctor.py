@@ -22,10 +22,12 @@ from chassis.log import LogUnavailable
 from chassis.redaction import scrub
 from chassis.settings import SettingsError
 from contracts.collection import Standard
-from mintstream.api import ApiError
 from mintstream.ending import Exit
+from mintstream.errors import ApiError
+from mintstream.options import DATA, AsJson, DataDir
 from mintstream.places import audit_places
-from mintstream.reach import DATA, AsJson, DataDir, Target, gateway, print_json
+from mintstream.printing import print_json
+from mintstream.reach import Target, gateway
 from mintstream.surroundings import LOOK_SECONDS, Surroundings, Wrong, looked_at, pinning_providers
 from services.ipfs.ports import PinUnavailable
 from services.minter.costs import LAMPORTS_PER_SOL, shape_for, tree_cost
@@ -70,9 +72,10 @@ Look = Callable[[], Awaitable[str]]
 
 
 def doctor(context: typer.Context, as_json: AsJson = False, data: DataDir = DATA) -> None:
-    """Look at settings, API, key, wallet, clocks, NATS, Postgres, RPC, DAS, IPFS gateway and every pinning provider.
+    """Look at everything that minting needs, and say what to do about what is wrong.
 
-    Says what to do about what is wrong. Settings are read as the services read them; nothing is changed.
+    That is settings, API, key, wallet, clocks, NATS, Postgres, RPC, DAS, the IPFS gateway and every pinning provider.
+    Settings are read as the services read them; nothing is changed.
 
     Example: mintstream doctor
 

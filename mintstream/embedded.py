@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from localnet.stack import ADDRESSES, StackPorts
+from localnet.addresses import ADDRESSES, StackPorts
 
 OWN_VARIABLES: Final = ("MINTSTREAM_DATA", "MINTSTREAM_URL", "MINTSTREAM_API_KEY")
 """Variables of the command line itself, which no settings of a service know."""

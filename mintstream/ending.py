@@ -4,29 +4,12 @@ Used by `program`, which prints it, and by commands that know themselves how the
 from here. Not done here: printing.
 """
 
-import socket
 from collections.abc import Mapping
 from enum import IntEnum
 from http import HTTPStatus
 from typing import Final, NoReturn
 
-import asyncpg
-import httpx
-
-from archive.reading import HistoryIncomplete
-from archive.segments import ArchiveBroken
-from chassis.chain import ChainUnavailable
-from chassis.log import LogUnavailable
-from chassis.postgres import DatabaseUnavailable
-from chassis.settings import SettingsError
-from localnet.errors import StackError
-from mintstream.api import ApiError
-from mintstream.audit_report import ReportForged
-from mintstream.drop import DropUnreadable
-from services.indexer.archiving_task import AlreadyArchiving
-from services.indexer.comparing import Incomparable
-from services.indexer.ports import Fenced, StoreUnavailable
-from services.indexer.rebuilding import Busy, RebuildRefused
+from mintstream.errors import ApiError
 
 
 class Exit(IntEnum):
@@ -69,6 +52,45 @@ ADVICE: Final[Mapping[Exit, str]] = {
 """What comes next, where that is the same for every command."""
 
 
+ENDS: Final[Mapping[str, Exit | None]] = {
+    "builtins.BrokenPipeError": None,  # whoever read our output has seen enough
+    "builtins.KeyboardInterrupt": Exit.INTERRUPTED,
+    "localnet.errors.StackError": Exit.STACK,
+    "archive.reading.HistoryIncomplete": Exit.WRONG,
+    "archive.segments.ArchiveBroken": Exit.WRONG,
+    "mintstream.audit_report.ReportForged": Exit.WRONG,
+    "asyncpg.exceptions.InvalidAuthorizationSpecificationError": Exit.USAGE,
+    "builtins.FileExistsError": Exit.USAGE,
+    "builtins.FileNotFoundError": Exit.USAGE,
+    "builtins.IsADirectoryError": Exit.USAGE,
+    "builtins.NotADirectoryError": Exit.USAGE,
+    "builtins.PermissionError": Exit.USAGE,
+    "chassis.settings.SettingsError": Exit.USAGE,
+    "mintstream.drop.DropUnreadable": Exit.USAGE,
+    "asyncpg.exceptions.OperatorInterventionError": Exit.UNREACHABLE,
+    "asyncpg.exceptions.PostgresConnectionError": Exit.UNREACHABLE,
+    "builtins.ConnectionError": Exit.UNREACHABLE,
+    "builtins.TimeoutError": Exit.UNREACHABLE,
+    "chassis.chain.ChainUnavailable": Exit.UNREACHABLE,
+    "chassis.log.LogUnavailable": Exit.UNREACHABLE,
+    "chassis.postgres.DatabaseUnavailable": Exit.UNREACHABLE,
+    "httpx.TransportError": Exit.UNREACHABLE,
+    "services.indexer.ports.StoreUnavailable": Exit.UNREACHABLE,
+    "socket.gaierror": Exit.UNREACHABLE,
+    "asyncpg.exceptions._base.PostgresError": Exit.FAILED,
+    "builtins.OSError": Exit.FAILED,
+    "services.indexer.archiving_task.AlreadyArchiving": Exit.FAILED,
+    "services.indexer.comparing.Incomparable": Exit.FAILED,
+    "services.indexer.ports.Fenced": Exit.FAILED,
+    "services.indexer.rebuilding.Busy": Exit.FAILED,
+    "services.indexer.rebuilding.RebuildRefused": Exit.FAILED,
+}
+"""What an error that nobody handled ends a command with, by its nearest class; None leaves it to typer.
+
+By name, because a command that never met the archive need not import it to tell that the archive is not to blame.
+"""
+
+
 class Stopped(Exception):
     """A command cannot go on; the sentence says why."""
 
@@ -85,34 +107,13 @@ def end(status: Exit, sentence: str) -> NoReturn:
 def status_of(error: BaseException) -> Exit | None:
     """Return what an error that nobody handled ends a command with; None for a bug, and where typer knows better."""
     match error:
-        case BrokenPipeError():  # whoever read our output has seen enough
-            return None
         case Stopped():
             return error.status
         case ApiError():
             return _status_of_answer(error.status)
-        case KeyboardInterrupt():
-            return Exit.INTERRUPTED
-        case StackError():
-            return Exit.STACK
-        case ArchiveBroken() | HistoryIncomplete() | ReportForged():
-            return Exit.WRONG
-        case SettingsError() | DropUnreadable() | asyncpg.InvalidAuthorizationSpecificationError():
-            return Exit.USAGE
-        case FileNotFoundError() | FileExistsError() | PermissionError() | IsADirectoryError() | NotADirectoryError():
-            return Exit.USAGE
-        case LogUnavailable() | StoreUnavailable() | DatabaseUnavailable() | ChainUnavailable():
-            return Exit.UNREACHABLE
-        case asyncpg.PostgresConnectionError() | asyncpg.OperatorInterventionError() | httpx.TransportError():
-            return Exit.UNREACHABLE
-        case TimeoutError() | ConnectionError() | socket.gaierror():
-            return Exit.UNREACHABLE
-        case AlreadyArchiving() | Busy() | Fenced() | Incomparable() | RebuildRefused():
-            return Exit.FAILED
-        case OSError() | asyncpg.PostgresError():
-            return Exit.FAILED
         case _:
-            return None
+            names = (f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__)
+            return next((ENDS[name] for name in names if name in ENDS), None)
 
 
 def _status_of_answer(answer: int) -> Exit:

@@ -17,8 +17,10 @@ from chassis.key_book import KnownKey, read_key_book
 from chassis.messaging import Log
 from contracts.access import KeyCreated, KeyRevoked, Scope
 from mintstream.ending import Exit, end
+from mintstream.options import DATA, AsJson, DataDir
 from mintstream.places import log_alone
-from mintstream.reach import DATA, AsJson, DataDir, carry_out, print_json, print_table
+from mintstream.printing import print_json, print_table
+from mintstream.reach import carry_out
 
 CALLER_PREFIX: Final = "app:"
 OVERLAP_HOURS: Final = 24.0

@@ -13,13 +13,16 @@ from typing import Annotated, Any, Final
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 
-from mintstream.api import ApiError, GatewayClient
+from mintstream.api import GatewayClient
 from mintstream.drop import DropItem, content_key, read_drop, requests_of
 from mintstream.ending import Exit, status_of
+from mintstream.errors import ApiError
 from mintstream.following import follow_all, passing_bar
 from mintstream.journal import Journal, state_directory
 from mintstream.operations import WAIT_SECONDS, Timeout, tell
-from mintstream.reach import DATA, AsJson, DataDir, carry_out, gateway, people, print_json
+from mintstream.options import DATA, AsJson, DataDir
+from mintstream.printing import people, print_json
+from mintstream.reach import carry_out, gateway
 
 TRIES: Final = 5
 """How often one request is sent while the API does not answer; its key makes that safe."""

@@ -8,7 +8,9 @@ import typer
 
 from mintstream.ending import Exit
 from mintstream.following import follow_all
-from mintstream.reach import DATA, AsJson, DataDir, asked, carry_out, gateway, people, print_fields, print_json
+from mintstream.options import DATA, AsJson, DataDir
+from mintstream.printing import people, print_fields, print_json
+from mintstream.reach import asked, carry_out, gateway
 
 WAIT_SECONDS: Final = 3600.0
 

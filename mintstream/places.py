@@ -20,8 +20,8 @@ from chassis.redaction import Secret
 from chassis.settings import ServiceSettings, load
 from chassis.version import VERSION
 from contracts.fact import Producer
+from localnet.addresses import DATABASE, OWNER
 from localnet.postgres import PostgresRole, dsn
-from localnet.stack_specs import DATABASE, OWNER
 from mintstream.embedded import OWN_VARIABLES, embedded
 from services.indexer.settings import ArchiveUrl, DatabaseUrl
 

@@ -11,9 +11,10 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from chassis.redaction import scrub
-from mintstream.api import ApiError
 from mintstream.ending import ADVICE, Exit, status_of
-from mintstream.reach import JSON_FLAG, print_json
+from mintstream.errors import ApiError
+from mintstream.options import JSON_FLAG
+from mintstream.printing import print_json
 
 AS_JSON: Final = "mintstream.as_json"
 

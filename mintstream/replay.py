@@ -13,8 +13,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from chassis.lifecycle import loop_factory
 from mintstream.ending import Exit
+from mintstream.options import DATA, AsJson, DataDir
 from mintstream.places import Places, opened_archive, opened_log, places
-from mintstream.reach import DATA, AsJson, DataDir, people, print_json
+from mintstream.printing import people, print_json
 from services.indexer.history import History
 from services.indexer.rebuilding import STREAMS, Rebuild
 
@@ -30,7 +31,9 @@ def replay(
     as_json: AsJson = False,
     data: DataDir = DATA,
 ) -> None:
-    """Rebuild every table from the log, beside the live ones. DATABASE_URL, NATS_URL and ARCHIVE_URL say where.
+    """Rebuild every table from the log, beside the live ones.
+
+    DATABASE_URL, NATS_URL and ARCHIVE_URL say where; without them it is the embedded stack.
 
     With --verify and --exchange the tables are exchanged whether or not they differ: that is what a rebuild is for.
 

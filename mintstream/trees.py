@@ -7,7 +7,8 @@ import typer
 from rich.table import Table
 
 from contracts.collection import Standard
-from mintstream.reach import AsJson, people, print_json
+from mintstream.options import AsJson
+from mintstream.printing import people, print_json
 from services.minter.costs import LAMPORTS_PER_SOL, URI_BYTES, NoSuchTree, TreeCost, shape_for, tree_cost
 
 app = typer.Typer(name="tree", help="Merkle trees: what they hold and what they cost.", no_args_is_help=True)

@@ -5,7 +5,9 @@ from typing import Annotated, Any, Final, Literal
 
 import typer
 
-from mintstream.reach import DATA, AsJson, DataDir, asked, print_json, print_table, tell
+from mintstream.options import DATA, AsJson, DataDir
+from mintstream.printing import print_json, print_table, tell
+from mintstream.reach import asked
 
 app = typer.Typer(name="webhooks", help="Webhooks: make, test, replay, and see deliveries.", no_args_is_help=True)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from localnet.stack import StackPorts
+from localnet.addresses import StackPorts
 from tests.support.stack import eventually, stack_ports
 
 ROOT = Path(__file__).resolve().parents[2]

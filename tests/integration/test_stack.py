@@ -15,14 +15,16 @@ import pytest
 from solders.keypair import Keypair
 
 from chassis.database import connect
+from localnet.addresses import StackPorts
 from localnet.errors import StackError
 from localnet.linux import alive
-from localnet.stack import Stack, StackPorts, StackSettings
+from localnet.stack import Stack, StackSettings
 
 PROGRAM = """
 import asyncio, json, sys
 from pathlib import Path
-from localnet.stack import Stack, StackPorts, StackSettings
+from localnet.addresses import StackPorts
+from localnet.stack import Stack, StackSettings
 
 async def main():
     settings = StackSettings(data_dir=Path(sys.argv[1]), ports=StackPorts.free(), fast_postgres=True)

@@ -26,11 +26,13 @@ from contracts import registry
 from contracts.fact import Fact, Producer
 from contracts.mint import Confirmed, Finalized
 from contracts.streams import DEAD, MINT, Stream
+from localnet.addresses import StackPorts
 from localnet.child import ChildSpec
 from localnet.linux import port_is_free
-from localnet.stack import Stack, StackPorts, StackSettings
+from localnet.stack import Stack, StackSettings
 from localnet.stack_specs import stack_stages
-from mintstream.api import SETTLED, ApiError, GatewayClient
+from mintstream.api import SETTLED, GatewayClient
+from mintstream.errors import ApiError
 from tests.support.tables import Dump, dump
 
 IMAGES = sorted((Path(__file__).resolve().parents[2] / "examples" / "drop").glob("*.png"))

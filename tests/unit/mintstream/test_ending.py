@@ -143,7 +143,7 @@ def test_the_demo_says_how_it_gets_by_without_taken_ports(tmp_path: Path, monkey
 
         async def __aexit__(self, *_: object) -> None: ...
 
-    monkeypatch.setattr("mintstream.cli.Stack", Taken)
+    monkeypatch.setattr("mintstream.local.Stack", Taken)
     done = CliRunner().invoke(app, ["demo", "--data", str(tmp_path)])
     assert done.exit_code == Exit.STACK
     assert "port 8080 is taken by another\nport 4222 is taken\n" in done.stderr
@@ -162,7 +162,7 @@ def test_a_stack_that_is_interrupted_as_it_starts_says_what_stays(
 
         async def __aexit__(self, *_: object) -> None: ...
 
-    monkeypatch.setattr("mintstream.cli.Stack", Interrupted)
+    monkeypatch.setattr("mintstream.local.Stack", Interrupted)
     for command in ("up", "demo"):
         done = CliRunner().invoke(app, [command, "--data", str(tmp_path)])
         assert done.exit_code == Exit.INTERRUPTED
