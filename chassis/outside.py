@@ -3,9 +3,9 @@
 Used by whatever asks a URL that came from outside: images (ipfs), webhooks (notifier). Such a URL is hostile: https on
 port 443 only, no credentials in it, every address that its name resolves to public, and the request made to the very
 address that was checked, because a second look-up could give another. Whoever asks must also follow no redirect
-unchecked, trust no proxy from the environment, keep no cookies (`NoCookies`), use
-a connection once (a second name at the same address must show its own certificate), and look names up where one whose
-servers are silent holds up no other (`chassis.names`). Not done here: the request itself.
+unchecked, trust no proxy from the environment, keep no cookies (`NoCookies`), use a connection once (a second name at
+the same address must show its own certificate), and look names up where one whose servers are silent holds up no other
+(`chassis.names`). Not done here: the request itself.
 """
 
 import ipaddress

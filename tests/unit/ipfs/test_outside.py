@@ -94,6 +94,25 @@ async def test_a_redirect_is_checked_anew(location: str) -> None:
     assert [request.url.host for request in web.requests] == [PUBLIC]
 
 
+@pytest.mark.parametrize(
+    "location",
+    [
+        b"https://[::1",
+        b"https://images.test:port/",
+        "https://ex\xe4mple.test/".encode("latin-1"),
+        "https://ex\xe4mple.test/".encode(),
+        "https://\xe4..test/".encode(),
+        b"https://images.test/" + b"a" * 70_000,
+        b"https://images.test/\x01",
+        b"",
+    ],
+)
+async def test_a_redirect_that_leads_nowhere_is_a_refusal(location: bytes) -> None:
+    web = Web(lambda _: httpx.Response(302, headers=[(b"Location", location)]))
+    with pytest.raises(OutsideRefused):
+        await web.fetch("https://images.test/a.png")
+
+
 async def test_redirects_are_followed_a_few_times() -> None:
     def respond(request: httpx.Request) -> httpx.Response:
         number = int(request.url.path[1:])
