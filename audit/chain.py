@@ -26,6 +26,10 @@ ROOT_TRIES: Final = 5
 SECONDS: Final = 30.0
 """That a node has for one answer."""
 PAGE: Final = 1000
+MOST_NAMED: Final = 100
+"""Transactions that may name a mark: it has as many as there were attempts that ran. Anybody can name it in more."""
+
+_NULL: Final = msgspec.Raw(b"null")
 
 T = TypeVar("T")
 
@@ -72,6 +76,11 @@ class _AssetId(msgspec.Struct, frozen=True):
 
 class _AssetPage(msgspec.Struct, frozen=True):
     items: tuple[_AssetId, ...]
+
+
+class _Named(msgspec.Struct, frozen=True):
+    signature: str
+    err: msgspec.Raw = _NULL
 
 
 class _Account(msgspec.Struct, frozen=True):
@@ -141,6 +150,17 @@ class ChainVerifier:
         except RpcRefused as error:  # stop: the node has answered
             raise VerificationFailed(str(error)) from error
         return None if found is None else from_rpc(found)
+
+    async def naming(self, address: Pubkey) -> tuple[str, ...]:
+        """Return the signatures of the confirmed transactions without an error that name `address`, sorted.
+
+        Raises VerificationFailed when there are so many that not all of them can be looked at.
+        """
+        options = {"commitment": "confirmed", "limit": MOST_NAMED}
+        found = await self._call("getSignaturesForAddress", [str(address), options], list[_Named])
+        if len(found) >= MOST_NAMED:
+            raise VerificationFailed(f"{MOST_NAMED} transactions or more name {address}")
+        return tuple(sorted(each.signature for each in found if each.err == _NULL))
 
     async def tree(self, address: str) -> ConcurrentMerkleTree:
         """Return the tree's account as it is on chain; raises VerificationFailed."""

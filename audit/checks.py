@@ -1,13 +1,14 @@
 """The questions of an audit, one function each: what the log says, held to its second copy, the chain and the content.
 
-Those about our own records are in `records`. Each yields a finding for everything that it looks at. Nothing here trusts
-an event because another event says the same: the chain's own transactions, the bytes behind a CID and the tree's root
-decide.
+Those about our own records are in `records`, the one about doubles in `doubles`. Each yields a finding for everything
+that it looks at. Nothing here trusts an event because another event says the same: the chain's own transactions, the
+bytes behind a CID and the tree's root decide.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+from audit.doubles import check_doubles
 from audit.evidence import Evidence
 from audit.records import check_archive, check_copies, check_rows
 from audit.report import Finding, Report, Verdict, answer, report_of
@@ -148,6 +149,7 @@ CHECKS: tuple[Check, ...] = (
     check_signatures,
     check_finality,
     check_leaves,
+    check_doubles,
     check_contents,
     check_roots,
     check_rows,

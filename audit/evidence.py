@@ -79,10 +79,15 @@ class Evidence:
     transactions: Mapping[str, ExecutedTransaction | None] = field(
         default_factory=dict[str, ExecutedTransaction | None]
     )
-    """By signature; None: the node knows no such transaction."""
+    """By signature, of every attempt that the log tells of and of `marked`; None: the node knows of no such one."""
+    marked: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    """By the label of a transaction (`contracts.mint.transaction_label`): the signatures that bear its mark, of
+    transactions without an error."""
+    collection_address: str | None = None
+    """The collection's address on chain, by the log."""
     contents: Mapping[str, bool | None] = field(default_factory=dict[str, bool | None])
     """By URI: whether the bytes have its CID; None: nobody has the bytes."""
     proofs: Mapping[str, bool] = field(default_factory=dict[str, bool])
     """By asset id: whether its proof leads to a root of its tree on chain."""
     silences: Mapping[str, str] = field(default_factory=dict[str, str])
-    """By signature, asset id or URI: why there is no answer about it."""
+    """By signature, label, asset id or URI: why there is no answer about it."""

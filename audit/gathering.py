@@ -17,7 +17,7 @@ from audit.content import Contents
 from audit.evidence import Evidence, LoggedEvent, OperationRow, Row
 from audit.history import WholeLog
 from audit.nodes import Nodes, NodesDiffer
-from audit.standing import latest
+from audit.standing import attempted, latest
 from bubblegum.errors import DecodeError
 from chassis.chain import ChainUnavailable
 from chassis.database import Row as DatabaseRow
@@ -35,7 +35,7 @@ from contracts.collection import (
 )
 from contracts.fact import Fact
 from contracts.leaving import may_leave, operation_patterns
-from contracts.mint import Pinned, Requested
+from contracts.mint import Pinned, Requested, transaction_label
 from contracts.registry import UndecodableMessage, decode
 from contracts.streams import COLLECTION, MINT
 
@@ -124,19 +124,24 @@ class Gatherer:
         """
         said = await self._told(operation)
         confirmed = latest(said).values()
-        signatures = {fact.signature for fact in confirmed}
+        places = attempted(said)
+        signatures = {signature for each in places.values() for signature in each}
+        labels = [transaction_label(operation, chunk, tx) for chunk, tx in places]
         assets = {leaf.asset_id for fact in confirmed for leaf in fact.leaves}
         pinned = [each.fact for each in said.events if isinstance(each.fact, Pinned)]
         uris = {uri for fact in pinned for item in fact.items for uri in (item.uri, item.image_uri)}
         silences: dict[str, str] = {}
-        transactions, proofs, contents = await asyncio.gather(
+        transactions, marked, proofs, contents = await asyncio.gather(
             self._each(signatures, self.nodes.transaction, silences),
+            self._each(labels, self.nodes.marked, silences),
             self._each(assets, self.nodes.leads_to_root, silences),
             self.contents.check(uris, self.content_seconds),
         )
+        strangers = {signature for each in marked.values() for signature in each} - signatures
         return replace(
             said,
-            transactions=transactions,
+            transactions=transactions | await self._each(strangers, self.nodes.transaction, silences),
+            marked=marked,
             proofs=proofs,
             contents=contents.has_its_cid,
             silences={**silences, **contents.silences},
@@ -153,11 +158,13 @@ class Gatherer:
         copied, unreadable_copies = _read([raw for raw in copies if raw.sequence in left])
         events = sorted((*logged, *copied), key=lambda each: each.sequence)
         first = tables[0] if tables else None
+        elsewhere, address = await self._of_collection(events)
         return Evidence(
             operation=operation,
             events=events,
             unreadable=unreadable | unreadable_copies,
-            elsewhere=await self._of_collection(events),
+            elsewhere=elsewhere,
+            collection_address=address,
             copies={raw.sequence: raw.payload for raw in copies},
             copied=left,
             archived=said.archived,
@@ -168,14 +175,20 @@ class Gatherer:
             rows={row["item_index"]: _row(row) for row in tables if row["item_index"] is not None},
         )
 
-    async def _of_collection(self, events: Sequence[LoggedEvent]) -> frozenset[UUID]:
-        """Return the ids of what was said of the operation's collection, if its own events do not cause each other."""
+    async def _of_collection(self, events: Sequence[LoggedEvent]) -> tuple[frozenset[UUID], str | None]:
+        """Return the ids of what was said of the operation's collection, and the collection's address.
+
+        If the operation's own events cause each other, only what tells the address is read.
+        """
         requested = next((each.fact for each in events if isinstance(each.fact, Requested)), None)
+        if requested is None:
+            return frozenset(), None
         causes = {each.event.causation_id for each in events} - {None}
-        if requested is None or causes <= {each.event.id for each in events}:
-            return frozenset()
-        others = await self.log.said(COLLECTION, [_pattern(fact, requested.collection) for fact in CAUSES])
-        return frozenset(each.event.id for each in _read(others.messages)[0])
+        kinds = (CollectionCreated,) if causes <= {each.event.id for each in events} else CAUSES
+        others = await self.log.said(COLLECTION, [_pattern(fact, requested.collection) for fact in kinds])
+        said = _read(others.messages)[0]
+        created = (each.fact.collection_address for each in said if isinstance(each.fact, CollectionCreated))
+        return frozenset(each.event.id for each in said), next(created, None)
 
     async def _each(
         self, things: Iterable[str], ask: Callable[[str], Awaitable[T]], silences: dict[str, str]

@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 
 from audit.chain import ChainVerifier, VerificationFailed
 from bubblegum.errors import DecodeError
+from bubblegum.reference import reference
 from bubblegum.transaction import ExecutedTransaction
 from chassis.chain import ChainUnavailable
 from chassis.circuit import Circuit, CircuitOpen
@@ -45,6 +46,10 @@ class Nodes:
             return None if found is None else replace(found, block_time=None)
 
         return await self._agreed(ask)
+
+    async def marked(self, label: str) -> tuple[str, ...]:
+        """Return the signatures of the transactions that landed with the mark of `label`. Raises as `_agreed`."""
+        return await self._agreed(lambda node: node.naming(reference(label)))
 
     async def leads_to_root(self, asset_id: str) -> bool:
         """Whether the asset's proof leads to a root of its tree on chain. Raises as `_agreed`."""

@@ -9,8 +9,8 @@ from dataclasses import fields, replace
 
 from audit.evidence import Evidence, OperationRow, Row
 from audit.report import Finding, Verdict, answer
-from audit.standing import facts, latest
-from contracts.mint import Completed, Failed, PinFailed, Pinned, Requested
+from audit.standing import facts, failures, latest
+from contracts.mint import Completed, Pinned, Requested
 
 
 def check_copies(evidence: Evidence) -> Iterator[Finding]:
@@ -87,7 +87,7 @@ def _rows_by_the_log(evidence: Evidence, asked: Requested) -> dict[int, Row]:
     """Return the rows that the items should have."""
     minted = {leaf.item: (fact, leaf) for fact in latest(evidence).values() for leaf in fact.leaves}
     uris = {item.index: item.uri for fact in facts(evidence, Pinned) for item in fact.items}
-    failed = {index for failure in _failures(evidence) for index in failure}
+    failed = failures(evidence)
     rows: dict[int, Row] = {}
     for index in range(asked.total):
         status = "failed" if index in failed else "pending"
@@ -104,12 +104,3 @@ def _shown(row: Row | OperationRow | None) -> str:
         return "nothing"
     told = ((each.name, getattr(row, each.name)) for each in fields(row))
     return ", ".join(f"{name} {value}" for name, value in told if value is not None)
-
-
-def _failures(evidence: Evidence) -> Iterator[tuple[int, ...]]:
-    for logged in evidence.events:
-        fact = logged.fact
-        if isinstance(fact, PinFailed):
-            yield from (failure.items for failure in fact.failures)
-        elif isinstance(fact, Failed):
-            yield fact.failure.items

@@ -1,11 +1,11 @@
 """What the log says of an operation: its facts, and what of it stands. Pure; for the questions and for `gathering`."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from typing import TypeVar
 
 from audit.evidence import Evidence
 from contracts.fact import Fact
-from contracts.mint import Confirmed, Failed
+from contracts.mint import Confirmed, Failed, PinFailed, Pinned, Planned, Signed
 
 F = TypeVar("F", bound=Fact)
 
@@ -28,3 +28,34 @@ def latest(evidence: Evidence) -> Mapping[Place, Confirmed]:
         elif isinstance(fact, Failed) and fact.dropped is not None:
             standing.pop((fact.chunk, fact.tx), None)
     return standing
+
+
+def failures(evidence: Evidence) -> frozenset[int]:
+    """Return the items of which the log says that they failed."""
+    pinning = (failure.items for fact in facts(evidence, PinFailed) for failure in fact.failures)
+    minting = (fact.failure.items for fact in facts(evidence, Failed))
+    return frozenset(index for items in (*pinning, *minting) for index in items)
+
+
+def attempted(evidence: Evidence) -> Mapping[Place, Set[str]]:
+    """Return every signature that the log tells of, by the transaction that it is of.
+
+    Every transaction that a chunk can have is there: one for each of its items at the most, whatever its plan says,
+    because the log may have lost another one.
+    """
+    found: dict[Place, set[str]] = {}
+    for logged in evidence.events:
+        match logged.fact:
+            case Pinned(chunk=chunk, items=items):
+                for tx in range(len(items)):
+                    found.setdefault((chunk, tx), set())
+            case Planned(chunk=chunk, transactions=transactions):
+                for planned in transactions:
+                    found.setdefault((chunk, planned.tx), set())
+            case Signed(chunk=chunk, tx=tx, attempt=attempt, earlier=earlier):
+                found.setdefault((chunk, tx), set()).update(each.signature for each in (*earlier, attempt))
+            case Confirmed(chunk=chunk, tx=tx, signature=signature):
+                found.setdefault((chunk, tx), set()).add(signature)
+            case _:
+                pass
+    return found

@@ -25,6 +25,7 @@ const MEANINGS = /** @type {Record<string, string>} */ ({
   "on chain": "The node knows every transaction, in the slot that the log tells.",
   final: "No fork can drop a transaction any more.",
   leaf: "The transaction minted the NFT, with the metadata that was pinned.",
+  "minted once": "No NFT was minted twice, and each that the log calls minted is in exactly one transaction.",
   content: "The bytes behind each URI have its CID.",
   root: "The NFT's proof leads to a root of its tree.",
   row: "The tables say of the operation and every NFT what the log says.",

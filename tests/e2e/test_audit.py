@@ -1,6 +1,7 @@
 """`mintstream audit` on real mints: all of it holds, and whatever is changed is found and named."""
 
 import asyncio
+import base64
 import os
 import sys
 from collections.abc import Callable
@@ -14,6 +15,11 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from solders.hash import Hash
+from solders.keypair import Keypair
+from solders.message import MessageV0
+from solders.signature import Signature
+from solders.transaction import VersionedTransaction
 
 from audit.checks import audit
 from audit.content import Contents
@@ -24,10 +30,11 @@ from audit.nodes import Nodes
 from audit.report import Report, Verdict
 from chassis import postgres
 from chassis.database import connect
-from contracts.mint import Completed, Confirmed, Finalized, Pinned, Planned
+from contracts.mint import Completed, Confirmed, Finalized, Pinned, Planned, Signed
+from localnet.secret_files import read_secret
 from mintstream.ending import Exit
 from tests.support.exactly_once import check_exactly_once
-from tests.support.stack import URI, LiveStack
+from tests.support.stack import URI, LiveStack, eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -81,6 +88,38 @@ def without(evidence: Evidence, kind: type[Any]) -> Evidence:
     return replace(evidence, events=[logged for logged in evidence.events if not isinstance(logged.fact, kind)])
 
 
+def twice(evidence: Evidence) -> Evidence:
+    """The evidence with one more word of the log: the first transaction's items in another one, confirmed as well."""
+    confirmed: Confirmed = first(evidence, Confirmed)
+    more = msgspec.structs.replace(confirmed, tx=99, signature=str(Signature.default()))
+    (logged,) = [logged for logged in evidence.events if logged.fact is confirmed]
+    planted = replace(logged, event=msgspec.structs.replace(logged.event, data=more))
+    return replace(evidence, events=[*evidence.events, planted])
+
+
+async def mint_again(live: LiveStack, signed: Signed) -> None:
+    """Send a signed transaction's instructions once more under a newer blockhash, and tell nobody."""
+    wallet = Keypair.from_base58_string(read_secret(live.stack.plan.secrets.wallet_key))
+    message = VersionedTransaction.from_bytes(base64.b64decode(signed.transaction)).message
+    assert isinstance(message, MessageV0)
+    newest = (await live.rpc("getLatestBlockhash", {"commitment": "confirmed"}))["value"]["blockhash"]
+    again = MessageV0(
+        message.header,
+        message.account_keys,
+        Hash.from_string(newest),
+        message.instructions,
+        message.address_table_lookups,
+    )
+    wire = base64.b64encode(bytes(VersionedTransaction(again, [wallet]))).decode()
+    signature = await live.rpc("sendTransaction", wire, {"encoding": "base64", "preflightCommitment": "confirmed"})
+
+    async def landed() -> bool:
+        (status,) = (await live.rpc("getSignatureStatuses", [signature]))["value"]
+        return status is not None and status["confirmationStatus"] != "processed"
+
+    await eventually(landed, "the second transaction is confirmed")
+
+
 def tampered(evidence: Evidence) -> dict[str, Evidence]:
     """What may be changed, by the question that must find it."""
     confirmed: Confirmed = first(evidence, Confirmed)
@@ -103,6 +142,8 @@ def tampered(evidence: Evidence) -> dict[str, Evidence]:
         "leaf, moved": changed(evidence, Confirmed, leaves=moved),
         "leaf, another name": changed(evidence, Pinned, items=items),
         "content": replace(evidence, contents={**evidence.contents, uri: False}),
+        "minted once": changed(evidence, Confirmed, signature=str(Signature.default())),
+        "minted once, by two transactions": twice(evidence),
         "root": replace(evidence, proofs={**evidence.proofs, leaf.asset_id: False}),
         "row": replace(evidence, rows={**evidence.rows, leaf.item: replace(row, asset_id="forged")}),
         "row, deleted": replace(evidence, rows={n: row for n, row in evidence.rows.items() if n != leaf.item}),
@@ -130,8 +171,8 @@ async def test_a_mint_is_proven_and_every_change_is_found(live: LiveStack, stand
     assert {step.event for step in report.steps} >= {message.event.id for message in events}
     questions = {finding.question for finding in report.findings}
     assert questions == {
-        "one request", "second copy", "cause", "intended", "on chain", "final", "leaf", "content", "root", "row",
-        "totals",
+        "one request", "second copy", "cause", "intended", "on chain", "final", "leaf", "minted once", "content",
+        "root", "row", "totals",
     }  # fmt: skip
 
     answer = await live.http.get(f"/api/audit/operations/{asked.operation}")
@@ -152,6 +193,10 @@ async def test_a_mint_is_proven_and_every_change_is_found(live: LiveStack, stand
         (leaf, *_) = first(evidence, Confirmed).leaves
         assert await gatherer.operations("asset", leaf.asset_id) == [asked.operation]
         assert await gatherer.operations("recipient", asked.recipient) == [asked.operation]
+        await mint_again(live, first(evidence, Signed))
+        doubled = audit(await gatherer.evidence(asked.operation))
+    told = {each.about for each in doubled.findings if (each.question, each.verdict) == ("minted once", Verdict.BROKEN)}
+    assert told == {f"item {index}" for index in first(evidence, Signed).items}
     evidence = replace(evidence, contents={**evidence.contents, URI: True})
     assert audit(evidence).verdict is Verdict.PROVEN
     for what, forged in tampered(evidence).items():
@@ -179,6 +224,7 @@ async def test_a_row_that_somebody_changed_is_named(live: LiveStack) -> None:
 
 
 async def test_a_period_is_reported_and_signed(live: LiveStack, tmp_path: Path) -> None:
+    since = datetime.now(UTC)  # what others minted twice is not of this period
     asked = await live.ask(await live.collection("v2"), 1)
     await check_exactly_once(live, asked)
     key = Ed25519PrivateKey.generate()
@@ -187,8 +233,7 @@ async def test_a_period_is_reported_and_signed(live: LiveStack, tmp_path: Path) 
         ("public.pem", key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)),
     ):
         (tmp_path / name).write_bytes(pem)
-    day = datetime.now(UTC).date()
-    period = ("--since", str(day - timedelta(days=1)), "--until", str(day + timedelta(days=2)))
+    period = ("--since", f"{since:%Y-%m-%dT%H:%M:%S}", "--until", str(since.date() + timedelta(days=2)))
     out = tmp_path / "report"
     status, said = await run(live, "range", *period, "--key", str(tmp_path / "key.pem"), "--out", str(out))
     assert status == Exit.UNPROVEN, said

@@ -41,7 +41,7 @@ expect.set_options(timeout=PATIENCE_MS)
 COUNT = 6
 LATE = 1_000_000
 """A slot that no cluster of these tests comes to."""
-QUESTIONS = 11
+QUESTIONS = 12
 """Of an audit in which every message can be read, and that needs no archive."""
 
 

@@ -4,10 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
 
+import httpx
+import msgspec
 import pytest
 
-from audit.chain import ChainVerifier, VerificationFailed
+from audit.chain import MOST_NAMED, ChainVerifier, VerificationFailed
 from audit.nodes import FAILURES, Nodes, NodesDiffer
+from bubblegum.reference import reference
 from bubblegum.transaction import ExecutedTransaction
 from chassis.chain import ChainUnavailable
 
@@ -29,7 +32,7 @@ class Node:
             raise self.answer
         return self.answer
 
-    leads_to_root = transaction
+    leads_to_root = naming = transaction
 
 
 def nodes(*answers: object) -> tuple[Nodes, Sequence[Node]]:
@@ -62,6 +65,8 @@ async def test_two_that_differ_prove_nothing(answers: list[Any]) -> None:
         await nodes(*answers)[0].transaction("sig")
     with pytest.raises(NodesDiffer):
         await nodes(True, False)[0].leads_to_root("asset")
+    with pytest.raises(NodesDiffer):
+        await nodes(("sig",), ())[0].marked("operation.0.0")
 
 
 async def test_what_none_can_say_is_told_with_what_one_said() -> None:
@@ -76,3 +81,19 @@ async def test_a_node_that_is_away_is_left_alone_and_tried_again_later() -> None
     for _ in range(FAILURES + 4):
         assert await asked.transaction("sig")
     assert (gone.asked, there.asked) == (FAILURES, FAILURES + 4)
+
+
+async def test_what_landed_with_a_mark_is_listed_or_nobody_knows() -> None:
+    outcomes: list[tuple[str, object]] = [("b", None), ("failed", {"InstructionError": [0, "Custom"]}), ("a", None)]
+    listed = [{"signature": name, "err": err} for name, err in outcomes]
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        body = msgspec.json.decode(request.content)
+        assert (body["method"], body["params"][0]) == ("getSignaturesForAddress", str(reference("operation.0.0")))
+        return httpx.Response(200, json={"jsonrpc": "2.0", "id": body["id"], "result": listed})
+
+    async with ChainVerifier("http://node", httpx.MockTransport(answer)) as node:
+        assert await Nodes([node]).marked("operation.0.0") == ("a", "b")
+        listed *= MOST_NAMED
+        with pytest.raises(VerificationFailed, match="or more name"):
+            await Nodes([node]).marked("operation.0.0")
