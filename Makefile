@@ -67,7 +67,7 @@ fuzz: .venv/.dev ## Feed hostile input to every parser of outside bytes, led by 
 	@$(BIN)/python -m tests.fuzz --minutes $(MINUTES) $(ARGS)
 
 .PHONY: screenshots
-screenshots: .venv/.dev ## Make the console's screenshots of docs/images anew (needs Chromium)
+screenshots: .venv/.dev tests/js/node_modules/.package-lock.json ## Make the console's screenshots of docs/images anew (needs Chromium)
 	@CONSOLE_SCREENSHOTS=docs/images $(BIN)/pytest -q tests/e2e/test_console.py
 
 .PHONY: bench-load

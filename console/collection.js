@@ -137,7 +137,7 @@ async function count(one, button, told, { show, recount }) {
     const away = updated.minted - one.minted;
     const drift =
       away === 0
-        ? "Chain and tables agree"
+        ? "As many on chain as was shown"
         : away > 0
           ? `The chain has ${plural(away, "NFT")} more than was shown: minted elsewhere, or not yet read from the log`
           : `The chain has ${plural(-away, "NFT")} fewer than was shown: burned, or dropped by a fork`;

@@ -7,9 +7,12 @@ import fcntl
 import os
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from localnet.errors import StackError
+
+LOCK: Final = "lock"
+"""The file's name in its directory."""
 
 
 class DirectoryLock:
@@ -23,7 +26,7 @@ class DirectoryLock:
     def __enter__(self) -> Self:
         # Others may pass through, for a server that runs as `nobody`; what is secret has a closed folder of its own.
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o711)
-        path = self._directory / "lock"
+        path = self._directory / LOCK
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

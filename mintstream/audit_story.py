@@ -1,4 +1,4 @@
-"""A report for a person: the story line by line, each question's answers counted, and what is not proven in full.
+"""A report for a person: the story line by line, each question's answers counted, and what is not proven.
 
 Used by `audits`. Lines are never cut, whatever the terminal: ids are there to be copied. Texts come from outside,
 so nothing in them is taken for markup or sent to the terminal as control. Pure.
@@ -17,17 +17,25 @@ _EVENT: Final = 3
 """Tokens of a subject before the operation: noun, fact, version."""
 
 
-def story(report: Report) -> Iterator[Text]:
-    """Yield the report's lines."""
+def story(report: Report, shown: int | None = None) -> Iterator[Text]:
+    """Yield the report's lines; of each question's answers that are alike, at most `shown` are told one by one."""
     yield Text(f"Operation {report.operation}", "bold")
     yield from _steps(report)
     counts = Counter((finding.question, finding.verdict) for finding in report.findings)
     for (question, verdict), count in counts.items():
         yield Text.assemble(f"  {question:<12} {count:>5} ", (verdict.value, COLOURS[verdict]))
+    most = len(report.findings) if shown is None else shown
+    told = Counter[tuple[str, Verdict]]()
     for finding in report.findings:
-        if finding.verdict is not Verdict.PROVEN:
-            told = _printable(f"{finding.question}, {finding.about}: {finding.reason}")
-            yield Text.assemble((finding.verdict.value, COLOURS[finding.verdict]), f" {told}")
+        kind = finding.question, finding.verdict
+        told[kind] += 1
+        if finding.verdict is Verdict.PROVEN or told[kind] > most:
+            continue
+        sentence = _printable(f"{finding.question}, {finding.about}: {finding.reason}")
+        yield Text.assemble((finding.verdict.value, COLOURS[finding.verdict]), f" {sentence}")
+        if told[kind] == most and counts[kind] > most:
+            more = f" {finding.question}: {counts[kind] - most:,} more, told by --json"
+            yield Text.assemble((finding.verdict.value, COLOURS[finding.verdict]), more)
     yield Text.assemble("The operation is ", (report.verdict.value, COLOURS[report.verdict]), ".")
 
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 from uuid import UUID
 
 import httpx
@@ -33,9 +33,11 @@ from mintstream.audit_story import story
 from mintstream.ending import Exit, end
 from mintstream.options import DATA, AsJson, DataDir
 from mintstream.places import NAME, AuditPlaces, audit_places, opened_archive, opened_log
-from mintstream.printing import print_json
+from mintstream.printing import people, print_json
 
 IPFS_SECONDS: Final = 60.0
+SHOWN: Final = 10
+"""Answers of one question that are not proven, told to people one by one; there may be thousands alike."""
 
 K = TypeVar("K")
 
@@ -149,16 +151,21 @@ def _key(read: Callable[[Path], K], path: Path) -> K:
 
 def _run(data: Path, by: str, value: object, *, as_json: bool, one: bool = False) -> None:
     """Audit what is known `by` this; `one`: that is a single operation at the most."""
-    reports = asyncio.run(_audit(audit_places(data), by, value))
+    console = people()
+    verdicts, found = set[Verdict](), list[Any]()
+
+    def tell(report: Report) -> None:
+        verdicts.add(report.verdict)
+        if as_json:
+            found.append(msgspec.to_builtins(report))
+            return
+        for line in story(report, SHOWN):
+            console.print(line, soft_wrap=True)
+
+    asyncio.run(_audit(audit_places(data), by, value, tell))
     if as_json:
-        told = [msgspec.to_builtins(report) for report in reports]
-        print_json(told[0] if one else told)
-    else:
-        console = Console()
-        for report in reports:
-            for line in story(report):
-                console.print(line, soft_wrap=True, highlight=False)
-    _exit({report.verdict for report in reports})
+        print_json(found[0] if one else found)
+    _exit(verdicts)
 
 
 def _exit(verdicts: set[Verdict]) -> None:
@@ -180,15 +187,20 @@ async def _audit_range(
         return await asyncio.to_thread(writer.sign, signer, datetime.now(UTC))
 
 
-async def _audit(settings: AuditPlaces, by: str, value: object) -> list[Report]:
+async def _audit(settings: AuditPlaces, by: str, value: object, tell: Callable[[Report], None]) -> None:
+    """Audit one operation after the other, and tell each before the next is read."""
+    waiting = people(stderr=True)
     async with _gatherer(settings) as gatherer:
         operations = [value] if isinstance(value, UUID) else await gatherer.operations(by, value)
         if not operations:
             end(Exit.MISSING, f"no operation is known by {by} {value}")
-        found = [await gatherer.evidence(each) for each in operations]
-        if not any(map(is_known, found)):
-            end(Exit.MISSING, f"no operation is known by {by} {value}")
-        return [audit(each) for each in found]
+        for number, each in enumerate(operations, 1):
+            with waiting.status(f"Auditing operation {number} of {len(operations)}"):
+                evidence = await gatherer.evidence(each)
+                if not is_known(evidence):
+                    end(Exit.MISSING, f"no operation is known by {by} {value}")
+                report = await asyncio.to_thread(audit, evidence)
+            tell(report)
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
@@ -190,7 +191,12 @@ class Api:
 
     async def wallet(self) -> str:
         """What the wallet holds, and how many NFTs that pays for."""
-        sol = (await self._asked("/api/stats/overview")).get("walletBalance")
+        try:
+            sol = (await self._asked("/api/stats/overview")).get("walletBalance")
+        except ApiError as error:
+            if error.status not in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+                raise
+            raise Wrong(UNSEEN[0], "First see to `key`.") from None  # stop: `key` says what is wrong
         if sol is None:
             raise Wrong("no node tells its balance", "Look again in a moment; else see `rpc` below, and the gateway's.")
         cost = tree_cost(10_000, shape_for(10_000, Standard.V2), Standard.V2)

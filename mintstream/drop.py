@@ -7,6 +7,7 @@ rules for names and URIs, which are the gateway's.
 import csv
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,8 +64,10 @@ def read_drop(path: Path, metadata: Path | None = None) -> list[DropItem]:
         items = [_item(row, folder, f"{described}, entry {number}") for number, row in enumerate(rows, start=1)]
     else:
         items = [_beside(image) for image in _images(path)]
+    if not items and described is not None:
+        raise DropUnreadable(f"{described} has no rows: there is nothing to mint")
     if not items:
-        raise DropUnreadable(f"{described or path} has nothing to mint: no image ({', '.join(sorted(IMAGE_SUFFIXES))})")
+        raise DropUnreadable(f"{path} has nothing to mint: no image ({', '.join(sorted(IMAGE_SUFFIXES))})")
     return items
 
 
@@ -96,6 +99,19 @@ def content_key(items: Sequence[DropItem], **wanted: object) -> str:
             except OSError as error:  # stop: the caller has to put the image right
                 raise DropUnreadable(f"{item.image} cannot be read: {error.strerror}") from None
     return digest.hexdigest()
+
+
+def content_keys(requests: Sequence[Sequence[DropItem]], **wanted: object) -> list[str]:
+    """Return a key for each request from its own content, so that a drop which is mended keeps those of the others.
+
+    Requests that say the same are told apart by their order.
+    """
+    seen, keys = Counter[str](), list[str]()
+    for request in requests:
+        content = content_key(request, **wanted)
+        keys.append(f"{content}-{seen[content]}")
+        seen[content] += 1
+    return keys
 
 
 def _canonical(value: Mapping[str, Any]) -> bytes:
@@ -153,6 +169,9 @@ def _text(path: Path) -> str:
 def _csv_rows(path: Path) -> Iterator[dict[str, Any]]:
     reader = csv.DictReader(_text(path).splitlines(keepends=True), strict=True)
     try:
+        columns = [name.strip() for name in reader.fieldnames or ()]
+        if columns and "name" not in columns:
+            raise DropUnreadable(f"{path}: none of its columns is `name`, they are {', '.join(columns)}")
         for raw in reader:
             if None in raw:
                 raise DropUnreadable(f"{path}, line {reader.line_num}: more cells than the heading has columns")

@@ -11,4 +11,5 @@ class ApiError(Exception):
             (f"{error} (HTTP {status})" if status else error) + "".join(f"\n  {detail}" for detail in details)
         )
         self.status = status
+        self.error = error
         self.details = tuple(details)

@@ -8,15 +8,16 @@ import shutil
 import time
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import typer
 from rich.console import Console
 
 from localnet.addresses import StackPorts
 from localnet.errors import PortsTaken
-from localnet.lock import DirectoryLock
+from localnet.lock import LOCK, DirectoryLock
 from localnet.stack import Stack, StackSettings
 from mintstream import demo as main_job
 from mintstream.ending import Exit, end
@@ -26,23 +27,32 @@ from mintstream.printing import people, print_json
 DEFAULTS: Final = StackPorts()
 
 SlotMs = Annotated[int, typer.Option(min=1, help="Length of the local cluster's slots in milliseconds.")]
-ApiPort = Annotated[int, typer.Option(min=0, max=65535, help="Port of the API; 0 takes a free one.")]
-RpcPort = Annotated[int, typer.Option(min=0, max=65534, help="Port of the cluster's RPC; its WebSocket has the next.")]
-NatsPort = Annotated[int, typer.Option(min=0, max=65535, help="Port of NATS.")]
-NatsMonitorPort = Annotated[int, typer.Option(min=0, max=65535, help="Port of NATS's monitoring page.")]
-PostgresPort = Annotated[int, typer.Option(min=0, max=65535, help="Port of Postgres.")]
-IpfsPort = Annotated[int, typer.Option(min=0, max=65535, help="Port of the pinning endpoint and its gateway.")]
+FreePorts = Annotated[bool, typer.Option("--free-ports", help="Take free ports, not the usual ones.")]
+
+
+def _port(usual: int, of: str, most: int = 65_535) -> Any:
+    """Return the option for a port; its default is left to `--free-ports`."""
+    return typer.Option(min=0, max=most, show_default=str(usual), help=f"Port of {of}; 0 takes a free one.")
+
+
+ApiPort = Annotated[int | None, _port(DEFAULTS.api, "the API")]
+RpcPort = Annotated[int | None, _port(DEFAULTS.rpc, "the cluster's RPC, before that of its WebSocket", 65_534)]
+NatsPort = Annotated[int | None, _port(DEFAULTS.nats, "NATS")]
+NatsMonitorPort = Annotated[int | None, _port(DEFAULTS.nats_monitor, "NATS's monitoring page")]
+PostgresPort = Annotated[int | None, _port(DEFAULTS.postgres, "Postgres")]
+IpfsPort = Annotated[int | None, _port(DEFAULTS.ipfs, "the pinning endpoint and its gateway")]
 
 
 def up(
     data: DataDir = DATA,
     slot_ms: SlotMs = 400,
-    api_port: ApiPort = DEFAULTS.api,
-    rpc_port: RpcPort = DEFAULTS.rpc,
-    nats_port: NatsPort = DEFAULTS.nats,
-    nats_monitor_port: NatsMonitorPort = DEFAULTS.nats_monitor,
-    postgres_port: PostgresPort = DEFAULTS.postgres,
-    ipfs_port: IpfsPort = DEFAULTS.ipfs,
+    api_port: ApiPort = None,
+    rpc_port: RpcPort = None,
+    nats_port: NatsPort = None,
+    nats_monitor_port: NatsMonitorPort = None,
+    postgres_port: PostgresPort = None,
+    ipfs_port: IpfsPort = None,
+    free_ports: FreePorts = False,
     as_json: AsJson = False,
 ) -> None:
     """Start the embedded stack and leave it up until Ctrl-C.
@@ -51,23 +61,28 @@ def up(
 
     Example: mintstream up --data /tmp/drop --api-port 9090
     """
-    ports = StackPorts(
-        api=api_port,
-        rpc=rpc_port,
-        nats=nats_port,
-        nats_monitor=nats_monitor_port,
-        postgres=postgres_port,
-        ipfs=ipfs_port,
-    )
-    _run(_up(StackSettings(data_dir=data, ports=ports, slot_ms=slot_ms), as_json=as_json), data)
+    given = {
+        "api": api_port,
+        "rpc": rpc_port,
+        "nats": nats_port,
+        "nats_monitor": nats_monitor_port,
+        "postgres": postgres_port,
+        "ipfs": ipfs_port,
+    }
+    usual = StackPorts.free() if free_ports else DEFAULTS
+    ports = replace(usual, **{name: port for name, port in given.items() if port is not None})
+    try:
+        _run(_up(StackSettings(data_dir=data, ports=ports, slot_ms=slot_ms), as_json=as_json), data)
+    except PortsTaken as error:  # stop: only a person can free them, or do without
+        end(Exit.STACK, f"{error}\nOr let --free-ports choose for all.")
 
 
 def demo(
     data: DataDir = DATA,
     count: Annotated[int, typer.Option(min=1, max=50, help="How many NFTs to mint.")] = 30,
-    standard: Annotated[str, typer.Option(help="v1: token-metadata collection; v2: MPL-Core.")] = "v2",
+    standard: Annotated[Literal["v1", "v2"], typer.Option(help="v1: token-metadata; v2: MPL-Core.")] = "v2",
     once: Annotated[bool, typer.Option("--once", help="Stop the stack afterwards instead of leaving it up.")] = False,
-    free_ports: Annotated[bool, typer.Option("--free-ports", help="Take free ports, not the usual ones.")] = False,
+    free_ports: FreePorts = False,
     slot_ms: SlotMs = 400,
     as_json: AsJson = False,
 ) -> None:
@@ -75,8 +90,6 @@ def demo(
 
     Example: mintstream demo --count 10 --standard v1 --once
     """
-    if standard not in ("v1", "v2"):
-        raise typer.BadParameter("it is v1 or v2", param_hint="--standard")
     ports = StackPorts.free() if free_ports else DEFAULTS
     settings = StackSettings(data_dir=data, ports=ports, slot_ms=slot_ms)
     try:
@@ -95,7 +108,7 @@ def clean(data: DataDir = DATA, as_json: AsJson = False) -> None:
     if not data.exists():
         print_json({"removed": None}) if as_json else typer.echo(f"{data} is not there; nothing to remove")
         return
-    if not (data / "secrets").is_dir() and any(data.iterdir()):
+    if not (data / "secrets").is_dir() and {each.name for each in data.iterdir()} - {LOCK}:
         end(Exit.USAGE, f"{data} is no data directory of mintstream; remove it by hand if you mean it")
     # A running stack, which holds the lock, would go on with files that are no longer there.
     with DirectoryLock(data.absolute(), "mintstream stack"):
@@ -149,7 +162,9 @@ async def _demo(settings: StackSettings, *, count: int, standard: str, once: boo
 @asynccontextmanager
 async def _started(settings: StackSettings, console: Console) -> AsyncGenerator[Stack]:
     first = "" if settings.data_dir.exists() else " (the first start takes a few seconds longer)"
-    console.print(f"Starting NATS, Postgres, a local Solana cluster, IPFS pinning and the services{first}")
+    console.print(
+        f"Starting NATS, Postgres, a local Solana cluster, IPFS pinning and the services{first}", soft_wrap=True
+    )
     async with AsyncExitStack() as resources:
         with console.status("Waiting until each of them is ready"):
             stack = await resources.enter_async_context(Stack(settings))
@@ -184,5 +199,6 @@ def _tell_addresses(stack: Stack, console: Console) -> None:
     for name, value in rows.items():
         console.print(f"  {name:<19} {value}", markup=False, soft_wrap=True)
     console.print(
-        "\nThe cluster runs local stand-ins of the on-chain programs, not the deployed ones. Ctrl-C stops everything."
+        "\nThe cluster runs local stand-ins of the on-chain programs, not the deployed ones. Ctrl-C stops everything.",
+        soft_wrap=True,
     )

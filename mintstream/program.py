@@ -44,12 +44,19 @@ class Program(TyperGroup):
 
 
 def _tell(error: BaseException, status: Exit, *, as_json: bool) -> None:
-    sentence = scrub(str(error)) or _SILENT.get(status, type(error).__name__)
+    sentence = scrub(_sentence(error)) or _SILENT.get(status, type(error).__name__)
     typer.echo(sentence, err=True)
     if status in ADVICE:
         typer.echo(ADVICE[status], err=True)
     if as_json:
         _tell_programs(status, sentence, error.details if isinstance(error, ApiError) else ())
+
+
+def _sentence(error: BaseException) -> str:
+    """Return what an error says; what the system says of a file without its number: `a.pem: No such file`."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def _tell_programs(status: Exit, sentence: str, details: tuple[str, ...] = ()) -> None:

@@ -250,7 +250,7 @@ async def test_a_collection_is_created_with_its_cost_before(live: LiveStack, bro
         await page.get_by_role("button", name="Create").click()
         await expect(page.get_by_text("0 of 8 minted")).to_be_visible()
         await page.get_by_role("button", name="Count on chain").click()
-        await expect(page.get_by_text("Chain and tables agree: 0 of 8.")).to_be_visible()
+        await expect(page.get_by_text("As many on chain as was shown: 0 of 8.")).to_be_visible()
         await page.get_by_label("Takes mints").click()
         await expect(page.get_by_role("link", name="Mint into it")).to_have_count(0)
         identifier = page.url.rsplit("/", 1)[1]
@@ -338,7 +338,7 @@ async def test_a_collection_tells_its_trees_and_how_it_compares_with_the_chain(
         await expect(compared.locator(".pill.alarm").first).to_be_visible()
         await portrait(page, "collection")
         await page.get_by_role("button", name="Count on chain").click()
-        await expect(page.get_by_text("Chain and tables agree: 5 of 16.")).to_be_visible()
+        await expect(page.get_by_text("As many on chain as was shown: 5 of 16.")).to_be_visible()
         await page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
         assert await overflow(page) <= 0
         await portrait(page, "collection-phone")

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from audit.report import Finding, Report, Verdict
 from mintstream.audit_report import OPERATIONS, PAGE, SIGNATURE, SUMMARY, ReportForged, ReportWriter, check_report
+from mintstream.audit_story import story
 
 SINCE, UNTIL = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC)
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
@@ -61,3 +62,15 @@ def test_a_changed_file_is_found(folder: Path, name: str) -> None:
 def test_another_signer_is_found(folder: Path) -> None:
     with pytest.raises(ReportForged):
         check_report(folder, Ed25519PrivateKey.from_private_bytes(b"\1" * 32).public_key())
+
+
+def test_answers_that_are_alike_are_told_up_to_a_number() -> None:
+    same = [Finding(question="content", about=str(at), verdict=Verdict.UNKNOWN, reason="away") for at in range(1002)]
+    lines = [str(line) for line in story(report(1, *same, *REPORTS[1].findings), 2)]
+    assert [line for line in lines if line.startswith("unknown")] == [
+        "unknown content, 0: away",
+        "unknown content, 1: away",
+        "unknown content: 1,000 more, told by --json",
+    ]
+    assert any(line.startswith("broken row") for line in lines)
+    assert len(list(story(report(1, *same)))) > len(same)

@@ -162,3 +162,14 @@ def test_the_gateway_is_the_environments_or_the_embedded_stacks(tmp_path: Path) 
     assert Target.find(tmp_path, {"MINTSTREAM_API_KEY": "k"}) == Target("http://127.0.0.1:9", "k")
     named = {"MINTSTREAM_URL": "https://mint.example/"}
     assert Target.find(tmp_path, named) == Target("https://mint.example", "")
+
+
+@pytest.mark.parametrize(
+    "url", ["gateway", "ftp://gateway", "http://", "http://gateway:99999", "http://[", "http://g:0"]
+)
+def test_an_address_that_is_none_is_wrong_usage(url: str) -> None:
+    fake = FakeGateway({})
+    done = fake.run("collections", "list", MINTSTREAM_URL=url)
+    assert done.exit_code == Exit.USAGE
+    assert f"MINTSTREAM_URL is {url!r}" in done.stderr
+    assert fake.requests == []

@@ -137,6 +137,13 @@ def test_what_hangs_on_the_api_is_not_blamed_when_it_is_away(tmp_path: Path) -> 
         assert (findings[name]["found"], findings[name]["advice"]) == ("could not be looked at", "First see to `api`.")
 
 
+def test_a_wrong_key_is_not_an_empty_wallet(tmp_path: Path) -> None:
+    unauthorized = refusal(401, "Unauthorized")
+    _, found = examined(fake(me=unauthorized, stats=unauthorized), tmp_path)
+    assert not found["key"]["ok"]
+    assert found["wallet"]["advice"] == "First see to `key`."
+
+
 def test_wrong_settings_hide_nothing_of_the_api(tmp_path: Path) -> None:
     status, findings = examined(fake(), tmp_path, NATS_MAX_BATCH="many", DATABASE_URL="")
     assert status == Exit.WRONG

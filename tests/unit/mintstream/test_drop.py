@@ -5,7 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from mintstream.drop import MAX_FILES, MAX_ITEMS, DropItem, DropUnreadable, content_key, read_drop, requests_of
+from mintstream.drop import (
+    MAX_FILES,
+    MAX_ITEMS,
+    DropItem,
+    DropUnreadable,
+    content_key,
+    content_keys,
+    read_drop,
+    requests_of,
+)
 
 
 def image(folder: Path, name: str, content: bytes = b"png") -> Path:
@@ -67,9 +76,11 @@ def test_one_image_finds_its_row_in_metadata_that_are_named(tmp_path: Path) -> N
         ("image,name,copies\n1.png,One,no\n", "line 2: copies is 'no'"),
         ("image,name\n2.png,Two\n", "entry 1: its image 2.png is not in"),
         ("image,name\n../secret.png,Two\n", "entry 1: its image ../secret.png is not in"),
-        ("image\n1.png\n", "entry 1: it has no name"),
+        ("image,name\n1.png,\n", "entry 1: it has no name"),
+        ("image,Title\n1.png,One\n", "none of its columns is `name`, they are image, Title"),
         ("name\nOne\n", "entry 1: it has no image"),
-        ("image,name\n", "nothing to mint"),
+        ("image,name\n", "has no rows"),
+        ("", "has no rows"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_place(tmp_path: Path, text: str, told: str) -> None:
@@ -108,3 +119,10 @@ def test_the_key_changes_with_everything_that_is_asked_for(tmp_path: Path) -> No
     path.write_bytes(b"another")
     keys.append(content_key([item], to="a"))
     assert len(set(keys)) == len(keys)
+
+
+def test_requests_that_are_as_they_were_keep_their_keys(tmp_path: Path) -> None:
+    one, two, three = ([DropItem({"name": name}, None)] for name in ("1", "2", "3"))
+    before = content_keys([one, two, one], to="a")
+    assert content_keys([one, three, one], to="a") == [before[0], content_keys([three], to="a")[0], before[2]]
+    assert len(set(before)) == 3, "the same content twice is minted twice"

@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import asyncpg
@@ -14,7 +15,10 @@ from archive.reading import ArchiveUnavailable
 from archive.segments import ArchiveBroken
 from chassis.log import LogUnavailable
 from chassis.settings import SettingsError
+from localnet.addresses import StackPorts
 from localnet.errors import PortsTaken, StackError
+from localnet.lock import DirectoryLock
+from localnet.stack import StackSettings
 from mintstream import dead, places
 from mintstream.cli import app
 from mintstream.ending import ADVICE, Exit, Stopped, status_of
@@ -149,6 +153,42 @@ def test_the_demo_says_how_it_gets_by_without_taken_ports(tmp_path: Path, monkey
     assert "port 8080 is taken by another\nport 4222 is taken\n" in done.stderr
     assert "--free-ports" in done.stderr
     assert "--api-port" not in done.stderr, "the demo has no such option"
+    done = CliRunner().invoke(app, ["up", "--data", str(tmp_path)])
+    assert done.exit_code == Exit.STACK
+    assert "choose another one with --api-port" in done.stderr
+    assert "--free-ports" in done.stderr
+
+
+def test_ports_are_the_usual_ones_the_given_ones_or_free_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[StackPorts] = []
+
+    class Recorded:
+        def __init__(self, settings: StackSettings) -> None:
+            started.append(settings.ports)
+            raise StackError("that was to be seen")
+
+    monkeypatch.setattr("mintstream.local.Stack", Recorded)
+    for options in ([], ["--api-port", "9090"], ["--free-ports", "--api-port", "9090"]):
+        CliRunner().invoke(app, ["up", "--data", str(tmp_path), *options])
+    assert started == [StackPorts(), StackPorts(api=9090), replace(StackPorts.free(), api=9090)]
+
+
+def test_clean_removes_what_a_start_has_made_and_nothing_else(tmp_path: Path) -> None:
+    refused, barely = tmp_path / "art", tmp_path / "barely"
+    refused.mkdir()
+    (refused / "1.png").touch()
+    assert CliRunner().invoke(app, ["clean", "--data", str(refused)]).exit_code == Exit.USAGE
+    with DirectoryLock(barely, "mintstream stack"):
+        assert CliRunner().invoke(app, ["clean", "--data", str(barely)]).exit_code == Exit.STACK
+    assert CliRunner().invoke(app, ["clean", "--data", str(barely)]).exit_code == 0
+    assert (refused.exists(), barely.exists()) == (True, False)
+
+
+def test_a_file_is_named_without_the_systems_number(tmp_path: Path) -> None:
+    missing = tmp_path / "no.pem"
+    done = CliRunner().invoke(app, ["audit", "check-report", str(tmp_path), "--public-key", str(missing)])
+    assert done.exit_code == Exit.USAGE
+    assert done.stderr == f"{missing}: No such file or directory\n"
 
 
 def test_a_stack_that_is_interrupted_as_it_starts_says_what_stays(

@@ -84,6 +84,21 @@ def test_what_was_not_taken_on_is_asked_for_by_the_next_run(drop: Path) -> None:
     assert keys(again) == keys(fake)[1:]
 
 
+def test_a_drop_that_is_mended_keeps_what_was_taken_on(drop: Path) -> None:
+    for number in range(60):
+        (drop / f"{number:03}.png").write_bytes(bytes([number]))
+    fake = gateway(ACCEPTED, refusal(400, "Validation failed", ("images[9]", "the file is no image")))
+    refused = fake.run(*arguments(drop))
+    assert refused.exit_code == Exit.USAGE
+    assert "1 of 2 requests are taken on and go on." in refused.stderr
+    assert f"{drop}/059.png: images[9]: the file is no image" in refused.stderr
+    (drop / "059.png").write_bytes(b"mended")
+    mended = gateway()
+    assert mended.run(*arguments(drop)).exit_code == 0
+    assert keys(mended)[0] == keys(fake)[0], "the gateway knows it by this key"
+    assert keys(mended)[1] != keys(fake)[1]
+
+
 def test_a_silent_gateway_is_asked_again_with_the_same_key(drop: Path) -> None:
     fake = gateway(silence, refusal(503, "the log does not answer"), ACCEPTED)
     assert fake.run(*arguments(drop)).exit_code == 0
@@ -95,6 +110,7 @@ def test_a_gateway_that_stays_silent_is_told(drop: Path) -> None:
     done = gateway(silence).run(*arguments(drop))
     assert done.exit_code == Exit.UNREACHABLE
     assert "no answer from http://gateway/api/mint/batch" in done.stderr
+    assert "trying 4 times more" in done.stderr
     assert "mintstream up" in done.stderr
 
 
@@ -102,7 +118,7 @@ def test_a_refusal_is_told_field_by_field_and_not_repeated(drop: Path) -> None:
     fake = gateway(refusal(400, "Validation failed", ("nfts[0].name", "is too long")))
     done = fake.run(*arguments(drop))
     assert done.exit_code == Exit.USAGE
-    assert "nfts[0].name: is too long" in done.stderr
+    assert "  1: nfts[0].name: is too long" in done.stderr
     assert len(fake.requests) == 1
 
 
