@@ -23,6 +23,7 @@ from contracts.collection import CollectionPinned
 from contracts.content import AuditEnded, AuditStarted, Restored, Vanished
 from contracts.fact import Event
 from contracts.mint import Pinned
+from contracts.registry import UndecodableMessage
 from contracts.streams import COLLECTION, CONTENT, MINT, Stream
 from contracts.upload import UploadPinned
 from services.ipfs.bodies import OnDisk
@@ -120,7 +121,10 @@ class Audit:
             return
         async for raw in self._reader.read(stream, 0):
             if registry.type_of(raw.subject) in _AUDITED:
-                yield registry.decode(raw.subject, raw.payload)
+                try:
+                    yield registry.decode(raw.subject, raw.payload)
+                except UndecodableMessage as error:  # go on: one odd message hides no other content
+                    _log.warning("not audited", subject=raw.subject, reason=str(error))
             if raw.sequence >= end:
                 return
 
@@ -136,8 +140,9 @@ class Audit:
         answers = await asyncio.gather(*(each.has(cid) for each in self._services), return_exceptions=True)
         missing: list[PinningService] = []
         for service, answer in zip(self._services, answers, strict=True):
-            if isinstance(answer, PinUnavailable):
-                _log.warning("not audited", provider=service.name, cid=str(cid), reason=answer.reason)
+            if isinstance(answer, PinUnavailable | PinRefused | ContentMismatch):
+                # Whatever else it says instead of yes or no: nothing is known of this copy.
+                _log.warning("not audited", provider=service.name, cid=str(cid), reason=str(answer))
             elif isinstance(answer, BaseException):
                 raise answer
             elif not answer:
@@ -190,8 +195,8 @@ class Audit:
             try:
                 with path.open("wb") as target:
                     size = await gateway.fetch(cid, target, MAX_RESTORED_BYTES)
-            except PinUnavailable as error:  # go on: the next audit tries again
-                _log.warning("not fetched", cid=str(cid), reason=error.reason)
+            except (PinUnavailable, OSError) as error:  # go on: the next audit tries again, perhaps with a larger disk
+                _log.warning("not fetched", cid=str(cid), reason=str(error))
                 return []
             if size is None or not await asyncio.to_thread(names, cid, path):
                 return []

@@ -130,7 +130,10 @@ class PinningService(Protocol):
         ...
 
     async def has(self, cid: Cid) -> bool:
-        """Return whether the service says that it has `cid` pinned. Raises PinUnavailable."""
+        """Return whether the service says that it has `cid` pinned.
+
+        Raises PinUnavailable, and PinRefused or ContentMismatch when it speaks of something else.
+        """
         ...
 
     async def check(self) -> None:

@@ -4,6 +4,7 @@ What a gateway gives is held against the CID, byte for byte: its word alone prov
 specification of ipfs/specs. Not done here: subdomain gateways, CAR and block responses.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import BinaryIO, Final
@@ -13,7 +14,7 @@ import httpx
 
 from chassis.clock import Clock
 from chassis.retry_after import retry_after
-from services.ipfs.adapters.http import MAX_RETRY_AFTER_SECONDS
+from services.ipfs.adapters.http import MAX_RETRY_AFTER_SECONDS, is_compressed, whole_exchange
 from services.ipfs.ports import Content, Pinnable, PinUnavailable
 from unixfs import Cid, Importer, ImportProfile
 
@@ -53,16 +54,16 @@ class HttpGateway:
     async def _compare(self, content: Pinnable) -> None:
         if isinstance(content, Content):
             importer = Importer(self._profile)
-            async with self._get(str(content.cid)) as response:
-                async for piece in self._pieces(response, content.body.size):
+            async with self._get(str(content.cid), content.body.size) as pieces:
+                async for piece in pieces:
                     importer.update(piece)
             if importer.finish().cid != content.cid:
                 raise PinUnavailable(f"{self._url} gives other bytes for {content.cid}")
             return
         for name, data in content.files.items():
             found = bytearray()
-            async with self._get(f"{content.cid}/{quote(name)}") as response:
-                async for piece in self._pieces(response, len(data)):
+            async with self._get(f"{content.cid}/{quote(name)}", len(data)) as pieces:
+                async for piece in pieces:
                     found += piece
             if bytes(found) != data:
                 raise PinUnavailable(f"{self._url} gives other bytes for {content.cid}/{name}")
@@ -71,8 +72,8 @@ class HttpGateway:
         """Copy a file; see `IpfsGateway.fetch`."""
         size = 0
         try:
-            async with self._get(str(cid)) as response:
-                async for piece in self._pieces(response, max_bytes):
+            async with self._get(str(cid), max_bytes) as pieces:
+                async for piece in pieces:
                     size += len(piece)
                     target.write(piece)
         except _NotThere:  # stop: told to the caller
@@ -80,21 +81,28 @@ class HttpGateway:
         return size
 
     @asynccontextmanager
-    async def _get(self, path: str) -> AsyncGenerator[httpx.Response]:
+    async def _get(self, path: str, max_bytes: int) -> AsyncGenerator[AsyncGenerator[bytes]]:
+        """Ask for a file and yield its pieces, up to `max_bytes` of them. Raises PinUnavailable."""
         request = self._client.build_request("GET", f"{self._url}/ipfs/{path}", headers={"Accept-Encoding": "identity"})
         try:
-            response = await self._client.send(request, stream=True)
-            try:
-                if response.status_code in (404, 410, 504):
-                    raise _NotThere(f"{self._url} has no {path}")
-                if response.status_code != 200:
-                    after = retry_after(response.headers.get("retry-after"), self._clock.now(), MAX_RETRY_AFTER_SECONDS)
-                    raise PinUnavailable(f"{self._url} answered {response.status_code}", after=after)
-                yield response
-            finally:
-                await response.aclose()
-        except httpx.HTTPError as error:  # retry: it may be busy or restarting
+            async with asyncio.timeout(whole_exchange(self._client, max_bytes)):
+                response = await self._client.send(request, stream=True)
+                try:
+                    self._check(response, path)
+                    yield self._pieces(response, max_bytes)
+                finally:
+                    await response.aclose()
+        except (httpx.HTTPError, TimeoutError) as error:  # retry: it may be busy or restarting
             raise PinUnavailable(f"{self._url} cannot be read ({type(error).__name__})") from error
+
+    def _check(self, response: httpx.Response, path: str) -> None:
+        if response.status_code in (404, 410, 504):
+            raise _NotThere(f"{self._url} has no {path}")
+        if response.status_code != 200:
+            after = retry_after(response.headers.get("retry-after"), self._clock.now(), MAX_RETRY_AFTER_SECONDS)
+            raise PinUnavailable(f"{self._url} answered {response.status_code}", after=after)
+        if is_compressed(response):  # what it holds has no bound
+            raise PinUnavailable(f"{self._url} compresses although it was asked not to")
 
     async def _pieces(self, response: httpx.Response, max_bytes: int) -> AsyncGenerator[bytes]:
         size = 0

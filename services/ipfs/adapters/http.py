@@ -2,9 +2,11 @@
 
 The rule for statuses: only those that speak of the content (413, 415, 422, 451) are final. All others, refused
 credentials and malformed requests included, are somebody's mistake that can be corrected while the content waits, so
-they are retried: slowly where an operator has to act. Bodies of errors go to the log, never into events.
+they are retried: slowly where an operator has to act. Bodies of errors go to the log, never into events. The client's
+timeouts bound each step; an exchange as a whole is bounded here, or a byte now and then would keep one open for ever.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -33,6 +35,12 @@ CONTENT_STATUSES: Final = {
     451: "the pinning service may not host it",
 }
 """Statuses that speak of the content, with the end of a sentence that begins with the content."""
+
+STEPS: Final = 5
+"""The client's timeouts for one step that a whole exchange is given."""
+
+SLOWEST_BYTES_PER_SECOND: Final = 65_536
+"""For content, on top of that: less is no connection to pin over."""
 
 _PASSING_STATUSES: Final = frozenset({408, 425, 429})
 _SHOWN_BODY: Final = 200
@@ -84,14 +92,14 @@ class Exchange:
         json: bytes | None = None,
     ) -> "Answer":
         """Return the answer whatever its status. Raises PinUnavailable."""
-        sent = dict(headers)
+        sent = {"Accept-Encoding": "identity", **headers}
         if form is not None:
             sent |= form.headers
         elif json is not None:
             sent["Content-Type"] = "application/json"
         content = json if form is None else form.pieces()
         request = self._client.build_request(method, url, headers=sent, params=params, content=content)
-        async with self._answer(request) as response:
+        async with self._answer(request, 0 if form is None else form.length) as response:
             return Answer(response.status_code, response.headers, await self._bounded(response))
 
     def held(self, answer: "Answer") -> bytes:
@@ -124,24 +132,36 @@ class Exchange:
         return PinUnavailable(f"{self._name}'s answer is not understood: {what}")
 
     @asynccontextmanager
-    async def _answer(self, request: httpx.Request) -> AsyncGenerator[httpx.Response]:
+    async def _answer(self, request: httpx.Request, sent_bytes: int) -> AsyncGenerator[httpx.Response]:
         try:
-            response = await self._client.send(request, stream=True)
-            try:
-                yield response
-            finally:
-                await response.aclose()
-        except httpx.TimeoutException as error:  # retry: it may be busy
+            async with asyncio.timeout(whole_exchange(self._client, sent_bytes)):
+                response = await self._client.send(request, stream=True)
+                try:
+                    yield response
+                finally:
+                    await response.aclose()
+        except (httpx.TimeoutException, TimeoutError) as error:  # retry: it may be busy
             raise PinUnavailable(f"{self._name} did not answer in time ({type(error).__name__})") from error
         except httpx.TransportError as error:  # retry: it may be restarting
             raise PinUnavailable(f"{self._name} cannot be reached ({type(error).__name__})") from error
-        except httpx.DecodingError as error:  # retry: not compressed as its header says, a proxy's perhaps
-            raise self.misunderstood("it cannot be decompressed") from error
 
     async def _bounded(self, response: httpx.Response) -> bytes:
+        if is_compressed(response):  # retry: nobody asked for it, a proxy's perhaps; what it holds has no bound
+            raise self.misunderstood("it is compressed")
         body = bytearray()
         async for piece in response.aiter_bytes():
             body += piece
             if len(body) > MAX_ANSWER_BYTES:
                 raise self.misunderstood(f"more than {MAX_ANSWER_BYTES} bytes")
         return bytes(body)
+
+
+def whole_exchange(client: httpx.AsyncClient, content_bytes: int) -> float | None:
+    """Return the seconds that a request over `client` and its answer may take; None when nothing bounds its steps."""
+    step = client.timeout.read
+    return None if step is None else STEPS * step + content_bytes / SLOWEST_BYTES_PER_SECOND
+
+
+def is_compressed(response: httpx.Response) -> bool:
+    """Return whether a server compresses although it was asked for `identity`."""
+    return response.headers.get("content-encoding", "identity") != "identity"

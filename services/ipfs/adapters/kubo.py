@@ -30,6 +30,12 @@ class _Added(msgspec.Struct, frozen=True):
     hash: str = msgspec.field(name="Hash")
 
 
+class _Listed(msgspec.Struct, frozen=True):
+    """The answer to `pin/ls`, by the CIDs that are pinned."""
+
+    keys: dict[str, object] = msgspec.field(name="Keys")
+
+
 class KuboPinning:
     """Implements `PinningService`. `profile` must be the one that the contents' CIDs were computed with."""
 
@@ -117,8 +123,8 @@ class KuboPinning:
         )
         if answer.status == 500 and b"is not pinned" in answer.body:
             return False
-        self._exchange.held(answer)
-        return True
+        listed = self._exchange.decoded(self._exchange.held(answer), _Listed).keys
+        return any(_names(text, cid) for text in listed)
 
     async def check(self) -> None:
         """Ask for the version; see `PinningService.check`."""
@@ -126,6 +132,14 @@ class KuboPinning:
 
     def _headers(self) -> dict[str, str]:
         return {"Authorization": self._authorization.reveal()} if self._authorization else {}
+
+
+def _names(text: str, cid: Cid) -> bool:
+    """Return whether a node means this CID, which it may write in either version."""
+    try:
+        return Cid.parse(text).as_v1() == cid.as_v1()
+    except CidError:  # go on: in a base that is not ours, so not what we asked for
+        return False
 
 
 def _parts(content: Pinnable) -> list[FilePart]:

@@ -37,12 +37,16 @@ class Multipart:
         self._tail = f"--{self._boundary}--\r\n".encode()
 
     @property
+    def length(self) -> int:
+        """Bytes of the whole body."""
+        return len(self._fields) + sum(len(head) + body.size + 2 for head, body in self._files) + len(self._tail)
+
+    @property
     def headers(self) -> dict[str, str]:
         """Return Content-Type and Content-Length."""
-        length = len(self._fields) + sum(len(head) + body.size + 2 for head, body in self._files) + len(self._tail)
         return {
             "Content-Type": f"multipart/form-data; boundary={self._boundary}",
-            "Content-Length": str(length),
+            "Content-Length": str(self.length),
         }
 
     async def pieces(self) -> AsyncGenerator[bytes]:

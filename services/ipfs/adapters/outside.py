@@ -13,6 +13,7 @@ import httpx
 
 from chassis.clock import Clock
 from chassis.outside import AddressRefused, AddressUnknown, Destinations, Resolve
+from services.ipfs.adapters.http import is_compressed
 from services.ipfs.ports import OutsideRefused
 
 MAX_REDIRECTS: Final = 3
@@ -92,7 +93,7 @@ class OutsideFetcher:
         )
 
     async def _copy(self, response: httpx.Response, target: BinaryIO) -> int:
-        if response.headers.get("content-encoding", "identity") != "identity":
+        if is_compressed(response):
             raise OutsideRefused("its server compresses it although it was asked not to")
         size = 0
         async for piece in response.aiter_bytes():

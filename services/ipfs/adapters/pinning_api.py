@@ -98,7 +98,8 @@ class PinningApi(OneByOne):
 
     async def has(self, cid: Cid) -> bool:
         """Look for a pin object that is pinned; see `PinningService.has`."""
-        return await self._find(cid, "pinned") is not None
+        found = await self._find(cid, "pinned")
+        return found is not None and found.status == "pinned"
 
     async def check(self) -> None:
         """List one pin, which needs the token; see `PinningService.check`."""
@@ -110,7 +111,7 @@ class PinningApi(OneByOne):
         if not results:
             return None
         self._compare(cid, results[0])
-        return results[0]
+        return self._checked(results[0])
 
     async def _create(self, cid: Cid, name: str) -> _PinStatus:
         wanted: dict[str, object] = {"cid": str(cid), "name": name[:255]}
@@ -119,7 +120,9 @@ class PinningApi(OneByOne):
         return self._decoded(await self._send("POST", self._pins, json=msgspec.json.encode(wanted)))
 
     def _decoded(self, body: bytes) -> _PinStatus:
-        state = self._exchange.decoded(body, _PinStatus)
+        return self._checked(self._exchange.decoded(body, _PinStatus))
+
+    def _checked(self, state: _PinStatus) -> _PinStatus:
         if not _REQUEST_ID.fullmatch(state.requestid):
             raise self._exchange.misunderstood("a request id that cannot be in a path")
         return state

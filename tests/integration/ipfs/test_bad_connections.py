@@ -1,6 +1,8 @@
 """The adapters against servers whose connections break: whatever happens, the content waits and nothing is claimed."""
 
 import asyncio
+import gzip
+import io
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -9,6 +11,7 @@ import pytest
 
 from chassis.clock import ManualClock
 from chassis.redaction import Secret
+from services.ipfs.adapters.gateway import HttpGateway
 from services.ipfs.adapters.kubo import KuboPinning
 from services.ipfs.adapters.pinata import KeyPair, PinataLegacyPinning, PinataPinning
 from services.ipfs.adapters.pinning_api import PinningApi
@@ -56,6 +59,35 @@ async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
     await writer.drain()
 
 
+async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer a byte at a time, for ever."""
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+    await again_and_again(b" ", writer)
+
+
+async def more_is_coming(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Say for ever that an answer will come."""
+    await reader.readuntil(b"\r\n\r\n")
+    await again_and_again(b"HTTP/1.1 102 Processing\r\n\r\n", writer)
+
+
+async def again_and_again(data: bytes, writer: asyncio.StreamWriter) -> None:
+    while True:
+        writer.write(data)
+        await writer.drain()
+        await asyncio.sleep(0.02)
+
+
+async def compress(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer with something small that becomes large."""
+    await reader.readuntil(b"\r\n\r\n")
+    body = gzip.compress(bytes(100_000_000))
+    head = f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    writer.write(head.encode() + body)
+    await writer.drain()
+
+
 @asynccontextmanager
 async def serving(behaviour: Behaviour) -> AsyncGenerator[str]:
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -93,3 +125,17 @@ async def test_the_content_waits(behaviour: Behaviour, number: int) -> None:
             await services(client, url)[number].pin(CONTENT)
         with pytest.raises(PinUnavailable):
             await services(client, url)[number].has(CONTENT.cid)
+
+
+@pytest.mark.parametrize("behaviour", [drip, more_is_coming, compress])
+async def test_no_answer_is_waited_for_for_ever(behaviour: Behaviour) -> None:
+    async with (
+        asyncio.timeout(60),
+        serving(behaviour) as url,
+        httpx.AsyncClient(timeout=httpx.Timeout(10, read=0.2)) as client,
+    ):
+        with pytest.raises(PinUnavailable):
+            await services(client, url)[0].has(CONTENT.cid)
+        gateway = HttpGateway(client, url, V1, ManualClock())
+        with pytest.raises(PinUnavailable):
+            await gateway.fetch(CONTENT.cid, io.BytesIO(), 1000)

@@ -3,6 +3,7 @@
 import asyncio
 from typing import BinaryIO
 
+import msgspec
 import pytest
 
 from chassis.clock import ManualClock
@@ -11,7 +12,7 @@ from contracts.mint import Pinned, PinnedItem
 from contracts.upload import UploadPinned
 from services.ipfs.audit import Audit
 from services.ipfs.metadata import PlacedImage, nft_metadata
-from services.ipfs.ports import Pinnable, PinUnavailable
+from services.ipfs.ports import ContentMismatch, Pinnable, PinRefused, PinUnavailable
 from services.ipfs.rebuilding import folder_cid
 from tests.support.content import (
     ADDRESS,
@@ -126,6 +127,33 @@ async def test_a_service_that_does_not_answer_has_lost_nothing() -> None:
     log = await history()
     await audit(log, Silent()).audit(1)
     assert log.facts(Vanished) == []
+
+
+class Refusing(MemoryPinning):
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self._error = error
+
+    async def has(self, cid: Cid) -> bool:
+        raise self._error
+
+
+@pytest.mark.parametrize("error", [PinRefused("it may not be hosted"), ContentMismatch(FILE.cid, "another")])
+async def test_a_service_that_speaks_of_something_else_ends_no_audit(error: Exception) -> None:
+    log, losing = await history(), MemoryPinning()
+    tally = await audit(log, Refusing(error), losing).audit(1)
+    assert tally is not None
+    assert (tally.checked, tally.vanished) == (2, 2)
+    assert {fact.providers for fact in log.facts(Vanished)} == {("memory",)}
+
+
+async def test_an_odd_message_hides_no_other() -> None:
+    log = await history()
+    stored = log.streams["MINT"][0]
+    log.streams["MINT"].append(msgspec.structs.replace(stored, payload=b"{}", sequence=stored.sequence + 1))
+    tally = await audit(log, MemoryPinning()).audit(1)
+    assert tally is not None
+    assert tally.checked == 2
 
 
 async def test_the_period_decides_when() -> None:
