@@ -33,6 +33,14 @@ class Repairing(Protocol):
         """
         ...
 
+    async def repeat(self, stream: Stream, raw: RawMessage) -> int:
+        """Say a message again, if it still is the last word on its subject; return the new sequence.
+
+        Its consumers are given it once more. Raises SequenceConflict when something was said since, this among it, and
+        LogUnavailable when it may be stored or not; repeating it is then safe.
+        """
+        ...
+
     async def renew(self, consumers: Iterable[Consumer]) -> None:
         """Make durable consumers anew, so that each is given the whole stream again; raises LogUnavailable.
 
@@ -64,11 +72,7 @@ class LogRepair:
         return ack.seq
 
     async def repeat(self, stream: Stream, raw: RawMessage) -> int:
-        """Say a message again, if it still is the last word on its subject; return the new sequence.
-
-        Its consumers are given it once more. Raises SequenceConflict when something was said since, this among it, and
-        LogUnavailable when it may be stored or not; repeating it is then safe.
-        """
+        """See `Repairing.repeat`."""
         headers = {name: value for name, value in kept_headers(raw.headers).items() if name.lower() != "nats-msg-id"}
         headers["Nats-Expected-Last-Subject-Sequence"] = str(raw.sequence)
         try:

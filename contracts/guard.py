@@ -14,6 +14,10 @@ import msgspec
 from contracts.fact import Count, Fact, Hash32
 
 
+MAX_HOLES = 1000
+"""Most holes that one alarm tells of."""
+
+
 class Witness(msgspec.Struct, frozen=True, kw_only=True):
     """A message that the log acknowledged: the newest that somebody knows of in one stream."""
 
@@ -39,8 +43,16 @@ class Verified(Fact, frozen=True, kw_only=True):
     SUBJECT: ClassVar[str] = "guard.verified.v1.{challenge}"
 
     challenge: UUID
+    """Or the loss that has been repaired, when nobody asked."""
     truncation: UUID | None = None
     """The newest loss that is known of this log, healed or not; None: it never lost anything."""
+
+
+class Hole(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Sequences of a stream, the ends included."""
+
+    first: Annotated[int, msgspec.Meta(ge=1)]
+    last: Annotated[int, msgspec.Meta(ge=1)]
 
 
 class Truncated(Fact, frozen=True, kw_only=True):
@@ -56,6 +68,10 @@ class Truncated(Fact, frozen=True, kw_only=True):
     """The sequence up to which messages are known to have been acknowledged."""
     restorable: Count
     """How many of the lost messages the second copy holds."""
+    replaced: bool = False
+    """Other messages stand at the lost sequences, or behind them: what is put back gets new ones."""
+    holes: Annotated[tuple[Hole, ...], msgspec.Meta(max_length=MAX_HOLES)] = ()
+    """Lost sequences that stay empty, for ever. What stood there is said again at the end, if anybody has it."""
 
 
 class Bounded(Fact, frozen=True, kw_only=True):

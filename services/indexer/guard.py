@@ -1,16 +1,18 @@
 """The truncation guard: compares the log with its second copy after every loss of the connection, and heals it.
 
 Only a server that went away can have lost a tail, so `whole` looks once for each connection. Until it has, nothing is
-projected (`guarded`) and no minter's challenge is answered. The order of a repair makes it safe to die on any line:
-the alarm is on the log first, then the messages, then the tables are emptied if what is put back has new sequences.
-Which messages those are is decided in `truncation`. Not done here: looking on the chain for transactions whose intent
-was lost for good, which is the minters' part (`services.minter.gate`).
+projected (`guarded`) and no minter's challenge is answered. A repair is safe to die in on any line: the alarm is on the
+log first, then the messages, then the consumers are made anew and, if what is put back has new sequences, the tables
+emptied; an answer on the log says that it is through. Whoever finds an alarm without an answer does the rest again.
+Which messages are put back is decided in `truncation`, what log and copy have is read by `two_copies`. Not done here:
+looking on the chain for transactions whose intent was lost for good, the minters' part (`services.minter.gate`).
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection, Sequence
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from typing import Any, Final, Protocol, cast
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
+from typing import Any, Final, Protocol
 
 import uuid_utils.compat as uuid_utils
 
@@ -20,41 +22,19 @@ from chassis.log import EventLog, LogUnavailable, Message, RawMessage, RetryLate
 from chassis.messaging_repair import Repairing
 from chassis.telemetry import get_logger
 from contracts.fact import Event
-from contracts.guard import Challenged, Truncated, Verified, Witness
-from contracts.leaving import may_leave, operation_of
+from contracts.guard import MAX_HOLES, Challenged, Truncated, Verified, Witness
 from contracts.registry import UndecodableMessage, decode
 from contracts.streams import COLLECTION, CONSUMERS, GUARD, MINT, Stream
 from services.indexer.history import WholeLog
 from services.indexer.ports import Fenced, StoreUnavailable
-from services.indexer.truncation import Loss, first_difference, judge, missing_among, to_append
+from services.indexer.truncation import Loss, judge, to_append, to_repeat
+from services.indexer.two_copies import TwoCopies, Vault
 
 PROJECTED: Final = (MINT, COLLECTION)
-COMPARED: Final = 256
-"""Newest messages of each stream that are compared; more, when the oldest of these differs already."""
 RETRY: Final = 1.0
 """Seconds before a challenge is taken up again that cannot be answered now."""
 
 _logger = get_logger(__name__)
-
-
-class Vault(Protocol):
-    """The second copy of the log. Every method raises StoreUnavailable."""
-
-    async def watermark(self, stream: str) -> int:
-        """Return the last sequence of the copy."""
-        ...
-
-    async def messages(self, stream: str, first: int, last: int) -> Sequence[RawMessage]:
-        """Return the copies of sequences `first` to `last`, in order."""
-        ...
-
-    async def subjects(self, operations: Collection[str]) -> Sequence[tuple[int, str]]:
-        """Return sequence and subject of all that MINT says of these operations, by the copies."""
-        ...
-
-    async def empty(self) -> None:
-        """Empty every table and begin again at sequence 0, in one transaction."""
-        ...
 
 
 class WatchedLog(EventLog, WholeLog, Protocol):
@@ -76,6 +56,7 @@ class Guard:
     def __init__(self, log: WatchedLog, vault: Vault) -> None:
         self._log = log
         self._vault = vault
+        self._copies = TwoCopies(log, vault)
         self._lock = asyncio.Lock()
         self._applying = {stream.name: asyncio.Lock() for stream in PROJECTED}
         self._read_in: dict[str, int] = {}
@@ -138,7 +119,12 @@ class Guard:
             raise Fenced("the tables were emptied to project a restored log anew")
 
     def note(self, stream: Stream, raw: RawMessage) -> None:
-        """Remember what was read: the log must have it for ever, whether or not the tables have it yet."""
+        """Remember what was read: the log must have it for ever, whether or not the tables have it yet.
+
+        Not what a new connection brings before the log was compared: it may stand where what is remembered was.
+        """
+        if self._read_in.get(stream.name) != self._log.connectivity.epoch:
+            return
         try:
             event: Event[Any] = decode(raw.subject, raw.payload)
         except UndecodableMessage:
@@ -146,94 +132,60 @@ class Guard:
         self._read[stream.name] = Witness(stream=stream.name, sequence=raw.sequence, event=event.id)
 
     async def _verify(self, epoch: int, witnesses: Sequence[Witness]) -> None:
+        begun = await self._begun()
         losses = [(stream, loss) for stream in PROJECTED if (loss := await self._loss(stream, witnesses))]
-        if not losses:
+        if not losses and not begun:
             return
         restorable = [loss for stream, loss in losses if loss.first <= await self._kept(stream)]
-        if self._alarmed_in == epoch and not restorable:
+        if losses and self._alarmed_in == epoch and not restorable:
             return  # the alarm was raised for this very loss, and what can be restored was
         for stream, loss in losses:
-            await self._alarm(stream, loss)
+            begun = await self._alarm(stream, loss, begun)
         # Collections first: whoever is given a request that is back looks for its collection at once.
-        replaced = [await self._restore(stream, loss) for stream, loss in reversed(losses)]
-        if any(replaced):
+        for stream, loss in reversed(losses):
+            begun = await self._restore(stream, loss, begun)
+        # Also what somebody else has begun: whether he came so far is not known.
+        names = {told.stream for told in begun}
+        await self._log.repair().renew([each for each in CONSUMERS if each.stream in names])
+        if any(told.replaced and told.restorable for told in begun):
             _logger.warning("the log has changed where it was lost: projecting it anew")
             await self._vault.empty()
             self._emptied = True
-        names = {stream.name for stream, _ in losses}
-        await self._log.repair().renew([each for each in CONSUMERS if each.stream in names])
         self._alarmed_in = epoch
         self._read.clear()
+        last = begun[-1].truncation
+        await self._log.publish_once(Verified(challenge=last, truncation=last), cause=None)
         _logger.warning("log restored", streams=sorted(names))
+
+    async def _begun(self) -> list[Truncated]:
+        """Return the alarms of repairs that are not known to be through."""
+        newest = await self._log.last_matching(GUARD, Truncated.pattern())
+        answer = await self._log.last_matching(GUARD, Verified.pattern())
+        position = 0 if answer is None else answer.sequence
+        begun: list[Truncated] = []
+        while newest is not None and position < newest.sequence:
+            found = await self._log.lookup.next(GUARD, Truncated.pattern(), position)
+            if found is None:
+                break
+            begun.append(found.data)
+            position = found.sequence
+        return begun
 
     async def _kept(self, stream: Stream) -> int:
         return await self._vault.watermark(stream.name)
 
     async def _loss(self, stream: Stream, witnesses: Sequence[Witness]) -> Loss | None:
         watermark, last = await self._kept(stream), await self._log.last_sequence(stream)
-        difference = await self._difference(stream, min(watermark, last))
+        difference = await self._copies.difference(stream, min(watermark, last))
         mine = [each for each in witnesses if each.stream == stream.name]
-        missing = [each.sequence for each in mine if not await self._holds(stream, each, last)]
+        missing = [each.sequence for each in mine if not await self._copies.holds(stream, each, last)]
         return judge(last, watermark, difference, max(missing, default=0))
 
-    async def _difference(self, stream: Stream, end: int) -> int | None:
-        """Return the first of the newest sequences up to `end` at which log and copy differ."""
-        # What is in the archive has left the stream: there is nothing to compare.
-        beginning = await self._log.first_sequence(stream)
-        width = COMPARED
-        while end >= beginning:
-            first = max(beginning, end - width + 1)
-            kept, logged = await self._vault.messages(stream.name, first, end), await self._messages(stream, first, end)
-            found = first_difference(kept, logged, await self._left(stream, missing_among(kept, logged)))
-            if found != first or first == beginning:
-                return found
-            width *= 2
-        return None
-
-    async def _left(self, stream: Stream, missing: Sequence[RawMessage]) -> frozenset[int]:
-        """Return the sequences of those messages that may have left the stream: they are lost to nobody."""
-        if stream != MINT or not missing:
-            return frozenset()
-        return may_leave(await self._vault.subjects({operation_of(raw.subject) for raw in missing}))
-
-    async def _messages(self, stream: Stream, first: int, last: int) -> list[RawMessage]:
-        """Return what the log holds at sequences `first` to `last`.
-
-        Ends, because the stream's last message never leaves it: the last word about an operation stays.
-        """
-        found: list[RawMessage] = []
-        if first > last:
-            return found
-        async with aclosing(cast("AsyncGenerator[RawMessage]", self._log.read(stream, first - 1))) as messages:
-            async for raw in messages:
-                if raw.sequence <= last:
-                    found.append(raw)
-                if raw.sequence >= last:
-                    break
-        return found
-
-    async def _holds(self, stream: Stream, witness: Witness, last: int) -> bool:
-        if witness.sequence > last:
-            return False
-        if witness.sequence < await self._log.first_sequence(stream):
-            return True  # it was archived before it left
-        found = await self._messages(stream, witness.sequence, witness.sequence)
-        if not found:
-            return await self._has_left(stream, witness.sequence)
-        (raw,) = found
-        try:
-            return decode(raw.subject, raw.payload).id == witness.event
-        except UndecodableMessage:
-            return False  # stop: a witness was decoded by whoever brought it, so this is another message
-
-    async def _has_left(self, stream: Stream, sequence: int) -> bool:
-        """Return whether nothing is wrong with a hole in the stream."""
-        kept = await self._vault.messages(stream.name, sequence, sequence)
-        if not kept:  # copies are dropped only of what is archived and in the tables
-            return sequence <= await self._kept(stream)
-        return sequence in await self._left(stream, kept)
-
-    async def _alarm(self, stream: Stream, loss: Loss) -> None:
+    async def _alarm(self, stream: Stream, loss: Loss, begun: Sequence[Truncated]) -> list[Truncated]:
+        """Tell of the loss, unless that was done; return the alarms of the repairs that are under way."""
+        same = [told for told in begun if (told.stream, told.expected) == (stream.name, loss.expected)]
+        if any(told.replaced or not loss.replaced for told in same):
+            return [*begun]
         restorable = max(0, await self._kept(stream) - loss.first + 1)
         metrics.LOG_TRUNCATED.add(stream=stream.name)
         _logger.critical(
@@ -244,33 +196,37 @@ class Guard:
             restorable=restorable,
             replaced=loss.replaced,
         )
+        holes = (await self._copies.damage(stream, loss.first)).holes if loss.replaced else ()
         truncated = Truncated(
             truncation=uuid_utils.uuid7(),
             stream=stream.name,
             last=await self._log.last_sequence(stream),
             expected=loss.expected,
             restorable=restorable,
+            replaced=loss.replaced,
+            holes=tuple(holes)[:MAX_HOLES],
         )
         await self._log.publish_once(truncated, cause=None)
+        return [*begun, truncated]
 
-    async def _restore(self, stream: Stream, loss: Loss) -> bool:
-        """Put back what the copy holds; return whether any of it has another sequence now."""
-        watermark = await self._kept(stream)
-        missing = await self._vault.messages(stream.name, loss.first, watermark)
-        repair = self._log.repair()
+    async def _restore(self, stream: Stream, loss: Loss, begun: Sequence[Truncated]) -> list[Truncated]:
+        """Put back what the copy holds; return the alarms, with another one if it cannot have the sequences it had."""
+        told, repair = [*begun], self._log.repair()
         if not loss.replaced:
             try:
-                for raw in missing:
+                for raw in await self._vault.messages(stream.name, loss.first, await self._kept(stream)):
                     await repair.append(stream, raw, exactly=True)
-                return False
+                return told
             except SequenceConflict as error:
                 # Somebody spoke meanwhile. What was put back so far is found among what is present.
                 _logger.warning("others have spoken since the loss", stream=stream.name, reason=str(error))
-        present = await self._messages(stream, loss.first, await self._log.last_sequence(stream))
-        left = await self._left(stream, holes := missing_among(missing, present))
-        gone = {raw.sequence for raw in holes} & left  # what has left stays away: it would be said after its own end
-        said = {raw.subject for raw in present}
-        lost = [raw for raw in missing if raw.sequence not in gone]
-        for message in to_append(lost, said, {raw.payload for raw in present}):
-            await repair.append(stream, message, exactly=False)
-        return loss.first <= watermark
+                told = await self._alarm(stream, replace(loss, replaced=True), told)
+        damage = await self._copies.damage(stream, loss.first)
+        present = damage.present
+        back = to_append(damage.kept, {raw.subject for raw in present}, {raw.payload for raw in present})
+        for raw in back:
+            await repair.append(stream, raw, exactly=False)
+        for raw in to_repeat([*present, *back]):
+            with suppress(SequenceConflict):  # stop: what was said on its subject since stands, and behind the request
+                await repair.repeat(stream, raw)
+        return told

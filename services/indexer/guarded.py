@@ -8,7 +8,7 @@ from contextlib import aclosing
 from typing import Any, Protocol, TypeVar, cast
 from uuid import UUID
 
-from chassis.log import LogReader, LogUnavailable, Message, RawMessage
+from chassis.log import LogLookup, LogReader, LogUnavailable, Message, RawMessage
 from contracts.fact import Event, Fact
 from contracts.streams import Stream
 from services.indexer.entries import Entry
@@ -25,6 +25,37 @@ from services.indexer.ports import (
 F = TypeVar("F", bound=Fact)
 
 
+class NotedLog:
+    """The log, of which the guard remembers how far it was read.
+
+    Of the log alone, which has to hold that message for ever; what was read from the archive it need not hold.
+    """
+
+    def __init__(self, log: WatchedLog, guard: Guard) -> None:
+        self._log = log
+        self._guard = guard
+
+    @property
+    def lookup(self) -> LogLookup:
+        """See `history.WholeLog.lookup`."""
+        return self._log.lookup
+
+    async def first_sequence(self, stream: Stream) -> int:
+        """See `history.WholeLog.first_sequence`."""
+        return await self._log.first_sequence(stream)
+
+    async def last_sequence(self, stream: Stream) -> int:
+        """See `LogReader.last_sequence`."""
+        return await self._log.last_sequence(stream)
+
+    async def read(self, stream: Stream, after: int) -> AsyncIterator[RawMessage]:
+        """See `LogReader.read`."""
+        async with aclosing(cast("AsyncGenerator[RawMessage]", self._log.read(stream, after))) as messages:
+            async for raw in messages:
+                self._guard.note(stream, raw)
+                yield raw
+
+
 class GuardedLog:
     """The log as the projection sees it: read only while it is known to be whole."""
 
@@ -32,7 +63,7 @@ class GuardedLog:
         """`history` is what the messages are read from; the log alone when None."""
         self._log = log
         self._guard = guard
-        self._history = history or log
+        self._history = history or NotedLog(log, guard)
 
     async def last_sequence(self, stream: Stream) -> int:
         """See `LogReader.last_sequence`; raises StoreUnavailable as well."""
@@ -47,7 +78,6 @@ class GuardedLog:
             async for raw in messages:
                 if self._log.connectivity.epoch != epoch:
                     raise LogUnavailable("the connection was lost: the log is verified before it is read on")
-                self._guard.note(stream, raw)
                 yield raw
 
     async def publish(

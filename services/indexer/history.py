@@ -9,12 +9,19 @@ from contextlib import aclosing
 from typing import Protocol, cast
 
 from archive.reading import Archive, HistoryIncomplete
-from chassis.log import LogReader, RawMessage
-from contracts.streams import Stream
+from chassis.log import LogLookup, LogReader, RawMessage
+from contracts.guard import Truncated
+from contracts.streams import GUARD, Stream
+from services.indexer.truncation import covers
 
 
 class WholeLog(LogReader, Protocol):
     """The log, and where each stream begins."""
+
+    @property
+    def lookup(self) -> LogLookup:
+        """The means to find what was said of losses."""
+        ...
 
     async def first_sequence(self, stream: Stream) -> int:
         """Return the first sequence that the stream still holds, or would give next; raises LogUnavailable."""
@@ -35,7 +42,10 @@ class History:
         return await self._log.last_sequence(stream)
 
     async def read(self, stream: Stream, after: int) -> AsyncIterator[RawMessage]:
-        """See `LogReader.read`, but without holes; raises HistoryIncomplete, and what reading the archive raises."""
+        """See `LogReader.read`, but without holes; raises HistoryIncomplete, and what reading the archive raises.
+
+        Without other holes than those of a loss: what stood there was said again at the end, as far as anybody had it.
+        """
         position, from_archive = after, self._archive_first
         while True:
             if from_archive and self._archive is not None:
@@ -52,6 +62,18 @@ class History:
                             break
                         position = raw.sequence
                         yield raw
-            if self._archive is None or (from_archive and position == beginning):
+            if self._archive is not None and not (from_archive and position == beginning):
+                from_archive = True
+            elif await self._was_lost(stream, position + 1, held - 1):
+                position, from_archive = held - 1, False
+            else:
                 raise HistoryIncomplete(stream, position + 1, held - 1)
-            from_archive = True
+
+    async def _was_lost(self, stream: Stream, first: int, last: int) -> bool:
+        """Return whether an alarm of the truncation guard tells that nothing is left at these sequences."""
+        position = 0
+        while told := await self._log.lookup.next(GUARD, Truncated.pattern(), position):
+            position = told.sequence
+            if told.data.stream == stream.name and covers(told.data.holes, first, last):
+                return True
+        return False

@@ -31,7 +31,7 @@ from services.indexer.archiving import Archiver
 from services.indexer.archiving_task import Archiving
 from services.indexer.dead_letters import DeadLetters
 from services.indexer.guard import Guard
-from services.indexer.guarded import GuardedLog, GuardedTables
+from services.indexer.guarded import GuardedLog, GuardedTables, NotedLog
 from services.indexer.history import History
 from services.indexer.leadership import Leadership
 from services.indexer.settings import IndexerSettings, MigrationSettings
@@ -58,7 +58,8 @@ async def serve(life: Lifecycle, settings: IndexerSettings) -> None:
 
     async def lead() -> None:
         guard = Guard(log, PostgresVault(pool))
-        guarded, tables = GuardedLog(log, guard, History(log, archive)), GuardedTables(store, guard)
+        guarded = GuardedLog(log, guard, History(NotedLog(log, guard), archive))
+        tables = GuardedTables(store, guard)
         term = Term(
             guarded,
             tables,

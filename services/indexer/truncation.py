@@ -7,11 +7,16 @@ because a restored message is stored without the conditions of its first publish
 
 from collections.abc import Container, Sequence, Set
 from dataclasses import dataclass
+from typing import Final
 
 from chassis.log import RawMessage
-from contracts.collection import CollectionSigned
-from contracts.mint import Signed
+from contracts.collection import CollectionImportRequested, CollectionRequested, CollectionSigned
+from contracts.guard import Hole
+from contracts.leaving import operation_of
+from contracts.mint import Requested, Signed
 from contracts.registry import type_of
+
+_REQUESTS: Final = frozenset(fact.type() for fact in (Requested, CollectionRequested, CollectionImportRequested))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,42 @@ def to_append(missing: Sequence[RawMessage], said: Container[str], present: Cont
         for message in missing
         if message.payload not in present and (message.subject not in said or _is_signed(message.subject))
     ]
+
+
+def to_repeat(messages: Sequence[RawMessage]) -> list[RawMessage]:
+    """Return those of the messages, which are in order, that stand only before the request of what they speak of.
+
+    They were said by somebody who had the request in hand when it was lost. Whoever reads the log in its order does not
+    know what they are about.
+    """
+    requested: dict[str, int] = {}
+    for place, message in enumerate(messages):
+        if type_of(message.subject) in _REQUESTS:
+            requested.setdefault(operation_of(message.subject), place)
+    early: list[RawMessage] = []
+    behind: set[bytes] = set()
+    for place, message in enumerate(messages):
+        if place < requested.get(operation_of(message.subject), 0):
+            early.append(message)
+        else:
+            behind.add(message.payload)
+    return [message for message in early if message.payload not in behind]
+
+
+def holes_of(lost: Sequence[RawMessage]) -> tuple[Hole, ...]:
+    """Return the sequences of messages that are in order, neighbours as one."""
+    holes: list[Hole] = []
+    for raw in lost:
+        if holes and holes[-1].last == raw.sequence - 1:
+            holes[-1] = Hole(first=holes[-1].first, last=raw.sequence)
+        else:
+            holes.append(Hole(first=raw.sequence, last=raw.sequence))
+    return tuple(holes)
+
+
+def covers(holes: Sequence[Hole], first: int, last: int) -> bool:
+    """Return whether one of the holes holds all of these sequences."""
+    return any(hole.first <= first and last <= hole.last for hole in holes)
 
 
 def _is_signed(subject: str) -> bool:

@@ -33,24 +33,24 @@ _EMPTY: Final = """
 
 
 class PostgresVault:
-    """Implements `guard.Vault` and `pruning.Copies`. Every method raises StoreUnavailable."""
+    """Implements `two_copies.Vault` and `pruning.Copies`. Every method raises StoreUnavailable."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def watermark(self, stream: str) -> int:
-        """See `guard.Vault.watermark`."""
+        """See `two_copies.Vault.watermark`."""
         try:
             return int(await self._pool.fetchval(_WATERMARK, stream))
         except UNAVAILABLE as error:  # retry, by the caller: nothing was changed
             raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
 
     async def messages(self, stream: str, first: int, last: int) -> Sequence[RawMessage]:
-        """See `guard.Vault.messages`."""
+        """See `two_copies.Vault.messages`."""
         return [_message(row) for row in await self._fetch(_TAIL, stream, first, last)]
 
     async def subjects(self, operations: Collection[str]) -> Sequence[tuple[int, str]]:
-        """See `guard.Vault.subjects`."""
+        """See `two_copies.Vault.subjects`."""
         return [(row["sequence"], row["subject"]) for row in await self._fetch(_SUBJECTS, list(operations))]
 
     async def operations(self, operations: Collection[str]) -> Mapping[str, Sequence[RawMessage]]:
@@ -67,7 +67,7 @@ class PostgresVault:
             raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
 
     async def empty(self) -> None:
-        """See `guard.Vault.empty`."""
+        """See `two_copies.Vault.empty`."""
         try:
             async with self._pool.acquire() as connection, connection.transaction():
                 await connection.execute(_EMPTY)

@@ -241,7 +241,15 @@ SAMPLES: tuple[Fact, ...] = (
     content.Restored(cid=CID, audit=20447, providers=("pinata",), source="kubo"),
     guard.Challenged(challenge=CAUSE_ID, witnesses=(guard.Witness(stream="MINT", sequence=41, event=EVENT_ID),)),
     guard.Verified(challenge=CAUSE_ID, truncation=EVENT_ID),
-    guard.Truncated(truncation=EVENT_ID, stream="MINT", last=38, expected=41, restorable=2),
+    guard.Truncated(
+        truncation=EVENT_ID,
+        stream="MINT",
+        last=38,
+        expected=41,
+        restorable=2,
+        replaced=True,
+        holes=(guard.Hole(first=36, last=37),),
+    ),
     guard.Bounded(truncation=EVENT_ID, block_height=312_000_123),
     guard.Archived(stream="MINT", number=3, first=20_001, last=30_000, manifest="ab" * 32),
     access.KeyCreated(

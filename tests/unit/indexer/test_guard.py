@@ -6,18 +6,20 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from archive.reading import HistoryIncomplete
 from chassis.connectivity import Connectivity
 from chassis.log import LogUnavailable, Message, RawMessage, SequenceConflict
 from contracts.fact import Fact
-from contracts.guard import Challenged, Truncated, Verified, Witness
+from contracts.guard import Challenged, Hole, Truncated, Verified, Witness
 from contracts.leaving import operation_of
 from contracts.mint import Cancelled, Completed, Confirmed, Signed
 from contracts.registry import decode
 from contracts.streams import GUARD, INDEXER_GUARD, MINT, Consumer, Stream
 from services.indexer.guard import Guard
-from services.indexer.guarded import GuardedLog
+from services.indexer.guarded import GuardedLog, NotedLog
+from services.indexer.history import History
 from services.indexer.ports import Fenced, StoreUnavailable
-from tests.support.indexing import uid
+from tests.support.indexing import pin_failed, requested, uid
 from tests.support.memory_log import MemoryLog
 from tests.support.settled import settled_story
 
@@ -29,6 +31,7 @@ class CutLog(MemoryLog):
         super().__init__()
         self.connectivity = Connectivity()
         self.renewed: list[str] = []
+        self.dies_renewing = False
 
     def cut(self, stream: Stream, last: int) -> None:
         """Lose the connection, and everything beyond `last`."""
@@ -44,7 +47,16 @@ class CutLog(MemoryLog):
         self.put_raw(stream, raw.subject, raw.payload)
         return len(self.streams[stream.name])
 
+    async def repeat(self, stream: Stream, raw: RawMessage) -> int:
+        newest = self._last_raw(stream, raw.subject)
+        if newest is None or newest.sequence != raw.sequence:
+            raise SequenceConflict(raw.subject, raw.sequence)
+        return await self.append(stream, raw, exactly=False)
+
     async def renew(self, consumers: Iterable[Consumer]) -> None:
+        if self.dies_renewing:
+            self.dies_renewing = False
+            raise LogUnavailable("away")
         self.renewed += [each.name for each in consumers]
 
 
@@ -246,6 +258,20 @@ async def test_a_hole_that_nothing_explains_is_a_loss(world: World) -> None:
     assert world.copy.emptied == 1
 
 
+async def test_the_tables_can_begin_anew_after_a_hole(world: World) -> None:
+    """What stood there was said again; nothing else can ever be read at its place."""
+    await world.say(6)
+    world.keep()
+    world.log.left[MINT.name] |= {2, 3}
+    with pytest.raises(HistoryIncomplete):
+        await read(History(world.log, None).read(MINT, 0), 4)
+    await world.answer()
+    (told,) = world.told()
+    assert told.data.holes == (Hole(first=2, last=3),)
+    reading = History(world.log, None).read(MINT, 0)
+    assert [(await anext(reading)).sequence for _ in range(6)] == [1, 4, 5, 6, 7, 8]
+
+
 async def test_what_was_pruned_stays_away_when_other_messages_are_put_back(world: World) -> None:
     """Said again after its own end, an attempt would reopen a transaction that is final."""
     await world.say(3)
@@ -269,6 +295,43 @@ async def test_a_lost_tail_comes_back_with_what_was_pruned_of_it(world: World) -
     assert not world.copy.emptied
 
 
+@pytest.mark.parametrize("spoken", [0, 1])
+async def test_a_repair_that_died_before_its_end_is_ended_by_the_next_one(world: World, spoken: int) -> None:
+    """Everything is back by then: only the alarm without an answer tells that there was something left to do."""
+    await world.say(3)
+    world.keep()
+    world.log.cut(MINT, 2)
+    await world.say(spoken)
+    world.log.dies_renewing = True
+    with pytest.raises(LogUnavailable):
+        await world.guard.whole()
+    world.guard = Guard(world.log, world.copy)
+    await world.guard.whole()
+    assert "minter-mint" in world.log.renewed
+    assert world.copy.emptied == spoken
+    assert len(world.told()) == 1
+    renewed = list(world.log.renewed)
+    await Guard(world.log, world.copy).whole()
+    assert world.log.renewed == renewed, "and only once"
+
+
+async def test_what_was_said_before_its_request_was_back_is_said_again_behind_it(world: World) -> None:
+    """By a service that had the request in hand: else the tables could not tell what it is about."""
+    operation = uid("lost request")
+    await world.say(2)
+    await world.log.publish(requested(operation, 2), cause=None)
+    world.keep()
+    world.log.cut(MINT, 2)
+    await world.log.publish(pin_failed(operation, 0, [0]), cause=None)
+    await world.answer()
+    told = [decode(raw.subject, raw.payload).data for raw in world.log.held(MINT)][2:]
+    assert told == [pin_failed(operation, 0, [0]), requested(operation, 2), pin_failed(operation, 0, [0])]
+    world.log.connectivity.lost()
+    world.guard = Guard(world.log, world.copy)
+    await world.answer()
+    assert len(world.log.held(MINT)) == 5
+
+
 async def test_a_second_witness_of_the_same_loss_raises_no_second_alarm(world: World) -> None:
     await world.say(3)
     witness = world.witness()
@@ -281,7 +344,29 @@ async def test_what_was_read_ahead_of_the_tables_is_missed_too(world: World) -> 
     await world.say(4)
     await read(GuardedLog(world.log, world.guard).read(MINT, 0), 4)
     world.log.cut(MINT, 2)
+    await read(NotedLog(world.log, world.guard).read(MINT, 0), 2)  # what a new connection brings tells nothing yet
     assert (await world.answer()).truncation is not None
+
+
+class FromTheArchive(MemoryLog):
+    """Reads what has left the stream as well."""
+
+    def held(self, stream: Stream, after: int = 0) -> list[RawMessage]:
+        return self.streams[stream.name][after:]
+
+
+async def test_what_was_read_from_the_archive_is_missed_by_nobody(world: World) -> None:
+    """As tables that begin anew do: nothing of it is in the copy yet, and the log holds only the rest."""
+    await world.say(1)
+    _, left = await world.prune()
+    await world.say(2)
+    world.copy.kept.clear()
+    archive = FromTheArchive()
+    archive.streams = world.log.streams
+    await read(GuardedLog(world.log, world.guard, archive).read(MINT, 0), max(left))
+    world.log.connectivity.lost()
+    assert (await world.answer()).truncation is None
+    assert not world.told()
 
 
 async def test_nothing_read_before_a_cut_is_read_on_or_applied_after_it(world: World) -> None:

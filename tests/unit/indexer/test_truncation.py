@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from chassis.log import RawMessage
-from services.indexer.truncation import Loss, first_difference, judge, missing_among, to_append
+from services.indexer.truncation import Loss, covers, first_difference, holes_of, judge, missing_among, to_append, to_repeat
 
 
 def message(sequence: int, subject: str = "", payload: bytes = b"") -> RawMessage:
@@ -105,3 +105,21 @@ def test_putting_back_twice_puts_back_once() -> None:
     first = to_append(missing, set[str](), set[bytes]())
     assert first == missing
     assert to_append(missing, {each.subject for each in first}, {each.payload for each in first}) == []
+
+
+def test_what_stands_before_its_request_alone_is_said_again_once() -> None:
+    pinned, other = message(1, "mint.pinned.v1.a.0"), message(2, "mint.pinned.v1.b.0")
+    request, signed = message(3, "mint.requested.v1.a"), message(4, "mint.signed.v1.a.0.0")
+    assert to_repeat([pinned, other, request, signed]) == [pinned]
+    again = replace(pinned, sequence=5)
+    assert to_repeat([pinned, other, request, signed, again]) == []
+    failed = message(6, "collection.failed.v1.c")
+    imports = [message(7, "collection.import_requested.v1.c"), failed, message(8, "collection.import_requested.v1.c")]
+    assert to_repeat(imports) == [], "the failure of the first import is none of the second's"
+
+
+def test_neighbouring_sequences_are_one_hole() -> None:
+    holes = holes_of(without(stream(2, 8), 4, 6))
+    assert [(hole.first, hole.last) for hole in holes] == [(2, 3), (5, 5), (7, 8)]
+    assert covers(holes, 7, 8)
+    assert not covers(holes, 3, 4)
