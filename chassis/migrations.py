@@ -125,7 +125,9 @@ async def _pending(connection: Connection, migrations: list[Migration]) -> list[
 async def _apply(connection: Connection, migration: Migration) -> None:
     try:
         async with connection.transaction():
-            await connection.execute(migration.sql, timeout=_LOCK_TIMEOUT_SECONDS)
+            # Waits for others no longer than that; how long its own work takes is a matter of how many rows there are.
+            await connection.execute(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT_SECONDS}s'")
+            await connection.execute(migration.sql)
             await connection.execute(
                 "INSERT INTO schema_migrations (version, name, checksum) VALUES ($1, $2, $3)",
                 migration.version,

@@ -12,7 +12,7 @@ from typing import Final
 import asyncpg
 
 from chassis.clock import Clock, SystemClock
-from chassis.database import Connection, Executor, Pool, Row, create_pool
+from chassis.database import KEEPALIVES, Connection, Executor, Pool, Row, create_pool
 from chassis.migrations import migrate
 from chassis.queries import Queries, Query, load_queries
 from chassis.redaction import Secret
@@ -71,6 +71,7 @@ async def pool(
         "statement_timeout": f"{_STATEMENT_TIMEOUT}s",
         "idle_in_transaction_session_timeout": f"{_IDLE_IN_TRANSACTION_TIMEOUT}s",
         "timezone": "UTC",
+        **KEEPALIVES,
         **(server_settings or {}),
     }
     opened = await _open(text, settings, min_size, max_size, wait_seconds, clock or SystemClock())

@@ -1,8 +1,8 @@
 """One active projector: an advisory lock in Postgres, held on a connection of its own for as long as the work runs.
 
-Used by the composition root. A second replica waits here in standby and takes over when the first one is gone; losing
-the connection stops the work. The lock only spares two replicas useless work: what makes double application impossible
-is the watermark's compare-and-set.
+Used by the composition root. A second replica waits here in standby and takes over when the first one is gone, or is
+not heard of: the server ends the session of one that hangs or is cut off. Losing the connection stops the work. The lock
+only spares two replicas useless work: what makes double application impossible is the watermark's compare-and-set.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ import asyncpg
 
 from chassis import metrics
 from chassis.clock import Clock
-from chassis.database import OwnedConnection, connect
+from chassis.database import KEEPALIVES, OwnedConnection, connect
 from chassis.redaction import Secret
 from chassis.telemetry import get_logger
 from services.indexer.pauses import pause_after
@@ -43,8 +43,17 @@ class Leadership:
     """Runs work in at most one process of all that share a database. Intervals are in seconds."""
 
     def __init__(
-        self, dsn: Secret, clock: Clock, *, poll_interval: float = 1.0, heartbeat_interval: float = 5.0
+        self,
+        dsn: Secret,
+        clock: Clock,
+        *,
+        poll_interval: float = 1.0,
+        heartbeat_interval: float = 5.0,
+        patience: float = 30.0,
     ) -> None:
+        """`patience` is for how long the server hears nothing of a leader before it gives the lock to another."""
+        # A session without heartbeats is idle, also for a server that was never told that its client is gone.
+        self._session = {**KEEPALIVES, "idle_session_timeout": f"{patience * 1000:.0f}ms"}
         self._dsn = dsn
         self._clock = clock
         self._poll_interval = poll_interval
@@ -76,7 +85,9 @@ class Leadership:
             connection: OwnedConnection | None = None
             led = False
             try:
-                connection = await connect(self._dsn.reveal(), timeout=_STATEMENT_TIMEOUT)
+                connection = await connect(
+                    self._dsn.reveal(), timeout=_STATEMENT_TIMEOUT, server_settings=self._session
+                )
                 led = await self._take_lock(connection)
             except _TRANSIENT as error:
                 # Retry: Postgres is away, or will not let us in; there is nothing to do but to wait and say so.

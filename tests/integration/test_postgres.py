@@ -70,6 +70,14 @@ async def test_a_failing_migration_leaves_nothing_behind(database: Database, tmp
     assert [each.version for each in await postgres.migrate(database.dsn, directory)] == [2]
 
 
+async def test_a_migration_takes_as_long_as_its_rows_need(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chassis.migrations._LOCK_TIMEOUT_SECONDS", 1)
+    directory = write(tmp_path, m0001_slow="SELECT pg_sleep(1.2)")
+    assert [each.version for each in await postgres.migrate(database.dsn, directory)] == [1]
+
+
 async def test_a_changed_old_migration_is_refused(database: Database, tmp_path: Path) -> None:
     directory = write(tmp_path, **FIRST)
     await postgres.migrate(database.dsn, directory)

@@ -81,6 +81,22 @@ async def test_losing_the_connection_stops_the_work(database: Database, replicas
     await second.working.wait()
 
 
+async def test_a_leader_that_hangs_loses_the_lead(database: Database) -> None:
+    """Its machine may be gone without a word, or its process stand still."""
+    silent = Leadership(Secret(database.dsn), SystemClock(), heartbeat_interval=3600.0, patience=0.2)
+    working = asyncio.Event()
+
+    async def work() -> None:
+        working.set()
+        await asyncio.Event().wait()
+
+    leading = asyncio.create_task(silent.run(work))
+    await working.wait()
+    successor = Replica(database.dsn)
+    await successor.working.wait()
+    await end([leading, successor.task])
+
+
 async def test_a_standby_stops_at_once(replicas: tuple[Replica, Replica]) -> None:
     first, second = replicas
     second.leadership.stop()
