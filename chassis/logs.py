@@ -10,14 +10,17 @@ import contextlib
 import logging
 import sys
 from collections import deque
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping
+from contextvars import ContextVar, Token
+from datetime import UTC, datetime
 from functools import partial
+from types import MappingProxyType
 from typing import Any, Final, cast
 
 import msgspec
 import structlog
 from opentelemetry import trace
-from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
+from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
 from chassis import trace_context
 from chassis.redaction import redact, redact_mapping
@@ -30,6 +33,19 @@ _QUIET: Final = ("httpx", "httpx2", "httpcore", "httpcore2", "uvicorn.access", "
 Renderer = Callable[[WrappedLogger, str, EventDict], str]
 
 
+_bound: Final[ContextVar[Mapping[str, str]]] = ContextVar("mintstream_log_fields", default=MappingProxyType({}))
+
+
+def bind(**fields: str) -> Token[Mapping[str, str]]:
+    """Give every line of this task these fields instead of those bound before, until `unbind` is called."""
+    return _bound.set(fields)
+
+
+def unbind(bound: Token[Mapping[str, str]]) -> None:
+    """Take back what `bind` returned this for."""
+    _bound.reset(bound)
+
+
 def get_logger(name: str) -> FilteringBoundLogger:
     """A logger; `log.info("wallet signed in", wallet=...)`: a fixed sentence, then fields."""
     return cast("FilteringBoundLogger", structlog.get_logger(name))
@@ -38,33 +54,20 @@ def get_logger(name: str) -> FilteringBoundLogger:
 def configure_logs(service_name: str, version: str, level: LogLevel, log_format: LogFormat) -> None:
     """Send structlog and the standard `logging` to stderr in one format. May be called again."""
     console = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
-    shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_logger_name,
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _ServiceFields(service_name, version, console=console),
-        _add_trace,
-    ]
     render: Renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if console else _render_json
-    rendered: list[Processor] = [
-        # Tracebacks as text, before redaction: frames' local variables are never rendered.
-        structlog.processors.format_exc_info,
-        _redact,
-        render,
-    ]
+    line = _Line({} if console else {"service": service_name, "version": version}, render)
     # Our own lines do not go through `logging`, which would look for their place in the code and take a lock for each.
     structlog.configure(
-        processors=[*shared, _whole],
-        logger_factory=partial(_Lines, rendered),
+        processors=[_whole],
+        logger_factory=partial(_Lines, line),
         wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=False,  # a module-level logger must see a later configure
     )
     handler = _StderrHandler()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendered],
+            foreign_pre_chain=[structlog.stdlib.add_logger_name],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, line],
         )
     )
     root = logging.getLogger()
@@ -89,26 +92,23 @@ class _StderrHandler(logging.Handler):
 
 
 class _Lines:
-    """What structlog hands its events to, whatever their level: each is one line of stderr."""
+    """What structlog hands its events to: each is one line of stderr."""
 
-    def __init__(self, rendered: Sequence[Processor], name: str) -> None:
+    def __init__(self, line: "_Line", name: str) -> None:
         self.name = name
-        self._rendered = rendered
+        self._line = line
 
-    def msg(self, event: EventDict) -> None:
+    def msg(self, level: str, event: EventDict) -> None:
         """Write one event as one line, without delay: the process may be about to end."""
-        self._put(event, urgent=True)
+        self._put(level, event, urgent=True)
 
-    def info(self, event: EventDict) -> None:
+    def info(self, level: str, event: EventDict) -> None:
         """Write one event as one line, in a moment: a busy service writes many, and each write is a system call."""
-        self._put(event, urgent=False)
+        self._put(level, event, urgent=False)
 
-    def _put(self, event: EventDict, *, urgent: bool) -> None:
+    def _put(self, level: str, event: EventDict, *, urgent: bool) -> None:
         try:
-            line: Any = event
-            for processor in self._rendered:
-                line = processor(self, "msg", line)
-            _waiting.add(line, urgent=urgent)
+            _waiting.add(self._line(self, level, event), urgent=urgent)
         except Exception as error:  # stop: logging must not break the work; what happened is told without the values
             with contextlib.suppress(OSError, ValueError):
                 told = f'{{"level":"error","event":"log line not written","reason":"{type(error).__name__}"}}'
@@ -118,9 +118,9 @@ class _Lines:
     warning = error = critical = msg
 
 
-def _whole(_logger: WrappedLogger, _method: str, event: EventDict) -> tuple[tuple[EventDict], dict[str, Any]]:
-    """The event as the one argument of `_Lines.msg`."""
-    return (event,), {}
+def _whole(_logger: WrappedLogger, level: str, event: EventDict) -> tuple[tuple[str, EventDict], dict[str, Any]]:
+    """The event and its level as the arguments of `_Lines.msg`."""
+    return (level, event), {}
 
 
 class _Waiting:
@@ -165,35 +165,45 @@ def flush_logs() -> None:
     _waiting.write()
 
 
-class _ServiceFields:
-    """Adds the service's name and version; on a terminal they would only be noise."""
+class _Line:
+    """Makes a line of an event: one processor for what structlog has eight for, since every request has a line.
 
-    def __init__(self, service_name: str, version: str, *, console: bool) -> None:
-        self._fields = {} if console else {"service": service_name, "version": version}
+    `service` are the fields that every line has; on a terminal they would only be noise.
+    """
 
-    def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-        for name, value in self._fields.items():
-            event.setdefault(name, value)
-        return event
+    def __init__(self, service: Mapping[str, str], render: Renderer) -> None:
+        self._service = service
+        self._render = render
+
+    def __call__(self, logger: WrappedLogger, level: str, event: EventDict) -> str:
+        if "exc_info" in event:  # as text, before redaction: frames' local variables are never rendered
+            event = structlog.processors.format_exc_info(logger, level, event)
+        # The sentence, time and level first, so that a human reading raw lines finds them.
+        line: dict[str, object] = {
+            "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+            "level": level,
+            "event": "",
+        }
+        line |= redact_mapping(cast("dict[object, object]", event))
+        for name, value in _bound.get().items():
+            line.setdefault(name, value)
+        if "logger" not in line:
+            line["logger"] = logger.name
+        for name, value in self._service.items():
+            line.setdefault(name, value)
+        _add_trace(line)
+        return self._render(logger, level, line)
 
 
-def _add_trace(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+def _add_trace(line: dict[str, object]) -> None:
     if carried := trace_context.current():
-        event["trace_id"], event["span_id"] = carried.trace_id, carried.span_id
-        return event
+        line["trace_id"], line["span_id"] = carried.trace_id, carried.span_id
+        return
     context = trace.get_current_span().get_span_context()
     if context.is_valid:
-        event["trace_id"] = trace.format_trace_id(context.trace_id)
-        event["span_id"] = trace.format_span_id(context.span_id)
-    return event
+        line["trace_id"] = trace.format_trace_id(context.trace_id)
+        line["span_id"] = trace.format_span_id(context.span_id)
 
 
-def _redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    return redact_mapping(cast("dict[object, object]", event))
-
-
-def _render_json(_logger: WrappedLogger, _method: str, event: MutableMapping[str, Any]) -> str:
-    """One line; the sentence, time and level first, so that a human reading raw lines finds them."""
-    ordered = {name: event.pop(name) for name in ("timestamp", "level", "event") if name in event}
-    ordered.update(event)
-    return msgspec.json.encode(ordered, enc_hook=lambda value: redact(repr(value))).decode()
+def _render_json(_logger: WrappedLogger, _level: str, line: MutableMapping[str, Any]) -> str:
+    return msgspec.json.encode(line, enc_hook=lambda value: redact(repr(value))).decode()

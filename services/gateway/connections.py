@@ -4,7 +4,8 @@ uvicorn waits for ever for the end of a request's headers, for whatever follows 
 Each such connection costs a socket and its buffers, so that a few thousand of them shut out everybody else. Used by
 `server.py`. Not done here: slow bodies (`api/patience.py`), which are answered with an error as long as they can be.
 
-uvicorn writes an answer's head and its body one after the other; here they leave together, with one system call.
+uvicorn writes an answer's head and its body one after the other, and uvloop each with a system call of its own; here
+they leave together.
 """
 
 import asyncio
@@ -83,7 +84,10 @@ class ImpatientProtocol(HttpToolsProtocol):
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
+        self._headers_by: float | None = None
+        """The loop's time at which the connection is closed unless the headers have come; None: none are due."""
         self._header_timer: asyncio.TimerHandle | None = None
+        """Looks at that time. It outlasts requests: one for each would cost several times as much."""
         self._read_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]  (as uvicorn)
@@ -94,13 +98,13 @@ class ImpatientProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Take in bytes; between two requests they begin the next one's time."""
         first = self.cycle is None  # pyright: ignore[reportUnnecessaryComparison]  (uvicorn begins with None)
-        if self._header_timer is None and (first or self.cycle.response_complete):
+        if self._headers_by is None and (first or self.cycle.response_complete):
             self._await_headers()
         super().data_received(data)
 
     def on_headers_complete(self) -> None:
         """Stop to wait for headers."""
-        self._forget_headers()
+        self._headers_by = None
         super().on_headers_complete()
 
     def pause_writing(self) -> None:
@@ -118,14 +122,20 @@ class ImpatientProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget every timer."""
         super().connection_lost(exc)
-        self._forget_headers()
-        if self._read_timer is not None:
-            self._read_timer.cancel()
+        for timer in (self._header_timer, self._read_timer):
+            if timer is not None:
+                timer.cancel()
 
     def _await_headers(self) -> None:
-        self._header_timer = self.loop.call_later(self.header_seconds, self.transport.abort)
+        self._headers_by = self.loop.time() + self.header_seconds
+        if self._header_timer is None:
+            self._header_timer = self.loop.call_at(self._headers_by, self._look_for_headers)
 
-    def _forget_headers(self) -> None:
-        if self._header_timer is not None:
-            self._header_timer.cancel()
-            self._header_timer = None
+    def _look_for_headers(self) -> None:
+        self._header_timer = None
+        if self._headers_by is None:
+            return
+        if self.loop.time() >= self._headers_by:
+            self.transport.abort()
+        else:
+            self._header_timer = self.loop.call_at(self._headers_by, self._look_for_headers)

@@ -22,6 +22,7 @@ from uuid import UUID
 import msgspec
 import uuid_utils.compat as uuid_utils
 import uvloop
+from starlette.requests import Request
 from starlette.types import Message as AsgiMessage
 from starlette.types import Scope
 
@@ -39,7 +40,6 @@ from contracts.mint import Requested
 from services.gateway import domain, server
 from services.gateway.api.auth import Access, Authenticator
 from services.gateway.api.body import received
-from services.gateway.api.fields import FieldsRequest
 from services.gateway.api.mint import answered
 from services.gateway.api.responses import MintSingleView, Success
 from services.gateway.limiting import Limiter, Quota
@@ -126,8 +126,8 @@ class Asked:
     async def send(self, message: AsgiMessage) -> None:
         self.answer.append(message)
 
-    def request(self) -> FieldsRequest:
-        return FieldsRequest(self.scope(), self.receive, self.send)
+    def request(self) -> Request:
+        return Request(self.scope(), self.receive, self.send)
 
 
 def at_once(work: Awaitable[object]) -> None:

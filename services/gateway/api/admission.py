@@ -12,7 +12,7 @@ import time
 from typing import Final
 
 from starlette.requests import Request
-from starlette.types import Message, Receive, Scope
+from starlette.types import Scope
 
 from chassis import metrics
 from chassis.telemetry import get_logger
@@ -60,29 +60,30 @@ class Admission:
 class Place:
     """One admitted request's place among those that are worked on. It is taken from the beginning."""
 
-    def __init__(self, admission: Admission, scope: Scope, receive: Receive) -> None:
+    def __init__(self, admission: Admission, scope: Scope) -> None:
         self._admission = admission
         self._state: dict[str, object] = scope["state"]
-        self._receive = receive
-        self._taken = False
-        self._begun = False
-        """Whether something of the body has come."""
-        self._whole = False
-        """Whether all of it has."""
+        self._taken = True
         self._state["place"] = self
-        self.take()
-
-    def take(self) -> None:
-        """Count among those that are worked on."""
-        if not self._taken:
-            self._taken = True
-            self._admission.count(1)
+        admission.count(1)
 
     def leave(self) -> None:
-        """Count no longer."""
+        """Count no longer: the request only waits."""
         if self._taken:
             self._taken = False
             self._admission.count(-1)
+
+    def come_back(self, *, anyhow: bool) -> None:
+        """Count again among those that are worked on.
+
+        Raises Overloaded when others have taken all places meanwhile, unless the request is to go on `anyhow`.
+        """
+        if self._taken:
+            return
+        if self._admission.full and not anyhow:
+            raise Overloaded
+        self._taken = True
+        self._admission.count(1)
 
     def end(self) -> None:
         """Leave for good. The request forgets its place, which knows the request: so both are gone at once, and do not
@@ -90,23 +91,6 @@ class Place:
         """
         self.leave()
         del self._state["place"]
-
-    async def receive(self) -> Message:
-        """Wait for the caller, without counting meanwhile.
-
-        Raises Overloaded when others have taken all places before anything of the body came. Later it goes on all the
-        same: what was uploaded so far would be lost.
-        """
-        self.leave()
-        message = await self._receive()
-        if self._whole:  # the caller has gone: nothing is left to work on
-            return message
-        if not self._begun and self._admission.full:
-            raise Overloaded
-        self._begun = True
-        self._whole = not message.get("more_body", False)
-        self.take()
-        return message
 
 
 def bounded(scope: Scope) -> bool:

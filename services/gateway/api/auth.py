@@ -21,6 +21,7 @@ from chassis.key_book import KeyBook
 from chassis.settings import Secret
 from contracts.access import Scope
 from services.gateway.api import sessions, sockets
+from services.gateway.api.fields import field
 from services.gateway.api.scope import answer_headers
 from services.gateway.callers import BOOTSTRAP, Caller
 from services.gateway.errors import ApiError, Unauthorized
@@ -28,6 +29,7 @@ from services.gateway.limiting import LimitClass, Limiter
 from services.gateway.tokens import Tokens
 
 API_KEY_HEADER = "X-API-Key"
+_RAW_API_KEY = API_KEY_HEADER.lower().encode()
 IPV6_SITE_BITS = 64
 """What one subscriber is given of IPv6: its addresses are counted as one."""
 
@@ -124,8 +126,8 @@ class Access:
 
 def _shown(connection: HTTPConnection) -> tuple[str | None, str | None]:
     """Return the API key and the bearer token of a request, or those among a WebSocket's subprotocols."""
-    key = connection.headers.get(API_KEY_HEADER) or None
-    kind, _, token = connection.headers.get("authorization", "").partition(" ")
+    key = field(connection.scope, _RAW_API_KEY) or None
+    kind, _, token = (field(connection.scope, b"authorization") or "").partition(" ")
     bearer = (token.strip() or None) if kind.lower() == "bearer" else None
     if key is None and bearer is None:
         key, bearer = sockets.credentials(connection.scope)

@@ -15,6 +15,7 @@ from python_multipart.multipart import parse_options_header
 from starlette.requests import ClientDisconnect
 
 from chassis.images import MAX_IMAGE_BYTES
+from services.gateway.api.fields import field
 from services.gateway.api.form import MAX_TEXT_BYTES, MAX_TEXT_FIELDS, FormReader, ReceivedFile, ReceivedForm
 from services.gateway.domain import MAX_FILES
 from services.gateway.errors import BodyTooLarge, MalformedBody, Problem, UnsupportedMediaType, ValidationFailed
@@ -56,10 +57,11 @@ class _Receiving:
 
     async def __aenter__(self) -> ReceivedBody:
         request = self._request
-        content_type = request.headers.get("content-type", "")
+        content_type = field(request.scope, b"content-type") or ""
         kind, options = (_JSON, {}) if content_type == "application/json" else parse_options_header(content_type)
-        if request.headers.get("content-encoding", "identity").lower() != "identity":
-            raise UnsupportedMediaType(f"a body with Content-Encoding {request.headers['content-encoding']!r}")
+        encoding = field(request.scope, b"content-encoding")
+        if encoding is not None and encoding.lower() != "identity":
+            raise UnsupportedMediaType(f"a body with Content-Encoding {encoding!r}")
         if kind == _JSON:
             return ReceivedBody(_json_object(await _whole(request, self._json_limit)))
         if kind == b"application/x-www-form-urlencoded":
@@ -82,7 +84,7 @@ class _Receiving:
         except ValueError:  # stop: python_multipart's FormParserError for a boundary that is too long is a ValueError
             raise MalformedBody("The body is not a multipart form") from None
         try:
-            await reader.read(_bounded(self._request, MAX_FORM_BYTES))
+            await reader.read(_chunks(self._request, MAX_FORM_BYTES))
             _check_files(reader.form, self._file_field)
             fields = _decode_fields(reader.form.texts, self._json_fields)
         except BaseException:  # stop: whoever does not enter does not leave either
@@ -93,25 +95,44 @@ class _Receiving:
 
 
 async def _whole(request: Request, limit: int) -> bytes:
-    chunks = [chunk async for chunk in _bounded(request, limit)]
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    body = _Bounded(request, limit)
+    first = await body.chunk()
+    if not body.more:
+        return first
+    chunks = [first]
+    while body.more:
+        chunks.append(await body.chunk())
+    return b"".join(chunks)
 
 
-async def _bounded(request: Request, limit: int) -> AsyncIterator[bytes]:
-    """Yield the body's chunks. Raises BodyTooLarge as soon as more than `limit` bytes are declared or have come."""
-    declared = request.headers.get("content-length", "0")
-    if declared.isdecimal() and int(declared[:20]) > limit:
-        raise _too_large(limit)
-    received_bytes, more = 0, True
-    while more:
-        message = await request.receive()
+async def _chunks(request: Request, limit: int) -> AsyncIterator[bytes]:
+    body = _Bounded(request, limit)
+    while body.more:
+        yield await body.chunk()
+
+
+class _Bounded:
+    """A body, chunk by chunk. Raises BodyTooLarge as soon as more than `limit` bytes are declared or have come."""
+
+    def __init__(self, request: Request, limit: int) -> None:
+        declared = field(request.scope, b"content-length") or "0"
+        if declared.isdecimal() and int(declared[:20]) > limit:
+            raise _too_large(limit)
+        self._receive = request.receive
+        self._left = limit
+        self._limit = limit
+        self.more = True
+
+    async def chunk(self) -> bytes:
+        message = await self._receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
-        chunk, more = message.get("body", b""), message.get("more_body", False)
-        received_bytes += len(chunk)
-        if received_bytes > limit:
-            raise _too_large(limit)
-        yield chunk
+        chunk: bytes = message.get("body", b"")
+        self.more = message.get("more_body", False)
+        self._left -= len(chunk)
+        if self._left < 0:
+            raise _too_large(self._limit)
+        return chunk
 
 
 def _too_large(limit: int) -> BodyTooLarge:

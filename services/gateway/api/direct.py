@@ -12,13 +12,15 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from services.gateway.api.failures import answer
-from services.gateway.api.fields import FieldsRequest
+from services.gateway.api.fields import field
 from services.gateway.api.scope import name_route
 from services.gateway.callers import Caller
 from services.gateway.errors import ApiError
 from services.gateway.identity import IDEMPOTENCY_HEADER
 
 PREFER_HEADER = "Prefer"
+_RAW_PREFER = PREFER_HEADER.lower().encode()
+_RAW_IDEMPOTENCY = IDEMPOTENCY_HEADER.lower().encode()
 
 Endpoint = Callable[[Request, Caller, str | None, str | None], Awaitable[Response]]
 """Answers a request of a caller, with its idempotency key and what it prefers; raises ApiError."""
@@ -40,10 +42,10 @@ class Direct:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See the ASGI specification."""
         name_route(scope, scope["path"])
-        request = FieldsRequest(scope, receive, send)
+        request = Request(scope, receive, send)
         try:
             caller = await self._admit(request)
-            key, prefer = request.headers.get(IDEMPOTENCY_HEADER), request.headers.get(PREFER_HEADER)
+            key, prefer = field(scope, _RAW_IDEMPOTENCY), field(scope, _RAW_PREFER)
             response = await self._endpoints[scope["path"]](request, caller, key, prefer)
         except ApiError as error:  # stop: the caller has to change something, or to come again later
             response = answer(request, error)

@@ -1,61 +1,30 @@
-"""A request's header fields, looked up by name without a walk through all of them.
+"""A request's header fields, found by name without a walk through all of them: a mint asks for a dozen.
 
-Made once for each request by `api/scope.py`; a mint asks for a dozen of them. Not done here: what a field means.
+The index is made once for each request. Names are those of ASGI: bytes in lower case. Not done here: what they mean.
 """
 
-from typing import TypeVar, overload
+from collections.abc import Mapping
 
-from starlette.datastructures import Headers
-from starlette.requests import Request
-from starlette.types import Receive, Scope, Send
-
-T = TypeVar("T")
+from starlette.types import Scope
 
 _KEY = "header_fields"
 
 
-class Fields(Headers):
-    """Starlette's headers with an index. Of a field that was sent several times, the first one is found, as there."""
-
-    def __init__(self, scope: Scope) -> None:
-        super().__init__(scope=scope)
-        raw: list[tuple[bytes, bytes]] = scope["headers"]
-        self._first = {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(raw)}
-
-    def __getitem__(self, key: str) -> str:
-        """Return the field's value. Raises KeyError."""
-        return self._first[key.lower()]
-
-    def __contains__(self, key: object) -> bool:
-        """Whether the field was sent."""
-        return isinstance(key, str) and key.lower() in self._first
-
-    @overload
-    def get(self, key: str) -> str | None: ...
-    @overload
-    def get(self, key: str, default: str | T) -> str | T: ...
-    def get(self, key: str, default: object = None) -> object:
-        """Return the field's value, or `default` when it was not sent."""
-        return self._first.get(key.lower(), default)
-
-
-def fields_of(scope: Scope) -> Fields:
-    """Return the fields of the request, made at the first call."""
+def fields_of(scope: Scope) -> Mapping[bytes, bytes]:
+    """Return the fields of the request by name; of a field that was sent several times, the first one."""
     state = scope.setdefault("state", {})
-    found: Fields | None = state.get(_KEY)
+    found: Mapping[bytes, bytes] | None = state.get(_KEY)
     if found is None:
-        found = state[_KEY] = Fields(scope)
+        found = state[_KEY] = dict(reversed(scope["headers"]))
     return found
 
 
-class FieldsRequest(Request):
-    """A request that finds its headers by the index."""
+def field(scope: Scope, name: bytes) -> str | None:
+    """Return the field's value, or None when it was not sent."""
+    value = fields_of(scope).get(name)
+    return None if value is None else value.decode("latin-1")
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        super().__init__(scope, receive, send)
-        self._fields = fields_of(scope)
 
-    @property
-    def headers(self) -> Headers:
-        """See Starlette's Request."""
-        return self._fields
+def fields_named(scope: Scope, name: bytes) -> list[str]:
+    """Return all values of a field, in the order in which they were sent."""
+    return [value.decode("latin-1") for each, value in scope["headers"] if each == name]

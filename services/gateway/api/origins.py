@@ -41,5 +41,5 @@ class Origins:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See the ASGI specification."""
-        from_page = scope["type"] == "http" and "origin" in fields_of(scope)
+        from_page = scope["type"] == "http" and b"origin" in fields_of(scope)
         await (self._cors if from_page else self._app)(scope, receive, send)

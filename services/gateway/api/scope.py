@@ -9,22 +9,21 @@ import time
 from contextlib import AbstractContextManager
 from http import HTTPStatus
 
-import structlog
 import uuid_utils
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.typing import FilteringBoundLogger
 
-from chassis import metrics, telemetry
+from chassis import logs, metrics, telemetry
 from chassis.telemetry import SpanKind, get_logger
 from services.gateway.api.admission import Admission, Place, bounded
 from services.gateway.api.failures import internal_error, refusal
-from services.gateway.api.fields import Fields, fields_of
+from services.gateway.api.fields import field, fields_named, fields_of
 from services.gateway.api.patience import BodyPatience
 from services.gateway.api.peers import client_host
 from services.gateway.errors import Overloaded
 
 REQUEST_ID_HEADER = "X-Request-Id"
-FORWARDED = "X-Forwarded-For"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _QUIET_PREFIX = "/health"
 
@@ -37,7 +36,8 @@ SECURITY_HEADERS = {
     "Cache-Control": "no-store",
 }
 
-_TRACE_FIELDS = ("traceparent", "tracestate")
+_FORWARDED = b"x-forwarded-for"
+_TRACE_FIELDS = {b"traceparent": "traceparent", b"tracestate": "tracestate"}
 _RAW_REQUEST_ID = REQUEST_ID_HEADER.lower().encode()
 _RAW_SECURITY = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
 _SECURITY_NAMES = frozenset(name for name, _ in _RAW_SECURITY)
@@ -54,6 +54,7 @@ class RequestScope:
         self._app = app
         self._admission = admission
         self._trusted_proxies = trusted_proxies
+        self._lines = _log.bind()  # made once: structlog makes a logger for each line otherwise
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See the ASGI specification."""
@@ -69,19 +70,19 @@ class RequestScope:
 
     async def _surround(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._find_client(scope)
-        headers = fields_of(scope)
-        request_id = scope["state"]["request_id"] = _request_id(headers.get(REQUEST_ID_HEADER))
+        request_id = _request_id(field(scope, _RAW_REQUEST_ID))
+        scope["state"]["request_id"] = request_id
         exchange = _Exchange(send, request_id, answer_headers(scope))
-        place = Place(self._admission, scope, receive) if bounded(scope) else None
-        patience = BodyPatience(place.receive if place else receive)
-        bound = structlog.contextvars.bind_contextvars(request_id=request_id)
+        place = Place(self._admission, scope) if bounded(scope) else None
+        patience = BodyPatience(receive, place)
+        bound = logs.bind(request_id=request_id)
         try:
-            with _span(scope, headers) as span:
+            with _span(scope) as span:
                 started = time.perf_counter()
                 await self._answer(scope, patience.receive, exchange)
-                _tell(scope, headers, exchange.status, time.perf_counter() - started, span)
+                _tell(self._lines, scope, exchange.status, time.perf_counter() - started, span)
         finally:
-            structlog.contextvars.reset_contextvars(**bound)
+            logs.unbind(bound)
             if place:
                 place.end()
 
@@ -98,7 +99,7 @@ class RequestScope:
 
     def _find_client(self, scope: Scope) -> None:
         if self._trusted_proxies and (client := scope.get("client")):
-            forwarded = fields_of(scope).getlist(FORWARDED)
+            forwarded = fields_named(scope, _FORWARDED)
             scope["client"] = (client_host(client[0], forwarded, self._trusted_proxies), client[1])
 
 
@@ -117,19 +118,22 @@ class _Exchange:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             ours = [(_RAW_REQUEST_ID, self.request_id.encode())]
-            ours += [(name.lower().encode(), value.encode("latin-1")) for name, value in self._extra.items()]
-            message["headers"] = _joined(message.get("headers", []), ours)
+            if self._extra:
+                ours += [(name.lower().encode(), value.encode("latin-1")) for name, value in self._extra.items()]
+            message["headers"] = _joined(list(message.get("headers", ())), ours)
         await self._send(message)
 
 
 def _joined(given: list[RawHeader], ours: list[RawHeader]) -> list[RawHeader]:
     """Return the headers of an answer: `ours` before those that it was given, these before the security headers."""
-    named = {name for name, _ in ours}
-    kept = [pair for pair in given if pair[0] not in named]
-    named.update(name for name, _ in kept)
-    if named.isdisjoint(_SECURITY_NAMES):
-        return kept + ours + _RAW_SECURITY
-    return kept + ours + [pair for pair in _RAW_SECURITY if pair[0] not in named]
+    owned = dict(ours)
+    if not owned.keys().isdisjoint(dict(given)):
+        given = [pair for pair in given if pair[0] not in owned]
+    joined = given + ours
+    named = dict(joined).keys()
+    return joined + (
+        _RAW_SECURITY if named.isdisjoint(_SECURITY_NAMES) else [pair for pair in _RAW_SECURITY if pair[0] not in named]
+    )
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
@@ -138,8 +142,9 @@ async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
     await refusal(request_id, Overloaded())(scope, receive, _Exchange(send, request_id, {}).send)
 
 
-def _span(scope: Scope, headers: Fields) -> AbstractContextManager[telemetry.Span]:
-    trace = {name: headers[name] for name in _TRACE_FIELDS if name in headers}
+def _span(scope: Scope) -> AbstractContextManager[telemetry.Span]:
+    sent = fields_of(scope)
+    trace = {name: sent[raw].decode("latin-1") for raw, name in _TRACE_FIELDS.items() if raw in sent}
     if not telemetry.recording():
         return telemetry.carried(trace)
     method = scope["method"]
@@ -167,7 +172,7 @@ def _request_id(given: str | None) -> str:
     return given if given and _REQUEST_ID.fullmatch(given) else str(uuid_utils.uuid7())
 
 
-def _tell(scope: Scope, headers: Fields, status: int, seconds: float, span: telemetry.Span) -> None:
+def _tell(lines: FilteringBoundLogger, scope: Scope, status: int, seconds: float, span: telemetry.Span) -> None:
     """Say how the request went: in its span, in the metrics, and in one line of the log."""
     method, state = scope["method"], scope["state"]
     route: str = state.get("route") or getattr(scope.get("route"), "path", None) or ""
@@ -179,7 +184,7 @@ def _tell(scope: Scope, headers: Fields, status: int, seconds: float, span: tele
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             telemetry.fail(span, str(status))
     metrics.HTTP_DURATION.record(seconds, method=method, route=route, status=str(status))
-    write = _log.debug if scope["path"].startswith(_QUIET_PREFIX) else _log.info
+    write = lines.debug if scope["path"].startswith(_QUIET_PREFIX) else lines.info
     client = scope.get("client")
     write(
         "http request",
@@ -187,7 +192,7 @@ def _tell(scope: Scope, headers: Fields, status: int, seconds: float, span: tele
         path=scope["path"],
         status=status,
         duration_ms=round(seconds * 1000, 1),
-        user_agent=headers.get("user-agent"),
+        user_agent=field(scope, b"user-agent"),
         ip=client[0] if client else None,
         **state.get("line_fields", {}),
     )
