@@ -1,8 +1,9 @@
 """One active projector: an advisory lock in Postgres, held on a connection of its own for as long as the work runs.
 
 Used by the composition root. A second replica waits here in standby and takes over when the first one is gone, or is
-not heard of: the server ends the session of one that hangs or is cut off. Losing the connection stops the work. The lock
-only spares two replicas useless work: what makes double application impossible is the watermark's compare-and-set.
+not heard of: the server ends the session of one that hangs or is cut off. Losing the connection stops the work. The
+lock only spares two replicas useless work: what makes double application impossible is the watermark's
+compare-and-set.
 """
 
 import asyncio
