@@ -10,6 +10,11 @@ from contracts.fact import Count, Fact, Index
 from contracts.upload import CidText
 
 
+def content_fence(cid: str) -> str:
+    """Return the pattern of every fact about one content: vanished, restored."""
+    return f"content.*.v1.{cid}"
+
+
 class AuditStarted(Fact, frozen=True, kw_only=True):
     """A worker audits what was pinned. An audit without an end was interrupted; the next period's makes up for it."""
 

@@ -14,6 +14,7 @@ from chassis.clock import Clock
 from chassis.image_location import without_location
 from chassis.log import EventLog, LogUnavailable, Message, SequenceConflict
 from chassis.telemetry import get_logger
+from chassis.vanished import vanished
 from contracts.mint import UploadedImage
 from contracts.streams import CONTENT
 from contracts.upload import UploadFailed, UploadPinned, UploadRequested, upload_fence
@@ -128,7 +129,8 @@ class Uploading:
         )
         for _ in range(MAX_CONFLICTS):
             newest = await self._newest(image.sha256)
-            if newest is not None and isinstance(newest.data, UploadPinned):
+            pinned = newest.data if newest is not None and isinstance(newest.data, UploadPinned) else None
+            if pinned is not None and await vanished(self._log, pinned.cid) is None:
                 return request
             await self._images.keep([file], [image])
             if newest is not None and isinstance(newest.data, UploadRequested):

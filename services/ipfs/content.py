@@ -12,8 +12,9 @@ from typing import Any, TypeVar
 from chassis import telemetry
 from chassis.log import UploadStore
 from contracts.collection import CollectionCreated, CollectionRequested
+from contracts.content import Vanished
 from contracts.mint import Nft, Requested
-from contracts.upload import UploadRequested
+from contracts.upload import UploadPinned, UploadRequested
 from services.ipfs import metadata
 from services.ipfs.bodies import InMemory, copied
 from services.ipfs.domain import (
@@ -63,6 +64,10 @@ class ContentPinner:
     def keeps_uploads(self) -> bool:
         """Whether the bytes of an upload are needed although it is pinned: mints of it make something else of them."""
         return not self._how.rules.take_as_uploaded
+
+    async def lost(self, told: UploadPinned, session: Session) -> Vanished | None:
+        """See `ImagePinner.lost`."""
+        return await self._images.lost(told, session)
 
     async def place_nfts(
         self, request: Requested, positions: Iterable[int], collection: CollectionCreated, session: Session

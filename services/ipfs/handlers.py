@@ -179,17 +179,20 @@ class UploadContent:
         newest = await self._log.last_matching(CONTENT, fence)
         if newest is None or newest.sequence != message.sequence:
             return
-        known = await self._pinned.find(request.sha256)
-        if known is not None and known.cid == request.cid:
-            # Asked for although it is pinned: its bytes may be gone, and nobody needs them.
-            await self._pinned.tell(known, message.event, keep=self._pinner.keeps_uploads)
-            return
+        known, session = await self._pinned.find(request.sha256), self._sessions.of(request.sha256)
         try:
-            refusal = await self._pinner.place_upload(request, self._sessions.of(request.sha256))
+            lost = None if known is None else await self._pinner.lost(known, session)
+            if known is not None and known.cid == request.cid and lost is None:
+                # Asked for although it is pinned: its bytes may be gone, and nobody needs them.
+                await self._pinned.tell(known, message.event, keep=self._pinner.keeps_uploads)
+                return
+            refusal = await self._pinner.place_upload(request, session)
         except PinUnavailable as error:  # retry: the content is good and waits in the object store
             raise retry_later(error, message.deliveries, sha256=request.sha256) from error
         fact = conclude_upload(request, refusal, self._pinner.retrieved_from)
         if isinstance(fact, UploadPinned):
+            if lost is not None and lost.cid == fact.cid:
+                await self._pinned.restored(lost)
             await self._pinned.tell(fact, message.event, keep=self._pinner.keeps_uploads)
         else:
             try:

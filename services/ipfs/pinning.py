@@ -12,6 +12,7 @@ from typing import Final, Literal
 
 from chassis.images import ImageRefused
 from chassis.log import UploadStore
+from contracts.content import Vanished
 from contracts.mint import Image, ImageUri, UploadedImage
 from contracts.upload import UploadPinned
 from services.ipfs import metadata
@@ -100,14 +101,32 @@ class ImagePinner:
 
     async def _place_upload(self, image: UploadedImage, session: Session) -> PlacedImage | Refusal:
         told = await self._known.find(image.sha256)
-        if told is not None and self._how.rules.take_as_uploaded:
+        lost = None if told is None else await self.lost(told, session)
+        if told is not None and lost is None and self._how.rules.take_as_uploaded:
             return PlacedImage(told.uri, told.content_type)
         async with copied(self._uploads, image.sha256) as upload:
             if upload is None:
                 # Whoever pinned the same bytes for another mint since the first look told it, then deleted them.
                 told = told or await self._known.find(image.sha256)
                 return UPLOAD_MISSING if told is None else PlacedImage(told.uri, told.content_type)
-            return await self._place_file(upload, image.sha256, session)
+            placed = await self._place_file(upload, image.sha256, session)
+        if lost is not None and isinstance(placed, PlacedImage) and placed.uri.endswith(lost.cid):
+            await self._known.restored(lost)
+        return placed
+
+    async def lost(self, told: UploadPinned, session: Session) -> Vanished | None:
+        """Return what an audit said of a pinned file that it missed and that is not back since.
+
+        It is forgotten then that this process has pinned it. Raises PinUnavailable and LogUnavailable.
+        """
+        lost = await self._known.lost(told)
+        if lost is None:
+            return None
+        cid = Cid.parse(lost.cid)
+        if await self._how.service.has(cid):
+            return None
+        session.pinned.discard(cid)
+        return lost
 
     async def _place_outside(self, image: ImageUri, session: Session) -> PlacedImage | Refusal:
         assert self._how.outside is not None, "the caller has looked"

@@ -19,6 +19,9 @@ from unixfs import Cid
 REMEMBERED_PINS: Final = 16_384
 """CIDs a service is known to have in this process, so that a retry asks only the services that failed."""
 
+REMEMBERED_SECONDS: Final = 900.0
+"""For so long: what a service loses later, another process may have found out, and this one has to pin it again."""
+
 _Pin = Callable[[PinningService], Awaitable[None]]
 """What is asked of each service."""
 
@@ -38,7 +41,8 @@ class Guarded:
         # These speak of the content, not of the service.
         self._circuit = Circuit(clock, failures=failures, pause=pause, exclude=(PinRefused, ContentMismatch))
         self._asked_to_wait_until = 0.0
-        self._pinned: OrderedDict[Cid, None] = OrderedDict()
+        self._pinned: OrderedDict[Cid, float] = OrderedDict()
+        """When each was pinned, by the monotonic clock."""
 
     @property
     def name(self) -> str:
@@ -57,13 +61,13 @@ class Guarded:
 
     async def pin(self, content: Pinnable) -> None:
         """Pin, unless this process has done it already; see `PinningService.pin`."""
-        if content.cid not in self._pinned:
+        if not self._remembers(content.cid):
             await self._guarded(lambda: self._inner.pin(content))
             self._remember([content])
 
     async def pin_all(self, contents: Sequence[Content]) -> None:
         """Pin those that this process has not pinned already; see `PinningService.pin_all`."""
-        missing = [content for content in contents if content.cid not in self._pinned]
+        missing = [content for content in contents if not self._remembers(content.cid)]
         if missing:
             await self._guarded(lambda: self._inner.pin_all(missing))
             self._remember(missing)
@@ -82,8 +86,12 @@ class Guarded:
                 self._asked_to_wait_until = self._clock.monotonic() + error.after
             raise
 
+    def _remembers(self, cid: Cid) -> bool:
+        pinned_at = self._pinned.get(cid)
+        return pinned_at is not None and self._clock.monotonic() - pinned_at < REMEMBERED_SECONDS
+
     def _remember(self, contents: Sequence[Pinnable]) -> None:
-        self._pinned |= dict.fromkeys(content.cid for content in contents)
+        self._pinned |= dict.fromkeys((content.cid for content in contents), self._clock.monotonic())
         while len(self._pinned) > REMEMBERED_PINS:
             self._pinned.popitem(last=False)
 
@@ -155,11 +163,15 @@ class Quorum:
     async def has(self, cid: Cid) -> bool:
         """Return whether enough services have it; raises PinUnavailable when those that answer cannot tell."""
         answers = await asyncio.gather(*(service.has(cid) for service in self._services), return_exceptions=True)
+        silent: list[PinUnavailable] = []
         for answer in answers:
-            if isinstance(answer, BaseException) and not isinstance(answer, PinUnavailable):
+            if isinstance(answer, PinUnavailable):
+                silent.append(answer)
+            elif isinstance(answer, PinRefused | ContentMismatch):  # it speaks of something else
+                silent.append(PinUnavailable(str(answer)))
+            elif isinstance(answer, BaseException):
                 raise answer
         having = sum(answer is True for answer in answers)
-        silent = [answer for answer in answers if isinstance(answer, PinUnavailable)]
         if having < self._enough <= having + len(silent):
             raise silent[0]
         return having >= self._enough

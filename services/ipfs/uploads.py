@@ -8,12 +8,17 @@ from typing import Final
 
 from chassis import telemetry
 from chassis.log import EventLog, SequenceConflict, UploadStore
+from chassis.vanished import vanished
+from contracts.content import Restored, Vanished
 from contracts.fact import Event, Fact
 from contracts.streams import CONTENT
 from contracts.upload import UploadPinned, upload_fence
 
 MAX_CONFLICTS: Final = 4
 """Refused publishes before the next delivery is left to tell it."""
+
+FROM_UPLOAD: Final = "upload"
+"""Where content was had again when somebody sent it once more; see `Restored.source`."""
 
 _log = telemetry.get_logger(__name__)
 
@@ -29,6 +34,16 @@ class PinnedUploads:
         """Return what is known of a file; raises LogUnavailable."""
         found = await self._log.last(UploadPinned, sha256=sha256)
         return None if found is None else found.data
+
+    async def lost(self, told: UploadPinned) -> Vanished | None:
+        """Return what an audit said when it missed a pinned file, if nothing was said since. Raises LogUnavailable."""
+        return await vanished(self._log, told.cid)
+
+    async def restored(self, lost: Vanished) -> None:
+        """Say that lost content is pinned again; the next audit looks with each service. Raises LogUnavailable."""
+        fact = Restored(cid=lost.cid, audit=lost.audit, providers=lost.providers, source=FROM_UPLOAD)
+        await self._log.publish(fact, cause=None)
+        _log.info(fact.type(), cid=lost.cid, source=FROM_UPLOAD)
 
     async def tell(self, pinned: UploadPinned, cause: Event[Fact] | None = None, *, keep: bool = False) -> None:
         """Say that a file is pinned, unless it was said, then delete its bytes unless told to keep them.

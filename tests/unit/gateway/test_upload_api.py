@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from chassis.image_location import without_location
+from contracts.content import Restored, Vanished
 from contracts.mint import FailureCode
 from contracts.upload import UploadFailed, UploadPinned, UploadRequested
 from services.gateway.images import Images
@@ -79,6 +80,23 @@ async def test_the_same_bytes_are_one_upload(gateway: Gateway, client: httpx.Asy
     assert answers[0].json() == answers[1].json()
     assert gateway.log.facts(UploadRequested) == []
     assert gateway.uploads.objects == {}, "what is pinned need not be kept"
+
+
+async def test_what_an_audit_missed_is_asked_for_again(gateway: Gateway, client: httpx.AsyncClient) -> None:
+    image = png(2)
+    fact = pinned(image)
+    await gateway.log.publish(fact, cause=None)
+    await gateway.log.publish(Vanished(cid=fact.cid, audit=7, providers=("kubo",)), cause=None)
+    posting = asyncio.create_task(client.post(PATH, files=form(image)))
+    while not gateway.log.facts(UploadRequested):  # noqa: ASYNC110
+        await asyncio.sleep(0.001)
+    assert gateway.uploads.objects[fact.sha256] == image
+    await gateway.log.publish(Restored(cid=fact.cid, audit=7, providers=("kubo",), source="upload"), cause=None)
+    await gateway.log.publish(fact, cause=None)
+    assert (await finished(gateway, posting)).json()["data"]["uploads"][0]["status"] == "pinned"
+    again = await client.post(PATH, files=form(image))
+    assert again.json()["data"]["uploads"][0]["status"] == "pinned"
+    assert len(gateway.log.facts(UploadRequested)) == 1
 
 
 async def test_a_refused_file_is_named_and_may_be_sent_again(gateway: Gateway, client: httpx.AsyncClient) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from chassis.log import LogUnavailable, Message, RetryLater
 from contracts.collection import CollectionFailed, CollectionPinned, CollectionRequested
+from contracts.content import Restored, Vanished
 from contracts.fact import Event, Fact
 from contracts.mint import FailureCode, PinFailed, Pinned, Requested, UploadedImage
 from contracts.upload import UploadFailed, UploadPinned, UploadRequested
@@ -140,6 +141,39 @@ async def test_one_image_in_many_operations_is_pinned_once_and_then_forgotten() 
     await world.worker().on_requested(world.log.messages(Requested)[1])
     assert [fact.items[0].image_uri for fact in world.log.facts(Pinned)] == [known.uri] * 2
     assert world.pinning.calls.count(Cid.parse(known.cid)) == 1
+
+
+@pytest.mark.parametrize("back", [False, True])
+async def test_an_image_that_an_audit_missed_is_pinned_again_from_its_next_upload(back: bool) -> None:
+    world = World()
+    worker = world.worker()
+    await worker.on_requested(await world.requested(mint_request(nft(3))))
+    (known,) = world.log.facts(UploadPinned)
+    await world.log.publish(Vanished(cid=known.cid, audit=7, providers=("memory",)), cause=None)
+    lost = world.pinning.contents.pop(Cid.parse(known.cid))
+    if back:
+        world.pinning.contents[lost.cid] = lost
+    world.uploads.objects[known.sha256] = png(3)
+    another = msgspec.structs.replace(mint_request(nft(3)), operation=UUID(int=7))
+    await world.log.publish(another, cause=None)
+    await worker.on_requested(world.log.messages(Requested)[1])
+    assert world.pinning.at(known.uri).data == png(3)
+    assert world.pinning.calls.count(lost.cid) == (1 if back else 2)
+    assert [fact.cid for fact in world.log.facts(Restored)] == ([] if back else [known.cid])
+    assert [fact.items[0].image_uri for fact in world.log.facts(Pinned)] == [known.uri] * 2
+
+
+async def test_an_image_that_an_audit_missed_and_nobody_has_sent_again_is_told_as_it_was() -> None:
+    world = World()
+    await world.worker().on_requested(await world.requested(mint_request(nft(3))))
+    (known,) = world.log.facts(UploadPinned)
+    await world.log.publish(Vanished(cid=known.cid, audit=7, providers=("memory",)), cause=None)
+    world.pinning.contents.clear()
+    another = msgspec.structs.replace(mint_request(nft(3)), operation=UUID(int=7))
+    await world.log.publish(another, cause=None)
+    await world.worker().on_requested(world.log.messages(Requested)[1])
+    assert [fact.items[0].image_uri for fact in world.log.facts(Pinned)] == [known.uri] * 2
+    assert world.log.facts(Restored) == []
 
 
 class LateUploads(MemoryUploads):
@@ -502,6 +536,20 @@ class TestUploads:
         assert len(world.log.facts(UploadPinned)) == 2
         assert world.log.facts(UploadFailed) == []
         assert world.pinning.calls == calls
+
+    async def test_what_an_audit_missed_is_pinned_again(self) -> None:
+        world = World()
+        handler = UploadContent(world.log, world.pinner(), Sessions(), PinnedUploads(world.log, world.uploads))
+        for _ in range(2):
+            world.uploads.objects[sha256(self.data)] = self.data
+            await world.log.publish(self.requested(), cause=None)
+            await handler.on_requested(world.log.messages(UploadRequested)[-1])
+            (content,) = world.pinning.contents.values()
+            assert content.data == self.data
+            await world.log.publish(Vanished(cid=str(content.cid), audit=7, providers=("memory",)), cause=None)
+            world.pinning.contents.clear()
+        assert len(world.log.facts(Restored)) == 1
+        assert len(world.log.facts(UploadPinned)) == 2
 
     async def test_a_failed_upload_can_be_asked_for_again(self) -> None:
         world = World()

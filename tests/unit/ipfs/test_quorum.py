@@ -4,7 +4,7 @@ import pytest
 
 from chassis.clock import ManualClock
 from services.ipfs.ports import ContentMismatch, PinningService, PinRefused, PinUnavailable
-from services.ipfs.quorum import Guarded, Quorum
+from services.ipfs.quorum import REMEMBERED_SECONDS, Guarded, Quorum
 from tests.support.content import Kept, MemoryPinning, content_of
 from unixfs import Cid
 
@@ -79,6 +79,18 @@ async def test_a_retry_asks_only_those_that_failed() -> None:
         await quorum.pin(CONTENT)
     await quorum.pin(CONTENT)
     assert [len(each.calls) for each in inner] == [1, 2]
+
+
+async def test_what_was_pinned_long_ago_is_pinned_again() -> None:
+    clock, inner = ManualClock(), service("a")
+    guarded = Guarded(inner, clock, failures=5, pause=30.0)
+    await guarded.pin(CONTENT)
+    await clock.advance(REMEMBERED_SECONDS - 1)
+    await guarded.pin_all([CONTENT])
+    assert len(inner.calls) == 1
+    await clock.advance(1)
+    await guarded.pin(CONTENT)
+    assert len(inner.calls) == 2
 
 
 FILES = [content_of(b"%d" % number) for number in range(4)]
@@ -160,3 +172,15 @@ async def test_whether_it_is_there(enough: int, answer: bool | None) -> None:
         assert await quorum.has(CONTENT.cid) is answer
         await quorum.check()
     assert not await Quorum([service("b")], 1).has(CONTENT.cid)
+
+
+async def test_a_service_that_speaks_of_something_else_does_not_tell_whether_it_is_there() -> None:
+    class Odd(MemoryPinning):
+        async def has(self, cid: Cid) -> bool:
+            raise REFUSED
+
+    having = service("a")
+    await having.pin(CONTENT)
+    assert await Quorum([having, Odd()], 1).has(CONTENT.cid)
+    with pytest.raises(PinUnavailable):
+        await Quorum([having, Odd()], 2).has(CONTENT.cid)
