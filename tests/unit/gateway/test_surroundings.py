@@ -171,6 +171,9 @@ async def test_the_docs_page_shows_every_route_and_asks_nobody_for_anything(clie
         assert path in answer.text
     assert not re.search(r"(src|href)=['\"]?(https?:)?//", answer.text)
     assert "<script" not in answer.text
+    assert "<h3>webhooks</h3>" in answer.text
+    assert "Harbour #1" in answer.text, "an example of what to send"
+    assert "`" not in re.sub(r"<pre>.*?</pre>", "", answer.text, flags=re.DOTALL)
 
 
 def test_the_docs_page_escapes_what_it_shows() -> None:

@@ -15,15 +15,18 @@ from chassis.log import EARLIEST, LATEST
 from contracts.access import Scope
 from contracts.fact import Fact
 from contracts.mint import Confirmed, Finalized
-from contracts.streams import MINT
+from contracts.streams import MINT, WEBHOOK
 from contracts.webhook import (
     DeliveryAttempted,
+    DeliveryParked,
     DeliveryQueued,
     DeliveryState,
     ReplayRequested,
     WebhookConfigured,
     WebhookState,
 )
+from services.gateway import deliveries
+from services.gateway.api.export import DOCUMENT
 from services.gateway.webhooks import MAX_WEBHOOKS
 from tests.support.gateway import SEALER, Gateway
 from tests.support.samples import CONFIRMED, OPERATION, REQUESTED
@@ -212,7 +215,7 @@ async def test_a_replay_of_an_operation_whose_attempts_have_left_the_log_is_refu
     assert len(world.facts(ReplayRequested)) == 1
 
 
-async def test_deliveries_are_told_as_they_stand_page_by_page(world: World) -> None:
+async def test_deliveries_are_told_as_they_stand_page_by_page(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     path, _ = await world.create()
     webhook, now = UUID(path.rsplit("/", 1)[1]), world.gateway.clock.now()
     for number in range(5):
@@ -233,6 +236,9 @@ async def test_deliveries_are_told_as_they_stand_page_by_page(world: World) -> N
                 reason="The endpoint answered 500.",
             )
             await world.gateway.log.publish(stands, cause=None)
+        if state is DeliveryState.PARKED:
+            parked = DeliveryParked(webhook=webhook, about="x", delivery=UUID(int=number))
+            await world.gateway.log.publish(parked, cause=None)
 
     async def pages(query: str) -> list[list[tuple[int, str, int]]]:
         found, cursor = list[list[tuple[int, str, int]]](), 0
@@ -247,9 +253,19 @@ async def test_deliveries_are_told_as_they_stand_page_by_page(world: World) -> N
     assert await pages("limit=5") == [everything]
     assert await pages("state=parked&limit=1") == [[everything[1]], [everything[3]]]
     assert await pages("state=delivered") == [[everything[0]]]
+    monkeypatch.setattr(deliveries, "MAX_SCANNED", 3)
+    assert await pages("state=parked") == [[everything[1], everything[3]]], "however much else there is"
+    assert [page for page in await pages("state=delivered") if page] == [[everything[0]]]
     assert await pages("since=2999-01-01T00:00:00Z") == [[]]
     for wrong in ("state=queued", "since=0.5", "since=2026-01-02", "since=20260102T030405Z"):
         assert (await world.client.get(f"{path}/deliveries?{wrong}")).status_code == 400, wrong
+
+
+async def test_a_message_that_nobody_understands_hides_no_webhook(world: World) -> None:
+    path, _ = await world.create()
+    world.gateway.log.put_raw(WEBHOOK, "webhook.configured.v1.noise", b"noise")
+    listed = (await world.client.get("/api/webhooks")).json()["data"]["webhooks"]
+    assert [each["id"] for each in listed] == [path.rsplit("/", 1)[1]]
 
 
 async def test_the_events_are_in_the_openapi_document(world: World) -> None:
@@ -267,3 +283,9 @@ async def test_the_events_are_in_the_openapi_document(world: World) -> None:
     errors = list(jsonschema.Draft202012Validator(schema).iter_errors(body))  # pyright: ignore[reportUnknownMemberType]
     assert {"'items' is a required property", "'slot' is a required property"} <= {error.message for error in errors}
     assert json.dumps(document).count("#/$defs/") == 0
+
+
+async def test_the_document_that_clients_are_generated_from_has_all_of_the_api(world: World) -> None:
+    document = (await world.client.get("/openapi.json")).json()
+    written = json.loads(DOCUMENT.read_bytes())
+    assert written | {"info": document["info"]} == document
