@@ -96,7 +96,7 @@ ROLES: tuple[Role, ...] = (
     Role(
         name="notifier",
         looks_up=(MINT, COLLECTION, WEBHOOK, DELIVERY),
-        follows=(MINT, COLLECTION, WEBHOOK),
+        follows=(MINT, COLLECTION, WEBHOOK, DELIVERY),
         queues=(DELIVERY,),
     ),
     # The indexer restores what the log has lost, so it may say whatever stands on a stream that it keeps a copy of.

@@ -57,6 +57,8 @@ PUBLISHERS: Mapping[type[Fact], tuple[str, ...]] = {
     webhook.ReplayRequested: ("gateway",),
     webhook.DeliveryQueued: ("notifier", "gateway"),
     webhook.DeliveryAttempted: ("notifier",),
+    webhook.DeliveryParked: ("notifier",),
+    webhook.ParkedTold: ("notifier",),
     dead.DeadLetter: ("indexer", "ipfs", "minter", "notifier"),
     dead.DeadLetterReplayRequested: ("gateway",),
     dead.DeadLetterReplayRefused: ("indexer",),

@@ -2,7 +2,8 @@
 
 `webhook.configured` (gateway; notifier for `WEBHOOK_URL` and to disable) holds the whole webhook; the newest counts.
 `replay_requested` (gateway) asks for past events. `delivery.queued` (notifier; gateway for tests) says that an event is
-to be sent to a webhook, `delivery.attempted` (notifier) how that stands after each attempt.
+to be sent to a webhook, `delivery.attempted` (notifier) how that stands after each attempt, and `delivery.parked`
+(notifier) beside it that it was given up, so that these are found among however many others.
 
 A *webhook* is one address with its filters and secrets. A *delivery* is one event on its way to one webhook. Deliveries
 about one thing (`about`: an operation, a collection or a wallet) form a *thread*, and are made in the order of the log.
@@ -64,7 +65,7 @@ class WebhookConfigured(Fact, frozen=True, kw_only=True):
     """Events of everybody's operations, not of the caller's own only."""
     description: str = ""
     created_at: Time
-    """Events before it are sent by replays only."""
+    """By the clock of whoever made it. Events from before it was on the log are sent by replays only."""
     disabled_reason: str = ""
 
 
@@ -131,11 +132,31 @@ class DeliveryAttempted(Fact, frozen=True, kw_only=True):
     reason: str = ""
     """Why it was not taken, for a person; holds nothing of the answer's body."""
     next_attempt_at: Time | None = None
+    carrier: UUID | None = None
+    """The delivery whose message carries the thread: its handler made the attempt, and goes on along the thread."""
 
     @property
     def ended(self) -> bool:
         """Whether nothing more comes of this delivery."""
         return self.state is not DeliveryState.RETRYING
+
+
+class DeliveryParked(Fact, frozen=True, kw_only=True):
+    """The delivery was given up; the newest `attempted` tells why. Said after that one, once."""
+
+    SUBJECT: ClassVar[str] = "delivery.parked.v1.{webhook}.{about}.{delivery}"
+
+    webhook: UUID
+    about: About
+    delivery: UUID
+
+
+class ParkedTold(Fact, frozen=True, kw_only=True):
+    """From here on every parked delivery has its `parked`, those from before that fact was known too."""
+
+    SUBJECT: ClassVar[str] = "delivery.parked_told.v1.{through}"
+
+    through: Annotated[int, msgspec.Meta(ge=0)]
 
 
 def thread_pattern(webhook: UUID, about: str) -> str:

@@ -1,42 +1,39 @@
 """What callers do with their webhooks; the notifier does the rest. Called by `api/webhooks.py`.
 
 A webhook is one message on the log, the newest counts, and it is changed by compare-and-set. Its secret is sealed
-before it is on the log, shown once, and never read here again. Deliveries are listed from the log, oldest first: what
-was queued, or what has ended in one way, a page at a time.
+before it is on the log, shown once, and never read here again. `deliveries` lists what was sent.
 """
 
 import base64
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime, timedelta
-from typing import Any, Final, Protocol, TypeVar, cast
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 import msgspec
 
 from chassis.clock import Clock
-from chassis.log import EventLog, LogLookup, LogUnavailable, Message, RawMessage, SequenceConflict
+from chassis.log import EventLog, LogLookup, LogUnavailable, Message, SequenceConflict
 from chassis.redaction import Secret
 from chassis.sealing import Sealer
 from chassis.telemetry import get_logger
-from contracts import registry
 from contracts.fact import Fact
 from contracts.mint import Confirmed, Finalized, Requested
 from contracts.notification import TEST_EVENT
-from contracts.streams import DELIVERY, MINT, WEBHOOK
+from contracts.streams import MINT, WEBHOOK
 from contracts.webhook import (
     MAX_SECRETS,
-    DeliveryAttempted,
     DeliveryQueued,
     DeliveryState,
     ReplayRequested,
     SealedSecret,
     WebhookConfigured,
     WebhookState,
-    queue_pattern,
 )
 from services.gateway.callers import Caller
+from services.gateway.deliveries import DeliveryPage, history, page_of_deliveries
 from services.gateway.errors import (
     EventsArchived,
     LogSilent,
@@ -56,11 +53,8 @@ MAX_WEBHOOKS: Final = 50
 MAX_ALL_WEBHOOKS: Final = 1000
 """Of everybody: each has a queue and a few connections in the notifier."""
 MAX_CONFLICTS: Final = 5
-MAX_SCANNED: Final = 5000
-"""Messages that one page looks through; a page may be shorter than asked for, and yet not the last."""
 SECRET_BYTES: Final = 32
 
-F = TypeVar("F", bound=Fact)
 _log = get_logger(__name__)
 
 
@@ -71,21 +65,6 @@ class WebhookLog(EventLog, Protocol):
     def lookup(self) -> LogLookup:
         """What it holds of some subjects."""
         ...
-
-
-class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """One delivery with how it stands; `attempted` is None while it waits for its first attempt."""
-
-    queued: DeliveryQueued
-    queued_at: datetime
-    attempted: DeliveryAttempted | None = None
-
-
-class DeliveryPage(msgspec.Struct, frozen=True, kw_only=True):
-    """Some deliveries; `after` is where the next page begins, None at the end of the log."""
-
-    deliveries: Sequence[Delivery]
-    after: int | None
 
 
 class Webhooks:
@@ -215,62 +194,16 @@ class Webhooks:
         """Return a page of deliveries: all, or those that ended in `state`. Raises WebhookNotFound and LogSilent."""
         await self._found(webhook, caller)
         try:
-            if state is None:
-                queued, place = await self._page(DeliveryQueued, queue_pattern(webhook), since, after, limit, None)
-                about = [_beside(DeliveryAttempted, each.data) for each in queued]
-                stand = {each.data.delivery: each.data for each in await self._gather(DeliveryAttempted, about)}
-                found = [_delivery(each, stand.get(each.data.delivery)) for each in queued]
-            else:
-                pattern = queue_pattern(webhook).replace(DeliveryQueued.type(), DeliveryAttempted.type())
-                ended, place = await self._page(DeliveryAttempted, pattern, since, after, limit, state)
-                about = [_beside(DeliveryQueued, each.data) for each in ended]
-                known = {each.data.delivery: each for each in await self._gather(DeliveryQueued, about)}
-                found = [
-                    _delivery(known[each.data.delivery], each.data) for each in ended if each.data.delivery in known
-                ]
+            return await page_of_deliveries(self._event_log.lookup, webhook, state, since, after, limit)
         except LogUnavailable as error:  # stop: the caller may ask again
             raise LogSilent("The event log does not answer") from error
-        return DeliveryPage(deliveries=found, after=place)
-
-    async def _page(
-        self, kind: type[F], pattern: str, since: datetime | None, after: int, limit: int, state: DeliveryState | None
-    ) -> tuple[list[Message[F]], int | None]:
-        """Return up to `limit` facts, and where to go on; None when the log has no more."""
-        found: list[Message[F]] = []
-        scanned = 0
-        async with aclosing(self._history(kind, [pattern], since, after)) as messages:
-            async for message in messages:
-                if len(found) == limit or scanned == MAX_SCANNED:
-                    return found, after
-                scanned += 1
-                after = message.sequence
-                if state is None or (isinstance(message.data, DeliveryAttempted) and message.data.state is state):
-                    found.append(message)
-        return found, None
-
-    async def _gather(self, kind: type[F], subjects: Sequence[str]) -> list[Message[F]]:
-        """Return every fact on these subjects, in order: one reading, however many there are."""
-        if not subjects:
-            return []
-        async with aclosing(self._history(kind, subjects, None, 0, stream=DELIVERY)) as messages:
-            return [message async for message in messages]
-
-    async def _history(
-        self, kind: type[F], patterns: Sequence[str], since: datetime | None, after: int, *, stream: Any = DELIVERY
-    ) -> AsyncGenerator[Message[F]]:
-        raws: AsyncIterator[RawMessage] = self._event_log.lookup.history(stream, patterns, since, after)
-        async with aclosing(cast("AsyncGenerator[RawMessage]", raws)) as messages:
-            async for raw in messages:
-                event = registry.decode(raw.subject, raw.payload)
-                if isinstance(event.data, kind):
-                    yield Message(event, raw.subject, raw.sequence, raw.stored_at)
 
     async def _all(self) -> list[WebhookConfigured]:
         """Return every webhook that is not deleted, the oldest first."""
         newest: dict[UUID, WebhookConfigured] = {}
         pattern = WebhookConfigured.pattern()
         try:
-            async with aclosing(self._history(WebhookConfigured, [pattern], None, 0, stream=WEBHOOK)) as messages:
+            async with aclosing(history(self._event_log.lookup, WebhookConfigured, WEBHOOK, [pattern])) as messages:
                 async for message in messages:
                     newest[message.data.webhook] = message.data
         except LogUnavailable as error:  # stop: the caller may ask again
@@ -312,12 +245,3 @@ def _is_seen_by(webhook: WebhookConfigured, caller: Caller) -> bool:
 
 def _new_secret() -> Secret:
     return Secret("whsec_" + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode())
-
-
-def _beside(kind: type[DeliveryQueued] | type[DeliveryAttempted], fact: DeliveryQueued | DeliveryAttempted) -> str:
-    """Return the subject on which the other kind of fact about the same delivery stands."""
-    return kind.subject_of(webhook=fact.webhook, about=fact.about, delivery=fact.delivery)
-
-
-def _delivery(queued: Message[DeliveryQueued], attempted: DeliveryAttempted | None) -> Delivery:
-    return Delivery(queued=queued.data, queued_at=queued.event.time, attempted=attempted)

@@ -12,12 +12,13 @@ from chassis.clock import Clock
 from chassis.log import Consuming, Handler, LogUnavailable
 from chassis.telemetry import get_logger
 from contracts.streams import DELIVERY, Consumer
-from contracts.webhook import QUEUE_PREFIX, WebhookConfigured, WebhookState, queue_pattern
+from contracts.webhook import QUEUE_PREFIX, queue_pattern
 from services.notifier.directory import Directory
 
 MAX_THREADS: Final = 10_000
 """Operations of one webhook that wait for their next attempt at the same time; beyond them its queue stands still."""
 RETRY_SECONDS: Final = 1.0
+_BEFORE_ANY: Final = -1
 
 _log = get_logger(__name__)
 
@@ -70,31 +71,41 @@ class Couriers:
     async def _follow(self, tasks: asyncio.TaskGroup) -> None:
         position = 0
         while True:
-            position, webhooks = await self._directory.changed(position)
-            for webhook in webhooks:
-                await self._adjust(webhook, tasks)
-
-    async def _adjust(self, webhook: WebhookConfigured, tasks: asyncio.TaskGroup) -> None:
-        identity = webhook.webhook
-        while True:
-            try:
-                if webhook.state is WebhookState.DELETED:
-                    await self._stop(identity)
-                elif identity not in self._running:
-                    await self._event_log.keep(queue_of(identity))
-                    work = self._event_log.consume(queue_of(identity), self._handler, concurrency=self._concurrency)
-                    self._running[identity] = tasks.create_task(work, name=f"webhook {identity}")
-                return
-            except LogUnavailable as error:  # retry: without the log there is nothing to send either
-                _log.warning("cannot adjust a queue", webhook=str(identity), reason=str(error))
+            webhooks = await self._directory.changed(position)
+            position = webhooks.position
+            done = [await self._start(each, tasks) for each in webhooks.present]
+            # After these: there may be many, of whose queues nothing is left since long ago.
+            done += [await self._stop(each) for each in webhooks.deleted]
+            if not all(done):
                 await self._clock.sleep(RETRY_SECONDS)
+                position = _BEFORE_ANY
 
-    async def _stop(self, webhook: UUID) -> None:
+    async def _start(self, webhook: UUID, tasks: asyncio.TaskGroup) -> bool:
+        """Return whether the webhook's queue is worked on; else it is to be tried again."""
+        if webhook in self._running:
+            return True
+        try:
+            await self._event_log.keep(queue_of(webhook))
+        except LogUnavailable as error:  # retry, after the others: it may be this one alone that is refused
+            _log.warning("cannot make a queue", webhook=str(webhook), reason=str(error))
+            return False
+        work = self._event_log.consume(queue_of(webhook), self._handler, concurrency=self._concurrency)
+        self._running[webhook] = tasks.create_task(work, name=f"webhook {webhook}")
+        self._removed.discard(webhook)
+        return True
+
+    async def _stop(self, webhook: UUID) -> bool:
+        """Return whether nothing is left of the webhook's queue; else it is to be tried again."""
         if webhook in self._removed:
-            return
+            return True
         task = self._running.pop(webhook, None)
         if task is not None:
             task.cancel()
             await asyncio.wait([task])
-        await self._event_log.remove(queue_of(webhook))
+        try:
+            await self._event_log.remove(queue_of(webhook))
+        except LogUnavailable as error:  # retry, after the others
+            _log.warning("cannot remove a queue", webhook=str(webhook), reason=str(error))
+            return False
         self._removed.add(webhook)
+        return True

@@ -8,12 +8,15 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+from chassis.log import Message
 from contracts import collection, mint, notification, observation, wallet
 from contracts.fact import Fact
-from contracts.webhook import DeliveryState, WebhookConfigured, WebhookState
+from contracts.webhook import DeliveryAttempted, DeliveryQueued, DeliveryState, WebhookConfigured, WebhookState
 
 GONE: Final = 410
 """The receiver wants no more (Standard Webhooks): the webhook is disabled."""
+FORSAKEN_SECONDS: Final = 3600.0
+"""By how much a delivery has to be overdue before a later one of its thread looks after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,17 +204,50 @@ class Outcome:
     """The webhook is not to be called again."""
 
 
-def judge(answer: Answer, attempts: int, first_at: datetime, now: datetime, schedule: Schedule, luck: float) -> Outcome:
-    """Return what `answer` to attempt number `attempts` means. The first attempt was at `first_at`."""
+def judge(answer: Answer, attempts: int, waited: float, now: datetime, schedule: Schedule, luck: float) -> Outcome:
+    """Return what `answer` to attempt number `attempts` means, `waited` seconds after the first attempt."""
     if answer.taken:
         return Outcome(DeliveryState.DELIVERED)
     if answer.status == GONE:
         return Outcome(DeliveryState.PARKED, disable=True)
+    return later(answer, attempts, waited, now, schedule, luck)
+
+
+def later(answer: Answer, attempts: int, waited: float, now: datetime, schedule: Schedule, luck: float) -> Outcome:
+    """Return when a delivery is tried again that was not taken, or that it is given up; as `judge`."""
     pause = max(schedule.pause(attempts, luck), answer.retry_after or 0.0)
-    again = now + timedelta(seconds=pause)
-    if again > first_at + timedelta(seconds=schedule.give_up):
+    if waited + pause > schedule.give_up:
         return Outcome(DeliveryState.PARKED)
-    return Outcome(DeliveryState.RETRYING, again)
+    return Outcome(DeliveryState.RETRYING, now + timedelta(seconds=pause))
+
+
+def waited_since(
+    before: Message[DeliveryAttempted] | None, queued: Message[DeliveryQueued], first_at: datetime, now: datetime
+) -> float:
+    """Return the seconds that a delivery has been tried for, by that clock by which they are fewer.
+
+    Ours may have been set since the first attempt, which must give up nothing. The log tells when the delivery was
+    queued, when the last attempt was stored, and how long after it this one was due.
+    """
+    if before is None:
+        return 0.0
+    told = (before.stored_at - queued.stored_at).total_seconds() + pause_after(before)
+    return min(told, (now - first_at).total_seconds())
+
+
+def pause_after(before: Message[DeliveryAttempted]) -> float:
+    """Return the seconds between an attempt and the next one, as they were told by whoever made it."""
+    again = before.data.next_attempt_at
+    return 0.0 if again is None else (again - before.event.time).total_seconds()
+
+
+def is_forsaken(queued: Message[DeliveryQueued], before: Message[DeliveryAttempted] | None, now: datetime) -> bool:
+    """Return whether a delivery that has not ended is so long overdue that nobody carries it any more.
+
+    It happens when the log loses how a delivery stood, but not that its message was dealt with.
+    """
+    due = queued.stored_at if before is None else before.stored_at + timedelta(seconds=pause_after(before))
+    return (now - due).total_seconds() > FORSAKEN_SECONDS
 
 
 def seconds_left(pause: float, stored_at: datetime, now: datetime) -> float:

@@ -17,6 +17,7 @@ from services.notifier.configured import configure
 from services.notifier.courier import Courier, Keyring
 from services.notifier.couriers import Couriers
 from services.notifier.directory import Directory
+from services.notifier.parking import tell_parked
 from services.notifier.queueing import Queueing
 from services.notifier.settings import NotifierSettings
 
@@ -49,6 +50,7 @@ async def serve(life: Lifecycle, settings: NotifierSettings) -> None:
     life.spawn("mint", log.consume(NOTIFIER_MINT, queueing.on_fact, concurrency=1))
     life.spawn("collections", log.consume(NOTIFIER_COLLECTION, queueing.on_fact, concurrency=1))
     life.spawn("replays", log.consume(NOTIFIER_REPLAY, queueing.on_replay, concurrency=REPLAYS))
+    life.spawn("parked", tell_parked(log, life.clock), background=True)
     life.spawn("deliveries", couriers.run(life.draining))
     life.spawn("pulse", Pulse(log, life.health, life.clock, NAME).run(), background=True)
     await life.draining.wait()

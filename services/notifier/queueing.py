@@ -31,12 +31,12 @@ from contracts.webhook import (
 from services.notifier.directory import Directory
 from services.notifier.domain import Subject, may_know, subject_of, wants
 from services.notifier.ports import NotifierLog
-from services.notifier.telling import Untellable, confirmed
+from services.notifier.telling import Untellable, confirmed, patterns_about
 
 MAX_CONFLICTS: Final = 16
 KEPT_OWNERS: Final = 4096
 CLOCK_SKEW: Final = timedelta(minutes=1)
-"""By how much the clocks of the log and of the gateway may differ: rather an event too many than one too few."""
+"""By how much the clocks of two streams' leaders may differ: rather an event too many than one too few."""
 
 _log = get_logger(__name__)
 
@@ -58,9 +58,9 @@ class Queueing:
         fact: Fact = message.data
         source = EventSource(stream=registry.stream_of(type(fact)).name, sequence=message.sequence)
         candidates = [
-            each
+            each.webhook
             for each in await self._directory.current()
-            if wants(each, subject) and each.created_at - CLOCK_SKEW <= message.stored_at
+            if wants(each.webhook, subject) and each.since - CLOCK_SKEW <= message.stored_at
         ]
         if not candidates:
             return
@@ -180,5 +180,5 @@ def _active(webhook: WebhookConfigured) -> WebhookConfigured:
 def _patterns(replay: ReplayRequested) -> Sequence[tuple[Stream, Sequence[str]]]:
     """Return where the events stand that a replay is about."""
     if replay.operation is not None:
-        return [(MINT, [f"mint.*.v1.{replay.operation}", f"mint.*.v1.{replay.operation}.>"])]
+        return [(MINT, patterns_about(MINT, str(replay.operation)))]
     return [(MINT, NOTIFIER_MINT.filters), (COLLECTION, NOTIFIER_COLLECTION.filters)]

@@ -29,6 +29,8 @@ class MemoryLog:
     def __init__(self, producer: str = "test", now: Callable[[], datetime] | None = None) -> None:
         """`now` is the time by which messages are stored; by default the machine's."""
         self._now = now or (lambda: datetime.now(UTC))
+        self.publishers_now = self._now
+        """The time by which publishers stamp their events, if it is another."""
         self.streams: defaultdict[str, list[RawMessage]] = defaultdict(list)
         self.first: defaultdict[str, int] = defaultdict(lambda: 1)
         self.standings: defaultdict[str, list[ConsumerStanding]] = defaultdict(list)
@@ -68,7 +70,7 @@ class MemoryLog:
         event = Event(
             id=uuid_utils.uuid7(),
             type=fact.type(),
-            time=now,
+            time=self.publishers_now(),
             producer=self._producer,
             data=fact,
             causation_id=cause.id if cause else None,

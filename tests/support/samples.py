@@ -298,7 +298,10 @@ SAMPLES: tuple[Fact, ...] = (
         status=503,
         reason="The endpoint answered 503.",
         next_attempt_at=TIME,
+        carrier=CAUSE_ID,
     ),
+    webhook.DeliveryParked(webhook=WEBHOOK, about=str(OPERATION), delivery=EVENT_ID),
+    webhook.ParkedTold(through=7),
     dead.DeadLetter(
         stream="MINT",
         consumer="minter-mint",

@@ -7,7 +7,7 @@ from typing import Literal
 from chassis.redaction import Secret
 from contracts.webhook import DeliveryState, WebhookConfigured
 from services.gateway.api.responses import Answer
-from services.gateway.webhooks import Delivery, DeliveryPage
+from services.gateway.deliveries import Delivery, DeliveryPage
 
 
 class WebhookView(Answer):

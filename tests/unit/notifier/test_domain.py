@@ -104,22 +104,22 @@ def test_operations_are_told_to_their_own_callers_only() -> None:
 
 def test_only_success_is_taken() -> None:
     states = {
-        status: judge(Answer(status), 1, NOW, NOW, SCHEDULE, 0.5).state for status in (200, 204, 301, 404, 429, 500)
+        status: judge(Answer(status), 1, 0.0, NOW, SCHEDULE, 0.5).state for status in (200, 204, 301, 404, 429, 500)
     }
     assert states.pop(200) == states.pop(204) == DeliveryState.DELIVERED
     assert set(states.values()) == {DeliveryState.RETRYING}
-    assert judge(Answer(None), 1, NOW, NOW, SCHEDULE, 0.5).state is DeliveryState.RETRYING
+    assert judge(Answer(None), 1, 0.0, NOW, SCHEDULE, 0.5).state is DeliveryState.RETRYING
 
 
 def test_gone_ends_the_delivery_and_the_webhook() -> None:
-    outcome = judge(Answer(410), 1, NOW, NOW, SCHEDULE, 0.5)
+    outcome = judge(Answer(410), 1, 0.0, NOW, SCHEDULE, 0.5)
     assert (outcome.state, outcome.disable) == (DeliveryState.PARKED, True)
 
 
 def test_a_receiver_may_ask_for_more_time_and_not_for_less() -> None:
-    later = judge(Answer(503, retry_after=600.0), 1, NOW, NOW, SCHEDULE, 0.5)
+    later = judge(Answer(503, retry_after=600.0), 1, 0.0, NOW, SCHEDULE, 0.5)
     assert later.next_attempt_at == NOW + timedelta(seconds=600)
-    sooner = judge(Answer(503, retry_after=0.0), 3, NOW, NOW, SCHEDULE, 0.5)
+    sooner = judge(Answer(503, retry_after=0.0), 3, 0.0, NOW, SCHEDULE, 0.5)
     assert sooner.next_attempt_at == NOW + timedelta(seconds=20)
 
 
@@ -127,7 +127,7 @@ def test_a_receiver_may_ask_for_more_time_and_not_for_less() -> None:
 def test_retries_go_on_for_three_days_and_end(lucks: list[float]) -> None:
     now, pauses = NOW, list[float]()
     for attempts in range(1, 1000):
-        outcome = judge(Answer(500), attempts, NOW, now, SCHEDULE, lucks[attempts % len(lucks)])
+        outcome = judge(Answer(500), attempts, (now - NOW).total_seconds(), now, SCHEDULE, lucks[attempts % len(lucks)])
         if outcome.next_attempt_at is None:
             break
         pauses.append((outcome.next_attempt_at - now).total_seconds())

@@ -12,10 +12,10 @@ import pytest
 from msgspec import structs
 
 from chassis.clock import SystemClock
-from chassis.log import LogUnavailable, Message
+from chassis.log import LogUnavailable, Message, RetryLater
 from contracts.fact import Fact
 from contracts.mint import Completed, Confirmed, Finalized
-from contracts.streams import MINT
+from contracts.streams import MINT, WEBHOOK
 from contracts.wallet import Paused
 from contracts.webhook import DeliveryQueued, ReplayRequested, WebhookConfigured, WebhookState
 from services.notifier.configured import CONFIGURED, configure
@@ -29,23 +29,29 @@ ADMINS, OWNERS, OTHERS = UUID(int=1), UUID(int=2), UUID(int=3)
 COMPLETED = Completed(operation=OPERATION, total=3, minted=3, failed=0)
 
 
+def a_webhook(webhook: UUID, **changes: Any) -> WebhookConfigured:
+    configured = WebhookConfigured(
+        webhook=webhook, caller="app:shop", url="https://a.test", events=("*",), created_at=SystemClock().now()
+    )
+    return structs.replace(configured, **changes)
+
+
 @dataclass
 class World:
     """The queueing of a notifier on a log in memory."""
 
-    log: MemoryLog = field(default_factory=MemoryLog)
     draining: asyncio.Event = field(default_factory=asyncio.Event)
+    later: timedelta = timedelta()
+    """By how much the log's clock has moved on."""
 
     def __post_init__(self) -> None:
         self.clock = SystemClock()
+        self.log = MemoryLog(now=lambda: self.clock.now() + self.later)
         self.directory = Directory(self.log, self.clock)
         self.queueing = Queueing(self.log, self.directory, self.draining)
 
     async def configure(self, webhook: UUID, **changes: Any) -> None:
-        configured = WebhookConfigured(
-            webhook=webhook, caller="app:shop", url="https://a.test", events=("*",), created_at=self.clock.now()
-        )
-        await self.log.publish(structs.replace(configured, **changes), cause=None)
+        await self.log.publish(a_webhook(webhook, **changes), cause=None)
 
     async def happen(self, *facts: Fact) -> None:
         for fact in facts:
@@ -99,10 +105,39 @@ async def test_what_is_configured_now_counts_at_once() -> None:
 
 async def test_a_webhook_is_not_told_of_what_was_before_it() -> None:
     async with running() as world:
+        await world.log.publish(CONFIRMED, cause=None)
+        world.later = timedelta(hours=1)
         late = UUID(int=9)
-        await world.configure(late, all_callers=True, created_at=world.clock.now() + timedelta(hours=1))
-        await world.happen(CONFIRMED)
+        await world.configure(late, all_callers=True)
+        await world.queueing.on_fact(world.log.messages(Confirmed)[-1])
         assert world.queued(late) == []
+
+
+async def test_a_gateway_with_a_wrong_clock_costs_its_webhooks_nothing() -> None:
+    async with running() as world:
+        ahead = UUID(int=9)
+        await world.configure(ahead, all_callers=True, created_at=world.clock.now() + timedelta(hours=1))
+        await world.happen(CONFIRMED)
+        assert world.queued(ahead) == ["mint.confirmed"]
+
+
+async def test_webhooks_are_read_anew_when_their_log_has_lost_its_tail() -> None:
+    async with running() as world:
+        lost = UUID(int=9)
+        await world.configure(lost, all_callers=True)
+        await world.happen(CONFIRMED)
+        assert world.queued(lost) == ["mint.confirmed"]
+        world.log.streams[WEBHOOK.name].pop()
+        await world.configure(UUID(int=10), all_callers=True)  # at the sequence that the lost one had
+        await world.log.publish(COMPLETED, cause=None)
+        message = world.log.messages(Completed)[-1]
+        with pytest.raises(RetryLater):
+            await world.queueing.on_fact(message)
+        for _ in range(10):  # until the directory has begun anew
+            await asyncio.sleep(0)
+        await world.queueing.on_fact(message)
+        assert world.queued(lost) == ["mint.confirmed"]
+        assert world.queued(UUID(int=10)) == ["mint.completed"]
 
 
 async def test_a_log_that_fails_in_between_leaves_nothing_out() -> None:
