@@ -26,7 +26,8 @@ from services.indexer.ports import (
     CreatedCollection,
     CreatedCollections,
 )
-from services.indexer.rounds import Rounds
+from services.indexer.rounds import Partly, Rounds
+from services.indexer.slots import is_older
 from services.indexer.trees import TreeCount, config_address, count_tree, sum_counts
 
 BATCH: Final = 3
@@ -76,16 +77,25 @@ class Counter:
     async def count(self, among: frozenset[UUID] | None) -> None:
         """Count these collections, or all when None, and publish what has changed.
 
-        Raises ChainUnavailable, LogUnavailable and StoreUnavailable.
+        Raises Partly, LogUnavailable and StoreUnavailable.
         """
-        after = _NO_ID
+        after, failed = _NO_ID, dict[UUID, ChainUnavailable]()
         while found := await self._collections.created_collections(after, BATCH, among):
             after = found[-1].id
-            accounts = await self._chain.accounts(_addresses(found))
+            try:
+                accounts = await self._chain.accounts(_addresses(found))
+            except ChainUnavailable as error:  # retry, by the caller, after the others
+                failed |= dict.fromkeys((collection.id for collection in found), error)
+                continue
             for collection in found:
-                await self._publish(collection, _counts(collection, accounts), accounts.slot)
+                try:
+                    await self._publish(collection, accounts)
+                except ChainUnavailable as error:  # the same: one that cannot be counted keeps nobody waiting
+                    failed[collection.id] = error
+        if failed:
+            raise Partly(failed, next(iter(failed.values())))
 
-    async def _publish(self, collection: CreatedCollection, counts: Sequence[TreeCount], slot: int) -> None:
+    async def _publish(self, collection: CreatedCollection, accounts: Accounts) -> None:
         try:
             last = await self._log.last(CollectionCounted, collection=collection.id)
             cause = await self._log.last(CollectionCreated, collection=collection.id)
@@ -93,10 +103,16 @@ class Counter:
         except UndecodableMessage as error:  # stop: nothing can be compared with it; an operator has to look
             _log.error("a count on the log cannot be read", collection=str(collection.id), reason=str(error))
             return
-        if max(last.data.slot if last else 0, cause.data.slot if cause else 0) > slot:
-            if asked is None:
-                return  # the node that answered is behind what is already known
-            raise ChainUnavailable(f"the node is at slot {slot}, behind the last count of {collection.id}")
+        least = max(last.data.slot if last else 0, cause.data.slot if cause else 0)
+        if is_older(accounts.slot, least):
+            try:
+                # The node that answered is behind what is known; another one may be not.
+                accounts = await self._chain.accounts(_addresses([collection]), min_slot=least)
+            except ChainUnavailable:
+                if asked is None:
+                    return  # stop: nobody waits for it, and the next round counts again
+                raise
+        counts = _counts(collection, accounts)
         known, count = last.data if last else None, sum_counts(counts)
         fact = CollectionCounted(
             collection=collection.id,
@@ -104,7 +120,7 @@ class Counter:
             capacity=count.capacity if count.capacity is not None else collection.capacity,
             has_valid_tree=count.valid,
             supports_das=await self._supports_das(collection, known),
-            slot=slot,
+            slot=accounts.slot,
             trees=tuple(
                 CountedTree(tree_address=address, minted=tree.minted, valid=tree.valid)
                 for address, tree in zip(collection.trees, counts, strict=True)

@@ -128,8 +128,11 @@ class Accounts:
 class Chain(Protocol):
     """What the indexer asks a node of the chain."""
 
-    async def accounts(self, addresses: Sequence[str]) -> Accounts:
-        """Return the accounts at commitment `confirmed`, all as of one slot; raises ChainUnavailable."""
+    async def accounts(self, addresses: Sequence[str], *, min_slot: int = 0) -> Accounts:
+        """Return the accounts at commitment `confirmed`, all as of one slot, `min_slot` or later.
+
+        Raises ChainUnavailable, also when no node is so far.
+        """
         ...
 
     async def answers_das(self, collection_address: str) -> bool:

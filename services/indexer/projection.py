@@ -174,8 +174,10 @@ def _project_collection(fact: CollectionFact, at: datetime) -> list[RowChange]:
         case collection.CollectionSigned() | collection.CollectionTableCreated():
             return [TouchCollection(fact.collection, at)]
         case collection.CollectionTreeAdded():
+            _check_trees(fact.number + 1)
             return [AddTree(fact.collection, fact.number, fact.tree_address, fact.tree, at)]
         case collection.CollectionCreated():
+            _check_trees(1 + len(fact.more_trees))
             return [_collection_created(fact, at), *_imported_trees(fact, at)]
         case collection.CollectionImportRequested():
             return [OpenImport(fact.collection, fact.collection_address, fact.is_public, fact.allow_minting, at)]
@@ -200,6 +202,12 @@ def _project_collection(fact: CollectionFact, at: datetime) -> list[RowChange]:
             return [SyncCollection(fact.collection, at)]
         case _:
             assert_never(fact)
+
+
+def _check_trees(count: int) -> None:
+    """Raise Unprojectable for more trees than a node is asked for at once when their collection is counted."""
+    if count > collection.MAX_TREES:
+        raise Unprojectable(f"the collection has {count} trees, the most is {collection.MAX_TREES}")
 
 
 def _collection_opened(fact: collection.CollectionRequested, at: datetime) -> OpenCollection:

@@ -11,17 +11,25 @@ from chassis.clock import Clock
 from chassis.log import LogUnavailable
 from chassis.telemetry import get_logger
 from services.indexer.pauses import pause_after
-from services.indexer.ports import ChainUnavailable, StoreUnavailable
+from services.indexer.ports import StoreUnavailable
 
 _log = get_logger(__name__)
+
+
+class Partly(Exception):
+    """A round is through, but for these collections: they alone are worked on again. The text says why."""
+
+    def __init__(self, collections: Iterable[UUID], reason: Exception) -> None:
+        super().__init__(str(reason))
+        self.collections = frozenset(collections)
 
 
 class Rounds:
     """Calls `work` with the wanted collections, or with None for all; `name` says in the log what it does.
 
     `interval` is how often all are wanted, `pause` the least time between two rounds, both in seconds; after a long
-    round it is `rest` times as long as that took. A round that ChainUnavailable, LogUnavailable or StoreUnavailable
-    ends is done again.
+    round it is `rest` times as long as that took. A round that LogUnavailable or StoreUnavailable ends is done again,
+    and what Partly names of one.
     """
 
     def __init__(
@@ -74,11 +82,14 @@ class Rounds:
             try:
                 await self._work(None if everything else wanted)
                 failures = 0
-            except (ChainUnavailable, LogUnavailable, StoreUnavailable) as error:
+            except (Partly, LogUnavailable, StoreUnavailable) as error:
                 # Retry: what was not said is found to be missing again.
                 failures += 1
-                self._all_wanted = self._all_wanted or everything
-                self._wanted |= wanted
+                if isinstance(error, Partly):
+                    self._wanted |= error.collections
+                else:
+                    self._all_wanted = self._all_wanted or everything
+                    self._wanted |= wanted
                 self._due.set()
                 again_in = pause_after(failures)
                 _log.warning("a round failed", work=self._name, reason=str(error), again_in=again_in)

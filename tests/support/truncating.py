@@ -95,7 +95,7 @@ class LaggingStore(PostgresStore):
 class NoCounts:
     """A chain that nobody counts on: the indexer's other work is none of this test's."""
 
-    async def accounts(self, addresses: Sequence[str]) -> Accounts:
+    async def accounts(self, addresses: Sequence[str], *, min_slot: int = 0) -> Accounts:
         """See `ports.Chain.accounts`."""
         return Accounts(0, dict[str, Account]())
 

@@ -45,11 +45,13 @@ class SolanaRpc:
         self._rpc = rpc
         self._das = das
 
-    async def accounts(self, addresses: Sequence[str], commitment: str = "confirmed") -> Accounts:
+    async def accounts(self, addresses: Sequence[str], commitment: str = "confirmed", *, min_slot: int = 0) -> Accounts:
         """See `ports.Chain.accounts`. Raises ValueError for more than MAX_ACCOUNTS addresses."""
         if len(addresses) > MAX_ACCOUNTS:
             raise ValueError(f"{len(addresses)} accounts asked for at once, the most is {MAX_ACCOUNTS}")
-        options = {"encoding": "base64", "commitment": commitment}
+        options: dict[str, object] = {"encoding": "base64", "commitment": commitment}
+        if min_slot:
+            options["minContextSlot"] = min_slot
         try:
             answer = await self._rpc.call("getMultipleAccounts", [list(addresses), options], _MultipleAccounts)
         except RpcRefused as error:  # retry, by the caller: the request is well-formed, so the node is unfit just now

@@ -18,8 +18,8 @@ from services.indexer.ports import Accounts, CreatedCollections
 class FinalizedAccounts(Protocol):
     """Accounts as they were finalized."""
 
-    async def accounts(self, addresses: Sequence[str], commitment: str) -> Accounts:
-        """Return the accounts at a commitment, all as of one slot; raises ChainUnavailable."""
+    async def accounts(self, addresses: Sequence[str], commitment: str, *, min_slot: int = 0) -> Accounts:
+        """Return the accounts at a commitment, all as of one slot, `min_slot` or later; raises ChainUnavailable."""
         ...
 
 

@@ -24,7 +24,8 @@ from chassis.log import EventLog
 from chassis.telemetry import get_logger
 from contracts.fact import Event, Fact
 from contracts.observation import MAX_OBSERVED, CollectionObserved, LeafFate, ObservedLeaf
-from services.indexer.chain.listing import History, Span, pages
+from services.indexer.chain.listing import History, Landed, Span, pages
+from services.indexer.ports import ChainUnavailable
 
 FETCHES: Final = 8
 """Transactions of one tree asked for at once."""
@@ -103,7 +104,7 @@ class TreeReading:
                 async for page in listed:
                     for start in range(0, len(page), FETCHES):
                         chunk = page[start : start + FETCHES]
-                        await self._fetch([each.signature for each in chunk if not each.failed])
+                        await self._fetch([each for each in chunk if not each.failed])
                         self._oldest = self._oldest or chunk[0].signature
                         if span.before is None:
                             self._newest = chunk[-1].signature
@@ -113,18 +114,22 @@ class TreeReading:
             _log.warning("a tree is not read further", tree=str(self._tree), reason=str(error))
         await self._say(at_least=1)
 
-    async def _fetch(self, signatures: Sequence[str]) -> None:
-        for tx in await asyncio.gather(*map(self._transaction, signatures)):
+    async def _fetch(self, listed: Sequence[Landed]) -> None:
+        for tx in await asyncio.gather(*map(self._transaction, listed)):
             if tx is not None:
                 self._take(tx)
 
-    async def _transaction(self, signature: str) -> ExecutedTransaction | None:
+    async def _transaction(self, listed: Landed) -> ExecutedTransaction | None:
         try:
-            return await self._history.transaction(signature)
+            found = await self._history.transaction(listed.signature)
         except DecodeError as error:
             # Stop with this transaction: these bytes will not change. What it did to the tree shows as a hole.
-            _log.error("a transaction cannot be read", signature=signature, reason=str(error))
+            _log.error("a transaction cannot be read", signature=listed.signature, reason=str(error))
             return None
+        if (found.signature, found.slot) != (listed.signature, listed.slot):
+            # Nobody is asked for anything before the slot of the last change: one made up would end all following.
+            raise ChainUnavailable("the node tells two different transactions or slots for one signature")
+        return found
 
     def _take(self, tx: ExecutedTransaction) -> None:
         place = state.Place(tx.slot, tx.signature)

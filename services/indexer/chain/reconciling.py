@@ -18,7 +18,7 @@ from chassis import metrics
 from chassis.clock import Clock
 from chassis.log import EventLog, SequenceConflict
 from chassis.telemetry import get_logger
-from contracts.collection import CollectionCreated
+from contracts.collection import CollectionCounted, CollectionCreated
 from contracts.observation import MAX_EXAMPLES, CollectionDrift, DriftKind
 from contracts.registry import UndecodableMessage
 from services.indexer.chain.assets import ObservedTree
@@ -27,7 +27,8 @@ from services.indexer.chain.parts import Parts
 from services.indexer.chain.proofs import holds
 from services.indexer.chain.reading import Followed
 from services.indexer.ports import Accounts, ChainUnavailable, CreatedCollection, StoreUnavailable
-from services.indexer.rounds import Rounds
+from services.indexer.rounds import Partly, Rounds
+from services.indexer.slots import is_older
 from services.indexer.trees import config_address, count_tree
 
 PAGE: Final = 10_000
@@ -44,6 +45,8 @@ PROJECTION_PAUSE: Final = 0.2
 """How often, and after how many seconds, the tables are looked at until they show what was observed."""
 REST: Final = 4.0
 """Rounds rest so many times as long as they took: the larger the collections, the rarer the comparisons."""
+FINALITY: Final = 500
+"""Slots after which a slot that a node has confirmed is final at every node that is well: three minutes."""
 BATCH: Final = 3
 """Collections read from the tables at once."""
 _NO_ID: Final = UUID(int=0)
@@ -79,9 +82,9 @@ class Reconciler:
     async def reconcile(self, among: frozenset[UUID] | None) -> None:
         """Compare these collections, or all when None, and say what has changed.
 
-        Raises ChainUnavailable, LogUnavailable and StoreUnavailable.
+        Raises Partly, LogUnavailable and StoreUnavailable.
         """
-        after, failed = _NO_ID, list[ChainUnavailable | StoreUnavailable]()
+        after, failed = _NO_ID, dict[UUID, ChainUnavailable | StoreUnavailable]()
         while found := await self._parts.collections.created_collections(after, BATCH, among):
             after = found[-1].id
             for collection in found:
@@ -89,16 +92,16 @@ class Reconciler:
                     await self._say(await self.compare(collection))
                 except (ChainUnavailable, StoreUnavailable) as error:
                     # Retry, by the caller, after the others: one tree that cannot be read keeps nobody waiting.
-                    failed.append(error)
+                    failed[collection.id] = error
         if failed:
-            raise failed[0]
+            raise Partly(failed, next(iter(failed.values())))
 
     async def compare(self, collection: CreatedCollection) -> CollectionDrift:
         """Return what a collection's comparison comes to now."""
         parts = self._parts
         trees = [tree for tree in collection.trees if config_address(tree) is not None]
         addresses = [address for tree in trees for address in (config_address(tree) or "", tree)]
-        accounts = await parts.accounts.accounts(addresses, "finalized")
+        accounts = await parts.accounts.accounts(addresses, "finalized", min_slot=await self._least_slot(collection.id))
         parsed = {tree: _parsed(accounts, tree) for tree in trees}
         changes = {tree: account.sequence_number if account else 0 for tree, account in parsed.items()}
         followed = [await parts.follower.catch_up(collection.id, tree, changes[tree]) for tree in trees]
@@ -106,6 +109,8 @@ class Reconciler:
         seen = {each.tree: each.seq for each in followed}
         behind = {tree: range(seen[tree] + 1, changes[tree] + 1) for tree in trees if seen[tree] < changes[tree]}
         holes = [f"{each.tree}: {hole.start} to {hole.stop - 1}" for each in followed for hole in _holes(each, behind)]
+        unreadable = [tree for tree in trees if parsed[tree] is None]
+        holes += [f"{tree}: its account" for tree in unreadable]
         counts = [
             count_tree(collection.standard, accounts.by_address.get(config_address(tree) or ""), None).minted or 0
             for tree in trees
@@ -119,10 +124,20 @@ class Reconciler:
             wrong_roots=tuple(sorted(wrong)[:MAX_EXAMPLES]),
             holes=tuple(holes[:MAX_EXAMPLES]),
         )
-        # What is missing of a tree is in the slot of its last observed change or in a later one.
-        unseen_after = {tree: observed[tree].slot - 1 if tree in observed else -1 for tree in behind}
+        # What is missing of a tree is in the slot of its last observed change or in a later one. Of a tree without an
+        # account nobody told how many changes there are: a node that does not have it proves nothing.
+        missing = (*behind, *unreadable)
+        unseen_after = {tree: observed[tree].slot - 1 if tree in observed else -1 for tree in missing}
         told = await parts.comparisons.told(collection.id, accounts.slot, unseen_after)
         return drift(collection.id, chain, told, await self._shown(collection, accounts.slot, told))
+
+    async def _least_slot(self, collection: UUID) -> int:
+        """Return a slot that every node has finalized by now: one that has not is not asked."""
+        try:
+            counted = await self._log.last(CollectionCounted, collection=collection)
+        except UndecodableMessage:  # stop: told where the next count is compared with it
+            return 0
+        return 0 if counted is None else max(0, counted.data.slot - FINALITY)
 
     async def _projected(self, followed: Followed) -> ObservedTree:
         """Wait until the tables show what was observed."""
@@ -235,7 +250,7 @@ class Reconciler:
                     "collection drifts", collection=str(fact.collection), kind=each.kind.value, count=each.count,
                     examples=each.examples,
                 )  # fmt: skip
-        if last is not None and (same(fact, last.data) or last.data.slot > fact.slot):
+        if last is not None and (same(fact, last.data) or is_older(fact.slot, last.data.slot)):
             self._measure(last.data)
             return
         try:

@@ -17,6 +17,7 @@ from contracts.streams import COLLECTION
 from services.indexer.counting import BATCH, Counter
 from services.indexer.entries import plan
 from services.indexer.ports import Account, Accounts, ChainUnavailable
+from services.indexer.rounds import Partly
 from services.indexer.trees import config_address
 from tests.support.indexing import collection_created, counted, tree_added, uid
 from tests.support.memory_log import MemoryLog
@@ -35,9 +36,11 @@ class ModelChain:
     meanwhile: Callable[[], Awaitable[object]] | None = None
     """What somebody else does while this node is asked about DAS."""
 
-    async def accounts(self, addresses: Sequence[str]) -> Accounts:
+    async def accounts(self, addresses: Sequence[str], *, min_slot: int = 0) -> Accounts:
         if self.fail_next:
             raise self.fail_next.pop(0)
+        if min_slot > self.slot:
+            raise ChainUnavailable("Minimum context slot has not been reached")
         self.asked.append(len(addresses))
         configs = {config_address(tree): minted for tree, minted in self.minted.items()}
         found = {address: self._config(configs[address]) for address in addresses if address in configs}
@@ -235,13 +238,35 @@ async def test_whoever_asks_for_a_count_is_answered_once_also_when_nothing_moved
     assert len(world.counts()) == 2
 
 
+async def test_a_collection_that_cannot_be_counted_keeps_nobody_waiting(world: World) -> None:
+    counter = world.counter()
+    await world.create("dogs", "birds", "fish")
+    world.chain.fail_next = [ChainUnavailable("injected")]
+    with pytest.raises(Partly) as partly:
+        await counter.count(None)
+    assert len(partly.value.collections) == BATCH
+    assert len(world.counts()) == 1
+    await counter.count(partly.value.collections)
+    assert len(world.counts()) == 4
+
+
+async def test_a_node_that_tells_a_slot_of_the_far_future_silences_nobody(world: World) -> None:
+    counter, slot = world.counter(), world.chain.slot
+    world.chain.slot = 1 << 60
+    await counter.count(None)
+    world.chain.slot = slot
+    world.mint("cats", 2)
+    await counter.count(None)
+    assert world.counts() == [(0, 1 << 60), (2, slot)]
+
+
 async def test_a_node_that_is_behind_does_not_answer_whoever_asks(world: World) -> None:
     counter = world.counter()
     await counter.count(None)
     await world.log.publish(CollectionSyncRequested(collection=uid("cats")), cause=None)
     counter.sync([uid("cats")])
     world.chain.slot -= 1
-    with pytest.raises(ChainUnavailable, match="behind"):
+    with pytest.raises(Partly, match="slot"):
         await counter.count(None)
     world.chain.slot += 1
     await counter.count(None)

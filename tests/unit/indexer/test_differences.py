@@ -77,6 +77,9 @@ def test_what_is_not_said_again() -> None:
     one = drift(CATS, CHAIN, TOLD, SHOWN)
     assert same(one, drift(CATS, replace(CHAIN, slot=900), replace(TOLD, log=6, projection=6), SHOWN))
     assert not same(one, drift(CATS, replace(CHAIN, minted=9), TOLD, SHOWN))
+    behind, further = (drift(CATS, CHAIN, TOLD, replace(SHOWN, absent=TWO, slots_behind=slots)) for slots in (40, 90))
+    assert same(behind, further), "a DAS that never catches up is no news at each comparison"
+    assert not same(behind, one)
 
 
 @pytest.mark.parametrize(("log", "projection"), [(1, 3), (3, 1)])

@@ -11,6 +11,7 @@ import pytest
 from bubblegum.instructions import BubblegumInstruction
 from bubblegum.leaf import LeafSchemaV2
 from bubblegum.programs import BUBBLEGUM
+from bubblegum.transaction import ExecutedTransaction
 from chassis.clock import ManualClock
 from chassis.log import LogUnavailable
 from contracts.observation import MAX_OBSERVED, LeafFate
@@ -372,6 +373,23 @@ async def test_a_node_that_is_behind_is_noticed_and_not_read_from_the_beginning(
     await world.follower().catch_up(CATS, ADDRESS)
     assert behind.asked == [behind.transactions[-1].signature]
     await world.agrees()
+
+
+async def test_a_node_that_tells_two_slots_of_one_transaction_is_not_believed() -> None:
+    """From the slot of the last change on nodes are asked: one that was made up would end all following."""
+    world = World()
+    world.mint(2)
+    liar = MemoryHistory(list(world.history.transactions))
+    true = liar.transaction
+
+    async def far_ahead(signature: str) -> ExecutedTransaction:
+        return replace(await true(signature), slot=1 << 60)
+
+    liar.transaction = far_ahead  # type: ignore[method-assign] # a node's answer
+    follower = TreeFollower(world.log, [liar], world.tables, ManualClock())
+    with pytest.raises(ChainUnavailable, match="two different"):
+        await follower.catch_up(CATS, ADDRESS)
+    assert not observed(world.log)
 
 
 async def test_a_node_that_lists_a_transaction_later_than_its_followers() -> None:

@@ -8,7 +8,14 @@ import msgspec
 import pytest
 
 from contracts import registry
-from contracts.collection import CollectionImportRequested, CollectionUpdated, CountedTree
+from contracts.collection import (
+    MAX_TREES,
+    CollectionImportRequested,
+    CollectionUpdated,
+    CountedTree,
+    TreePlace,
+    TreeShape,
+)
 from contracts.fact import Event, Fact
 from contracts.mint import MAX_ITEMS, Cancelled, FailureCode, ImageUri, ItemFailure, Nft, PinFailed
 from services.indexer.changes import OpenOperation, PinItems
@@ -369,6 +376,16 @@ async def test_every_tree_has_a_row_with_what_the_chain_says_of_it() -> None:
     gone = msgspec.structs.replace(second, minted=None, valid=False)
     tables = await tables_of(*story, counted(COLLECTION, 10, slot=62, trees=(gone,)))
     assert [(row.minted, row.valid) for _, row in sorted(tables.trees.items())] == [(8, True), (2, False)]
+
+
+async def test_more_trees_than_are_ever_counted_at_once_are_refused() -> None:
+    tables = await tables_of(collection_created(COLLECTION), tree_added(COLLECTION, MAX_TREES - 1))
+    assert not tables.parked
+    places = (TreePlace(tree_address=address("another"), tree=TreeShape()),) * MAX_TREES
+    tables = await tables_of(collection_created(COLLECTION), tree_added(COLLECTION, MAX_TREES))
+    assert list(tables.parked) == [("COLLECTION", 2)]
+    with pytest.raises(Unprojectable, match="17 trees"):
+        project(event(collection_created(COLLECTION, more_trees=places)), 1)
 
 
 async def test_every_comparison_that_is_told_is_kept() -> None:

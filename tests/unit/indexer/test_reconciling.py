@@ -19,9 +19,10 @@ from services.indexer.chain.differences import Told
 from services.indexer.chain.parts import Parts
 from services.indexer.chain.proofs import AssetProof
 from services.indexer.chain.reading import Followed
-from services.indexer.chain.reconciling import LARGE_TREE_SECONDS, Reconciler
-from services.indexer.ports import Account, Accounts, ChainUnavailable, StoreUnavailable
-from tests.support.indexing import uid
+from services.indexer.chain.reconciling import FINALITY, LARGE_TREE_SECONDS, Reconciler
+from services.indexer.ports import Account, Accounts, ChainUnavailable
+from services.indexer.rounds import Partly
+from tests.support.indexing import counted, uid
 from tests.support.leaves import ModelTree, key, metadata_v1
 from tests.support.memory_log import MemoryLog
 from tests.support.memory_tables import MemoryTables
@@ -49,6 +50,10 @@ class World:
     shown_slot: int | None = None
     chain: ModelTree | None = None
     """The tree of the accounts, when it is not the model."""
+    no_account: bool = False
+    """Whether the node has no account of the tree."""
+    min_slot: int = 0
+    """The latest slot that an answer had to be of."""
     moves_on: bool = False
     """Whether the tree is observed further while it is read."""
     leaves_read: int = 0
@@ -80,8 +85,9 @@ class World:
     def ids(self) -> list[str]:
         return [str(pda.asset_id(TREE, index)) for index in sorted(self.model.leaves)]
 
-    async def accounts(self, addresses: Sequence[str], commitment: str) -> Accounts:
+    async def accounts(self, addresses: Sequence[str], commitment: str, *, min_slot: int = 0) -> Accounts:
         self.asked.append(commitment)
+        self.min_slot = max(self.min_slot, min_slot)
         if self.refused:
             self.refused -= 1
             raise ChainUnavailable("injected")
@@ -91,7 +97,9 @@ class World:
             str(pda.tree_config(TREE)): Account(str(BUBBLEGUM), config.to_bytes()),
             ADDRESS: Account(str(SPL_ACCOUNT_COMPRESSION), account_of(self.chain or self.model)),
         }
-        return Accounts(self.slot, {address: found[address] for address in addresses})
+        if self.no_account:
+            del found[ADDRESS]
+        return Accounts(self.slot, {address: found[address] for address in addresses if address in found})
 
     async def catch_up(self, collection: UUID, tree: str, up_to: int) -> Followed:
         self.asked.append(f"follow up to {up_to}")
@@ -139,7 +147,7 @@ class Witness:
 
     model: ModelTree | None
 
-    async def accounts(self, addresses: Sequence[str], commitment: str) -> Accounts:
+    async def accounts(self, addresses: Sequence[str], commitment: str, *, min_slot: int = 0) -> Accounts:
         if self.model is None:
             raise ChainUnavailable("injected")
         data = account_of(self.model)
@@ -232,6 +240,31 @@ async def test_what_no_node_shows_is_not_looked_for_among_the_confirmed(world: W
     assert world.unseen_after == {ADDRESS: -1}, "nothing is known of the tree"
 
 
+async def test_a_node_without_the_trees_account_proves_nothing(world: World) -> None:
+    world.no_account = True
+    log = MemoryLog()
+    assert await differences(world, log) == {DriftKind.OBSERVATION_BEHIND: 1}
+    (behind,) = log.facts(CollectionDrift)[-1].differences
+    assert (behind.alarm, behind.examples) == (False, (f"{ADDRESS}: its account",))
+    assert world.unseen_after == {ADDRESS: 49}, "what was confirmed since the last observed change may be there"
+
+
+async def test_a_node_that_stands_still_is_not_asked(world: World) -> None:
+    """By a count from another node it is known how far the chain is."""
+    log = MemoryLog()
+    await log.publish(counted(CATS, 4, slot=2000), cause=None)
+    await differences(world, log)
+    assert world.min_slot == 2000 - FINALITY
+
+
+async def test_a_comparison_at_a_slot_of_the_far_future_silences_nobody(world: World) -> None:
+    log = MemoryLog()
+    world.slot = 1 << 60
+    await differences(world, log)
+    world.slot, world.missing = 40, (range(5, 7),)
+    assert await differences(world, log) == {DriftKind.OBSERVATION_BEHIND: 1}
+
+
 async def test_a_node_that_tells_another_root_at_the_same_change_is_an_alarm(world: World) -> None:
     agreeing = [Witness(minted(4)), Witness(minted(3)), Witness(None)]  # one is behind, one does not answer
     assert await differences(world, witnesses=agreeing) == {}
@@ -267,9 +300,10 @@ async def test_a_collection_that_cannot_be_read_keeps_nobody_waiting(world: Worl
     for collection in (CATS, uid("dogs")):
         await with_collection(log, tables, ADDRESS, collection)
     world.refused = 1
-    with pytest.raises(ChainUnavailable):
+    with pytest.raises(Partly) as partly:
         await Reconciler(log, world.parts(tables), SystemClock()).reconcile(None)
-    assert len(log.facts(CollectionDrift)) == 1
+    (compared,) = log.facts(CollectionDrift)
+    assert partly.value.collections == {CATS, uid("dogs")} - {compared.collection}
 
 
 async def test_another_root_in_the_account_is_an_alarm_whatever_the_rows_give(world: World) -> None:
@@ -332,5 +366,5 @@ async def test_how_far_das_is_behind_is_told(world: World) -> None:
 async def test_nothing_is_compared_with_tables_that_lag(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("services.indexer.chain.reconciling.PROJECTION_PAUSE", 0)
     world.tables_behind = True
-    with pytest.raises(StoreUnavailable, match="change 4"):
+    with pytest.raises(Partly, match="change 4"):
         await differences(world)

@@ -4,8 +4,9 @@ import asyncio
 from uuid import UUID
 
 from chassis.clock import ManualClock
+from chassis.log import LogUnavailable
 from services.indexer.ports import ChainUnavailable
-from services.indexer.rounds import Rounds
+from services.indexer.rounds import Partly, Rounds
 from tests.support.ending import end
 from tests.support.indexing import uid
 
@@ -19,6 +20,7 @@ class Work:
         self.clock = clock
         self.seconds = 0.0
         self.fails = 0
+        self.failure: Exception = LogUnavailable("injected")
         self.rounds: list[tuple[float, frozenset[UUID] | None]] = []
 
     async def __call__(self, among: frozenset[UUID] | None) -> None:
@@ -27,7 +29,7 @@ class Work:
             await self.clock.sleep(self.seconds)
         if self.fails:
             self.fails -= 1
-            raise ChainUnavailable("injected")
+            raise self.failure
 
 
 async def pass_by(clock: ManualClock, seconds: int) -> None:
@@ -64,5 +66,10 @@ async def test_rounds() -> None:
     rounds.wake([CATS])
     await pass_by(clock, 30)
     assert [among for _, among in work.rounds[5:]] == [{CATS}, {CATS}], "done again"
+
+    work.fails, work.failure = 1, Partly([DOGS], ChainUnavailable("injected"))
+    rounds.wake([CATS, DOGS])
+    await pass_by(clock, 30)
+    assert [among for _, among in work.rounds[7:]] == [{CATS, DOGS}, {DOGS}], "only what failed"
     assert not task.done()
     await end([task])

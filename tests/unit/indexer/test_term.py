@@ -52,7 +52,7 @@ class CountingLog(MemoryLog):
 class NoChain:
     """A chain without accounts."""
 
-    async def accounts(self, addresses: Sequence[str]) -> Accounts:
+    async def accounts(self, addresses: Sequence[str], *, min_slot: int = 0) -> Accounts:
         return Accounts(slot=1)
 
     async def answers_das(self, collection_address: str) -> bool:

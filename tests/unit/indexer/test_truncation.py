@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from chassis.log import RawMessage
-from services.indexer.truncation import Loss, covers, first_difference, holes_of, judge, missing_among, to_append, to_repeat
+from services.indexer.truncation import (
+    Loss,
+    covers,
+    first_difference,
+    holes_of,
+    judge,
+    missing_among,
+    to_append,
+    to_repeat,
+)
 
 
 def message(sequence: int, subject: str = "", payload: bytes = b"") -> RawMessage:
