@@ -47,7 +47,7 @@ Answer = asyncio.Future[Ack]
 _decode = msgspec.json.Decoder(Ack).decode
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Awaited:
     answer: Answer
     deadline: float

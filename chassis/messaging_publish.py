@@ -29,7 +29,7 @@ MAX_BATCH_BYTES: Final = 1_048_576
 _logger = get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Waiting:
     subject: str
     payload: bytes

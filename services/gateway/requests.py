@@ -7,7 +7,7 @@ may be absent here: the file beside it takes its place, and `domain.py` sees to 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError
 from pydantic.alias_generators import to_camel
 
 from contracts.collection import MAX_TREES
@@ -37,6 +37,8 @@ MAX_SIGNATURE_CHARACTERS = 88
 MAX_PROBLEMS = 100
 """Most problems told in one answer; a batch of 1000 wrong NFTs needs no longer list."""
 
+LIST = Strict(False)
+"""Beside a tuple: it is sent as a list. A default that is a list would be copied, deeply, for each request."""
 Copies = Annotated[int, Field(ge=1, le=MAX_ITEMS), DIGITS]
 
 
@@ -66,7 +68,7 @@ class MetadataBody(BaseModel):
     description: Description = ""
     image: ImageText | None = None
     symbol: Symbol | None = None
-    attributes: Annotated[list[AttributeBody], Field(max_length=MAX_ATTRIBUTES)] = []
+    attributes: Annotated[tuple[AttributeBody, ...], LIST, Field(max_length=MAX_ATTRIBUTES)] = ()
     external_url: WebUrl | None = None
 
 
@@ -200,6 +202,7 @@ _SENTENCES = {
     "string_type": "must be text",
     "string_too_long": "must have at most {max_length} characters",
     "list_type": "must be a list",
+    "tuple_type": "must be a list",
     "too_long": "must have at most {max_length} entries",
     "too_short": "must have at least {min_length} entry",
     "model_type": "must be an object",

@@ -11,6 +11,7 @@ from typing import Annotated, Final
 from urllib.parse import urlsplit
 from uuid import UUID
 
+import msgspec
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 from solders.pubkey import Pubkey
 from solders.signature import Signature
@@ -39,6 +40,8 @@ _ARWEAVE_PATH = re.compile(r"[A-Za-z0-9_-]{43}(/.*)?")
 
 def storable(text: str) -> str:
     """Refuse text that JSON, Postgres or a wallet cannot hold: NUL and lone surrogates."""
+    if text.isprintable():  # neither is, and most text is
+        return text
     if "\x00" in text:
         raise ValueError("must not contain the NUL character")
     try:
@@ -50,6 +53,8 @@ def storable(text: str) -> str:
 
 def one_line(text: str) -> str:
     """Refuse control characters, and text of which nothing would be seen."""
+    if text.isprintable() and not text.isspace() and text:
+        return text
     storable(text)
     if all(character.isspace() or unicodedata.category(character) == "Cf" for character in text):
         raise ValueError("must not be blank")
@@ -150,7 +155,7 @@ def uuid_of_text(value: object) -> UUID:
     if isinstance(value, UUID):
         return value
     if isinstance(value, str) and _UUID.fullmatch(value):
-        return UUID(value)
+        return msgspec.convert(value, UUID)  # in half the time of UUID's own reading
     raise ValueError("must be a UUID")
 
 

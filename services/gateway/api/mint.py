@@ -119,10 +119,25 @@ async def waited(
     return await results.within(requested.operation, seconds), {"Preference-Applied": f"wait={seconds}"}
 
 
-def answered(view: BaseModel, headers: dict[str, str]) -> Response:
+class JsonAnswer(Response):
+    """A body of JSON and the headers beside it, without the looks that Starlette takes at any other answer's."""
+
+    media_type = "application/json"
+
+    def __init__(self, content: str, headers: Mapping[str, str]) -> None:
+        self.status_code = 200
+        self.background = None
+        self.body = content.encode()
+        self.raw_headers = [
+            (b"content-length", str(len(self.body)).encode()),
+            (b"content-type", b"application/json"),
+            *((name.lower().encode(), value.encode()) for name, value in headers.items()),
+        ]
+
+
+def answered(view: BaseModel, headers: Mapping[str, str]) -> Response:
     """Return the answer that a view is; fields that do not apply are left out."""
-    content = view.model_dump_json(by_alias=True, exclude_none=True)
-    return Response(content, media_type="application/json", headers=headers)
+    return JsonAnswer(view.model_dump_json(by_alias=True, exclude_none=True), headers)
 
 
 def _message(what: str, ended: Operation | None) -> str:
