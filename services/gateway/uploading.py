@@ -25,7 +25,9 @@ from unixfs import ImportProfile, import_bytes
 
 PIN_SECONDS: Final = 20.0
 """How long an answer waits for the pins; what is not pinned by then is answered as queued."""
-PIN_PAUSE: Final = 0.1
+FIRST_PAUSE: Final = 0.1
+LONGEST_PAUSE: Final = 2.0
+"""Seconds between two looks at the log, doubled each time: while nothing is pinned, many callers wait at once."""
 MAX_CONFLICTS: Final = 5
 MAX_METADATA_BYTES: Final = 256 * 1024
 METADATA_FILENAME: Final = "metadata.json"
@@ -93,8 +95,8 @@ class Uploading:
         self._clock = clock
         self._profile = profile
 
-    async def upload(self, fields: Mapping[str, object], files: Sequence[File]) -> list[Uploaded]:
-        """Return the uploads of the files, in order, and of the metadata behind them. Raises ApiError."""
+    async def request(self, fields: Mapping[str, object], files: Sequence[File]) -> list[UploadRequested]:
+        """Say that the files are wanted, in order, and the metadata behind them, and keep them. Raises ApiError."""
         if strangers := [Problem(name, "unknown field") for name in fields if name != "metadata"]:
             raise ValidationFailed(strangers)
         metadata = [Metadata(fields["metadata"])] if "metadata" in fields else []
@@ -106,10 +108,7 @@ class Uploading:
             images = await self._images.check(files, "files")
         checked = [*images, *[await self._describe(one) for one in metadata]]
         try:
-            requests = [
-                await self._request(file, image) for file, image in zip([*files, *metadata], checked, strict=True)
-            ]
-            return await self._settled(requests)
+            return [await self._request(file, image) for file, image in zip([*files, *metadata], checked, strict=True)]
         except LogUnavailable as error:  # stop: sending the same files again is safe
             raise LogSilent(NOTHING_STORED) from error
 
@@ -146,16 +145,24 @@ class Uploading:
             return request
         raise LogUnavailable(f"upload {image.sha256[:12]} is contended")
 
-    async def _settled(self, requests: Sequence[UploadRequested]) -> list[Uploaded]:
+    async def settled(self, requests: Sequence[UploadRequested]) -> list[Uploaded]:
         """Wait until each is pinned or given up, or for PIN_SECONDS in all. Raises UploadRefused."""
-        deadline = self._clock.monotonic() + PIN_SECONDS
+        deadline, pause = self._clock.monotonic() + PIN_SECONDS, FIRST_PAUSE
+        settled: dict[str, UploadPinned | UploadFailed] = {}
+        wanted = {request.sha256 for request in requests}
         while True:
-            newest = await asyncio.gather(*(self._newest(request.sha256) for request in requests))
-            facts = [message.data if message else None for message in newest]
-            waiting = [fact for fact in facts if not isinstance(fact, UploadPinned | UploadFailed)]
-            if not waiting or self._clock.monotonic() >= deadline:
+            try:
+                newest = await asyncio.gather(*(self._newest(sha256) for sha256 in wanted - settled.keys()))
+            except LogUnavailable:  # stop: they are on the log, and on their way
                 break
-            await self._clock.sleep(PIN_PAUSE)
+            for fact in (message.data for message in newest if message):
+                if not isinstance(fact, UploadRequested):
+                    settled[fact.sha256] = fact
+            if len(settled) == len(wanted) or self._clock.monotonic() >= deadline:
+                break
+            await self._clock.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+        facts = [settled.get(request.sha256) for request in requests]
         if refused := [
             Problem(f"files[{position}]", f"{fact.reason} {fact.cure}".strip())
             for position, fact in enumerate(facts)

@@ -197,6 +197,7 @@ class Gateway:
     quotas: dict[LimitClass, Quota] = field(default_factory=dict[LimitClass, Quota])
     admin_wallets: frozenset[str] = frozenset()
     trusted_proxies: int = 0
+    max_in_flight: int = 128
     probes: Health = field(default_factory=lambda: Health(cache_seconds=0))
 
     def __post_init__(self) -> None:
@@ -241,6 +242,7 @@ class Gateway:
                 version="test",
                 cors_origins=(ORIGIN,),
                 trusted_proxies=self.trusted_proxies,
+                max_in_flight=self.max_in_flight,
             )
         )
 

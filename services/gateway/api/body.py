@@ -80,7 +80,8 @@ class _Receiving:
             cure = "names no boundary: let the HTTP library write this header"
             raise MalformedBody("The body is not a multipart form", [Problem("Content-Type", cure)])
         try:
-            reader = FormReader(boundary)
+            client = self._request.client
+            reader = FormReader(boundary, client.host if client else "")
         except ValueError:  # stop: python_multipart's FormParserError for a boundary that is too long is a ValueError
             raise MalformedBody("The body is not a multipart form") from None
         try:

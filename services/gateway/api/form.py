@@ -1,10 +1,12 @@
 """A multipart form, read as it streams in: texts in memory, files in spooled temporary files, everything bounded.
 
-Used by `api/body.py`. A file over its limit ends the request at the byte that is too many, not after the last one.
-Not done here: what the fields mean, and whether a file is an image.
+Used by `api/body.py`. A file over its limit ends the request at the byte that is too many, not after the last one; so
+does a form for which there is no room beside all others, because a full disk would end everybody's. Not done here: what
+the fields mean, and whether a file is an image.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from tempfile import SpooledTemporaryFile
 
@@ -13,29 +15,70 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from chassis.images import MAX_IMAGE_BYTES
 from services.gateway.domain import MAX_FILES
-from services.gateway.errors import BodyTooLarge, MalformedBody, Problem, ValidationFailed
+from services.gateway.errors import BodyTooLarge, MalformedBody, Overloaded, Problem, ValidationFailed
 
 MAX_TEXT_FIELDS = 32
 MAX_TEXT_BYTES = 2 * 1024 * 1024
 """Most bytes of all text fields of one form together."""
+MAX_PARTS = 4 * (MAX_TEXT_FIELDS + MAX_FILES)
+"""Texts and files, and the nameless ones that browsers send for inputs that were left empty."""
 SPOOL_BYTES = 256 * 1024
-"""A file is kept in memory up to this size and on disk beyond it."""
+"""The files of one form are kept in memory up to this size together, and on disk beyond it."""
+MAX_HELD_BYTES = 1024 * 1024 * 1024
+"""Most bytes of files of all forms together. A pod has twice as much room for temporary files (deploy/k8s/base)."""
+MAX_HELD_BYTES_OF_ONE = MAX_FILES * MAX_IMAGE_BYTES
+"""Most of them that come from one address: its largest form."""
 MAX_FILENAME_CHARACTERS = 255
+
+
+class Holdings:
+    """How many bytes the files hold that forms of this process have brought and that are not dropped yet."""
+
+    def __init__(self, most: int = MAX_HELD_BYTES, most_of_one: int = MAX_HELD_BYTES_OF_ONE) -> None:
+        self._most = most
+        self._most_of_one = most_of_one
+        self._held = 0
+        self._held_of = Counter[str]()
+
+    def take(self, sender: str, size: int) -> None:
+        """Hold more for an address. Raises Overloaded when there is no room for it."""
+        if self._held + size > self._most or self._held_of[sender] + size > self._most_of_one:
+            raise Overloaded
+        self._held += size
+        self._held_of[sender] += size
+
+    def give_back(self, sender: str, size: int) -> None:
+        """Hold so much less."""
+        self._held -= size
+        self._held_of[sender] -= size
+        if not self._held_of[sender]:
+            del self._held_of[sender]
+
+
+HOLDINGS = Holdings()
+"""Of this process: its temporary files are on one disk."""
 
 
 class ReceivedFile:
     """One file of a form, on its temporary file. Closed by the form that owns it."""
 
-    def __init__(self, field: str, filename: str) -> None:
+    def __init__(self, field: str, filename: str, room: int) -> None:
+        """`room` is how many bytes are kept in memory."""
         self.field = field
         self.filename = filename
         self.size = 0
-        self._spool = SpooledTemporaryFile[bytes](max_size=SPOOL_BYTES)
+        self._room = max(1, room)  # none at all would mean no limit
+        self._spool = SpooledTemporaryFile[bytes](max_size=self._room)
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether it is too large for the memory that it was given."""
+        return self.size > self._room
 
     async def write(self, data: bytes) -> None:
         """Append; a write that reaches the disk is done in a thread."""
         self.size += len(data)
-        if self.size > SPOOL_BYTES:
+        if self.on_disk:
             await asyncio.to_thread(self._spool.write, data)
         else:
             self._spool.write(data)
@@ -57,14 +100,25 @@ class ReceivedFile:
 class ReceivedForm:
     """The texts by field name and the files in the order in which they came."""
 
-    def __init__(self) -> None:
+    def __init__(self, sender: str, holdings: Holdings) -> None:
         self.texts: dict[str, str] = {}
         self.files: list[ReceivedFile] = []
+        self.held = 0
+        """Bytes of its files."""
+        self._sender = sender
+        self._holdings = holdings
+
+    def hold(self, size: int) -> None:
+        """Note that a file grows. Raises Overloaded when there is no room for it."""
+        self._holdings.take(self._sender, size)
+        self.held += size
 
     def close(self) -> None:
         """Drop the files."""
         for file in self.files:
             file.close()
+        self._holdings.give_back(self._sender, self.held)
+        self.held = 0
 
 
 class _Part:
@@ -82,11 +136,12 @@ class _Part:
 
 
 class FormReader:
-    """Turns the chunks of one multipart body into a form. For one body only."""
+    """Turns the chunks of one multipart body into a form. For one body only; `sender` is the address it comes from."""
 
-    def __init__(self, boundary: bytes) -> None:
-        self.form = ReceivedForm()
+    def __init__(self, boundary: bytes, sender: str = "", holdings: Holdings = HOLDINGS) -> None:
+        self.form = ReceivedForm(sender, holdings)
         self._part = _Part()
+        self._parts = 0
         self._text_bytes = 0
         self._writes: list[tuple[ReceivedFile, bytes]] = []
         self._ended = False
@@ -142,6 +197,9 @@ class FormReader:
 
     def _begin_part(self) -> None:
         self._part = _Part()
+        self._parts += 1
+        if self._parts > MAX_PARTS:
+            raise MalformedBody(f"The form has more than {MAX_PARTS} parts")
 
     def _header_name(self, data: bytes, start: int, end: int) -> None:
         self._part.header_name += data[start:end]
@@ -167,7 +225,8 @@ class FormReader:
         if len(self.form.files) >= MAX_FILES:
             sentence = f"has more than {MAX_FILES} files"
             raise ValidationFailed([Problem(self._part.name, sentence)], f"Too many files (max {MAX_FILES})")
-        self._part.file = ReceivedFile(self._part.name, _clean_filename(_utf8(options[b"filename"], "a file's name")))
+        filename = _clean_filename(_utf8(options[b"filename"], "a file's name"))
+        self._part.file = ReceivedFile(self._part.name, filename, SPOOL_BYTES - self.form.held)
         self.form.files.append(self._part.file)
 
     def _data(self, data: bytes, start: int, end: int) -> None:
@@ -183,6 +242,7 @@ class FormReader:
         if part.file_bytes > MAX_IMAGE_BYTES:
             place = _place(self.form.files, part.file)
             raise BodyTooLarge("File too large", [Problem(place, f"is over {MAX_IMAGE_BYTES} bytes")])
+        self.form.hold(end - start)
         self._writes.append((part.file, data[start:end]))
 
     def _end_part(self) -> None:

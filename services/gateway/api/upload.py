@@ -5,6 +5,7 @@ from typing import Literal
 from fastapi import APIRouter, Depends, Request
 
 from contracts.access import Scope
+from services.gateway.api.admission import let_go
 from services.gateway.api.auth import Access
 from services.gateway.api.body import received
 from services.gateway.api.documentation import errors, upload_body
@@ -44,7 +45,9 @@ def upload_router(uploading: Uploading, gateway_url: str, access: Access) -> API
     async def upload_ipfs(request: Request) -> Success[UploadsView]:  # pyright: ignore[reportUnusedFunction]
         """Put images, and metadata, on IPFS. The same bytes are one upload, however often they are sent."""
         async with received(request, file_field="files", json_fields=()) as body:
-            uploaded = await uploading.upload(body.fields, body.files)
+            wanted = await uploading.request(body.fields, body.files)
+        let_go(request)  # from here on it waits for the pinning services, which may be away
+        uploaded = await uploading.settled(wanted)
         return Success(data=UploadsView(uploads=[_view(one, gateway_url.rstrip("/")) for one in uploaded]))
 
     return router

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.gateway.api.form import SPOOL_BYTES, FormReader
-from services.gateway.errors import ApiError, MalformedBody
+from services.gateway.api.form import MAX_PARTS, SPOOL_BYTES, FormReader, Holdings
+from services.gateway.errors import ApiError, MalformedBody, Overloaded
 
 BOUNDARY = b"boundary"
 
@@ -84,6 +84,46 @@ async def test_nothing_but_line_ends_may_stand_before_the_first_part(sizes: list
         await read(b"a preamble\r\n" + body, sizes)
     with pytest.raises(MalformedBody):
         await read(b"--bound", sizes)
+
+
+async def test_many_small_files_are_not_all_kept_in_memory() -> None:
+    contents = [bytes([number]) * (SPOOL_BYTES // 4) for number in range(8)]
+    reader = await read(encoded([("images", "x.png", content) for content in contents]))
+    assert [await file.read() for file in reader.form.files] == contents
+    assert [file.on_disk for file in reader.form.files] == [False] * 4 + [True] * 4
+    reader.form.close()
+
+
+async def test_a_form_that_has_no_room_beside_the_others_is_refused() -> None:
+    holdings = Holdings(most=250, most_of_one=150)
+
+    async def read_from(sender: str, size: int) -> FormReader:
+        reader = FormReader(BOUNDARY, sender, holdings)
+        try:
+            await reader.read(cut(encoded([("images", "x.png", bytes(size))]), (64,)))
+        except ApiError:
+            reader.form.close()
+            raise
+        return reader
+
+    first = await read_from("a", 100)
+    with pytest.raises(Overloaded):
+        await read_from("a", 60)
+    second = await read_from("b", 100)
+    with pytest.raises(Overloaded):
+        await read_from("c", 60)
+    first.form.close()
+    first.form.close()
+    third = await read_from("c", 150)
+    second.form.close()
+    third.form.close()
+    (await read_from("a", 150)).form.close()
+
+
+async def test_a_form_of_endless_empty_parts_is_refused() -> None:
+    with pytest.raises(MalformedBody):
+        await read(encoded([("images", "", b"")] * (MAX_PARTS + 1)))
+    (await read(encoded([("images", "", b"")] * MAX_PARTS))).form.close()
 
 
 async def test_a_file_that_reaches_the_disk_is_read_back_whole() -> None:

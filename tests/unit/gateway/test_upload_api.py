@@ -125,6 +125,17 @@ async def test_what_is_not_pinned_in_time_is_queued(gateway: Gateway, client: ht
     assert (upload["status"], upload["ipfsHash"]) == ("queued", str(import_bytes(png(4)).cid))
 
 
+async def test_who_waits_for_pins_holds_up_no_other_request() -> None:
+    gateway = await Gateway(max_in_flight=2).with_collections()
+    async with gateway.client() as client:
+        waiting = [asyncio.create_task(client.post(PATH, files=form(png(number)))) for number in range(2)]
+        while len(gateway.log.facts(UploadRequested)) < len(waiting):  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        assert (await client.get("/api/collections")).status_code == 200
+        assert not any(job.done() for job in waiting)
+        assert {(await finished(gateway, job)).status_code for job in waiting} == {200}
+
+
 @pytest.mark.parametrize(
     ("files", "fields", "where"),
     [
@@ -161,7 +172,9 @@ async def test_what_is_uploaded_without_its_location_is_one_upload_too(gateway: 
     images = Images(gateway.uploads, media_type)
     uploading = Uploading(gateway.log, images, gateway.clock, V1, strip_location=True)
     await gateway.log.publish(pinned(stripped), cause=None)
-    first, second = [(await uploading.upload({}, [Sent(data)]))[0] for data in (image, stripped)]
+    first, second = [
+        (await uploading.settled(await uploading.request({}, [Sent(data)])))[0] for data in (image, stripped)
+    ]
     assert first == second
     assert first.cid == str(import_bytes(stripped).cid)
     assert gateway.uploads.objects == {}
