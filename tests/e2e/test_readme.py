@@ -39,12 +39,9 @@ async def test_the_commands_of_the_readme_mint_an_nft(live: LiveStack) -> None:
     known = {"<wallet>": str(Keypair().pubkey())}
     setup = f'API={live.stack.api_url} KEY="X-API-Key: {live.stack.api_key}"'
     assert script[0].startswith("API=http://127.0.0.1:8080 KEY=")
-    create, listing, mint, status = script[1:]
+    mint, status = script[1:]
 
-    known["<id>"] = (await run(setup, create, known))["id"]
-    await live.api.wait_for_collection(known["<id>"], within=60)
-    listed = (await run(setup, listing, known))["collections"]
-    assert known["<id>"] in {collection["id"] for collection in listed}
+    known["<id>"] = (await live.collection())["id"]
     known["<transactionId>"] = (await run(setup, mint, known))["transactionId"]
     async for _ in live.api.follow(known["<transactionId>"], within=60):
         pass
@@ -52,21 +49,32 @@ async def test_the_commands_of_the_readme_mint_an_nft(live: LiveStack) -> None:
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_the_readme_puts_the_command_line_on_the_path(live: LiveStack) -> None:
+async def test_the_readme_puts_the_command_line_on_the_path(live: LiveStack, tmp_path: Path) -> None:
     script = [command for command in commands() if not command.startswith(("make ", "API=", "curl "))]
     assert script[0] == ". .venv/bin/activate"
     assert all(command.startswith("mintstream ") for command in script[1:])
     # As `make demo` does before it starts anything.
     prepared = ["make -s .venv/bin/mintstream", f"export MINTSTREAM_DATA={shlex.quote(str(live.stack.data_dir))}"]
-    process = await asyncio.create_subprocess_exec("bash", "-euc", "\n".join([*prepared, *script]), cwd=ROOT)
+    prepared.append(f"export XDG_STATE_HOME={shlex.quote(str(tmp_path))}")
+    known = {"<id>": (await live.collection())["id"], "<wallet>": str(Keypair().pubkey())}
+    filled = [replaced(command, known) for command in script]
+    process = await asyncio.create_subprocess_exec("bash", "-euc", "\n".join([*prepared, *filled]), cwd=ROOT)
     assert await process.wait() == 0
+    minted = await live.chain.assets_of(known["<wallet>"])
+    assert len(list(minted)) == len(list((ROOT / "examples" / "drop").glob("*.png")))
+
+
+def replaced(command: str, known: dict[str, str]) -> str:
+    """Return a command with its placeholders filled in."""
+    for placeholder, value in known.items():
+        command = command.replace(placeholder, value)
+    assert "<" not in command, command
+    return command
 
 
 async def run(setup: str, command: str, known: dict[str, str]) -> Any:
     """Run a command with its placeholders filled in; return the data of the API's answer."""
-    for placeholder, value in known.items():
-        command = command.replace(placeholder, value)
-    assert "<" not in command, command
+    command = replaced(command, known)
     process = await asyncio.create_subprocess_exec(
         "bash", "-euc", f"{setup}\n{command}", cwd=ROOT, stdout=asyncio.subprocess.PIPE
     )
