@@ -19,12 +19,12 @@ from services.ipfs import metadata
 from services.ipfs.bodies import InMemory, OnDisk, copied, temporary
 from services.ipfs.domain import UPLOAD_MISSING, Refusal, refuse_image
 from services.ipfs.metadata import PlacedImage
+from services.ipfs.outside_turns import OutsideTurns
 from services.ipfs.pictures import ImageRules, Picture, file_sha256, picture
 from services.ipfs.ports import (
     Content,
     ContentMismatch,
     IpfsGateway,
-    OutsideImages,
     OutsideRefused,
     Pinnable,
     PinningService,
@@ -53,7 +53,7 @@ class Pinning:
     gateway: IpfsGateway | None = None
     layout: Layout = "file"
     rules: ImageRules = field(default_factory=ImageRules)
-    outside: OutsideImages | None = None
+    outside: OutsideTurns | None = None
 
     @property
     def retrieved_from(self) -> str | None:
@@ -90,11 +90,12 @@ class ImagePinner:
         known = session.images.get(key)
         if known is not None:
             return known
+        if isinstance(image, ImageUri):
+            # What its server did not give in several tries it is not asked for again, in this operation.
+            placed = session.images[key] = await self._place_outside(image.uri, session)
+            return placed
         async with self._slots:
-            if isinstance(image, UploadedImage):
-                placed = await self._place_upload(image, session)
-            else:
-                placed = await self._place_outside(image, session)
+            placed = await self._place_upload(image, session)
         if isinstance(placed, PlacedImage):
             session.images[key] = placed
         return placed
@@ -128,16 +129,17 @@ class ImagePinner:
         session.pinned.discard(cid)
         return lost
 
-    async def _place_outside(self, image: ImageUri, session: Session) -> PlacedImage | Refusal:
+    async def _place_outside(self, uri: str, session: Session) -> PlacedImage | Refusal:
         assert self._how.outside is not None, "the caller has looked"
         async with temporary() as (path, file):
             try:
-                size = await self._how.outside.fetch(image.uri, file)
+                size = await self._how.outside.fetch(uri, file, session)
             except OutsideRefused as error:  # stop: the caller named the address
                 return refuse_image(error)
-            await asyncio.to_thread(file.flush)
-            sha256 = await asyncio.to_thread(file_sha256, path)
-            return await self._place_file(OnDisk(path, size), sha256, session)
+            async with self._slots:
+                await asyncio.to_thread(file.flush)
+                sha256 = await asyncio.to_thread(file_sha256, path)
+                return await self._place_file(OnDisk(path, size), sha256, session)
 
     async def _place_file(self, file: OnDisk, sha256: str, session: Session) -> PlacedImage | Refusal:
         try:

@@ -15,8 +15,9 @@ from services.ipfs.adapters.kubo import KuboPinning
 from services.ipfs.adapters.outside import OutsideFetcher
 from services.ipfs.adapters.pinata import KeyPair, PinataLegacyPinning, PinataPinning
 from services.ipfs.adapters.pinning_api import PinningApi
+from services.ipfs.outside_turns import OutsideTurns
 from services.ipfs.pictures import ImageRules
-from services.ipfs.ports import IpfsGateway, OutsideImages, PinningService
+from services.ipfs.ports import IpfsGateway, PinningService
 from services.ipfs.quorum import Guarded
 from services.ipfs.settings import IpfsSettings, Provider
 from unixfs import UNIXFS_V1_2025, V0, V1, ImportProfile
@@ -98,7 +99,7 @@ def image_rules(settings: IpfsSettings) -> ImageRules:
 
 
 @asynccontextmanager
-async def outside_images(settings: IpfsSettings, clock: Clock) -> AsyncGenerator[OutsideImages | None]:
+async def outside_images(settings: IpfsSettings, clock: Clock) -> AsyncGenerator[OutsideTurns | None]:
     """Open what fetches callers' `https://` images, if the settings ask for it."""
     if not settings.image_fetch_outside:
         yield None
@@ -112,4 +113,5 @@ async def outside_images(settings: IpfsSettings, clock: Clock) -> AsyncGenerator
         ) as client,
         name_service() as resolve,
     ):
-        yield OutsideFetcher(client, clock, max_bytes=MAX_IMAGE_BYTES, seconds=seconds, resolve=resolve)
+        fetcher = OutsideFetcher(client, clock, max_bytes=MAX_IMAGE_BYTES, seconds=seconds, resolve=resolve)
+        yield OutsideTurns(fetcher, clock)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chassis.clock import ManualClock
 from chassis.log import LogUnavailable, Message, RetryLater
 from contracts.collection import CollectionFailed, CollectionPinned, CollectionRequested
 from contracts.content import Restored, Vanished
@@ -19,9 +20,10 @@ from contracts.mint import FailureCode, PinFailed, Pinned, Requested, UploadedIm
 from contracts.upload import UploadFailed, UploadPinned, UploadRequested
 from services.ipfs.content import ContentPinner
 from services.ipfs.handlers import COLLECTION_TRIES, JITTER, CollectionContent, MintContent, UploadContent
+from services.ipfs.outside_turns import TURN_SECONDS, OutsideTurns
 from services.ipfs.pinning import Layout, Pinning
 from services.ipfs.ports import ContentMismatch, OutsideImages, OutsideRefused, Pinnable, PinRefused, PinUnavailable
-from services.ipfs.sessions import Sessions
+from services.ipfs.sessions import FETCHES_AT_ONCE, Sessions
 from services.ipfs.uploads import PinnedUploads
 from tests.support.content import (
     Kept,
@@ -43,6 +45,7 @@ class World:
     def __init__(self, pinning: MemoryPinning | None = None, layout: Layout = "file") -> None:
         self.layout: Layout = layout
         self.outside: OutsideImages | None = None
+        self.clock = ManualClock()
         self.log = MemoryLog("ipfs")
         self.uploads = MemoryUploads()
         self.pinning = pinning or MemoryPinning()
@@ -51,7 +54,8 @@ class World:
         return MintContent(self.log, self.pinner(pinning), Sessions())
 
     def pinner(self, pinning: MemoryPinning | None = None) -> ContentPinner:
-        how = Pinning(pinning or self.pinning, V1, layout=self.layout, outside=self.outside)
+        outside = OutsideTurns(self.outside, self.clock) if self.outside else None
+        how = Pinning(pinning or self.pinning, V1, layout=self.layout, outside=outside)
         return ContentPinner(self.uploads, PinnedUploads(self.log, self.uploads), how, concurrency=4)
 
     async def requested(self, request: Requested, *, upload: bool = True) -> Message[Requested]:
@@ -294,6 +298,50 @@ async def test_an_outside_image_is_fetched_checked_and_pinned_where_the_settings
         (2,): FailureCode.IMAGE_REFUSED,
     }
     assert sorted(outside.calls) == [good, gone, wrong]
+
+
+class SlowOutside(MemoryOutside):
+    """Each image takes a minute; of those that are not there, too."""
+
+    def __init__(self, images: dict[str, bytes], clock: ManualClock) -> None:
+        super().__init__(images)
+        self.clock = clock
+
+    async def fetch(self, url: str, target: BinaryIO) -> int:
+        await self.clock.sleep(TURN_SECONDS)
+        return await super().fetch(url, target)
+
+
+async def test_slow_servers_hold_up_no_other_operation() -> None:
+    world = World()
+    urls = [f"https://x.test/{number}.png" for number in range(10)]
+    world.outside = outside = SlowOutside({url: png(number) for number, url in enumerate(urls[:6])}, world.clock)
+    worker = world.worker()
+    slow = await world.requested(mint_request(*(nft(number, image=url) for number, url in enumerate(urls))))
+    quick = msgspec.structs.replace(mint_request(nft(20)), operation=UUID(int=7))
+    world.uploads.objects[sha256(png(20))] = png(20)
+    await world.log.publish(quick, cause=None)
+    first = asyncio.create_task(worker.on_requested(slow))
+    while world.clock.sleepers < FETCHES_AT_ONCE:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    await worker.on_requested(world.log.messages(Requested)[1])
+    assert [fact.operation for fact in world.log.facts(Pinned)] == [quick.operation], "every place to pin is free"
+    turns = 0
+    while True:
+        turns += 1
+        while not first.done():
+            await world.clock.advance(1.0)
+        if first.exception() is None:
+            break
+        with pytest.raises(RetryLater, match="others come first"):
+            await first
+        first = asyncio.create_task(worker.on_requested(slow))
+    assert turns == 3, "four images a turn"
+    assert sorted(outside.calls) == urls, "what is there and what is not is asked for once"
+    (_, pinned) = world.log.facts(Pinned)
+    assert [item.index for item in pinned.items] == list(range(6))
+    (failed,) = world.log.facts(PinFailed)
+    assert failed.failures[0].items == (6, 7, 8, 9)
 
 
 async def test_what_can_never_succeed_fails_alone() -> None:
