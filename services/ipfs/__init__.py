@@ -5,8 +5,8 @@ Consumes `mint.requested`, `collection.requested` and `upload.requested`; publis
 database: what is done is what the log says. docs/ipfs.md tells the whole.
 
 The rooms: `domain` (decisions), `metadata` (canonical JSON), `pictures` (uploads to images), `bodies` (bytes,
-streamed), `pinning` (images; `outside_turns` those of others' servers) and `content` (NFTs, collections, uploads: fetch, check, name, pin), `uploads` (what is
-pinned for ever), `quorum` (several services as one), `audit`, `handlers` (decode, decide, publish), `sessions`, `ports`
-and `adapters` (Kubo, Pinata, the Pinning Service API, gateways, others' servers), `settings`, `main`. Not done here:
-anything on chain.
+streamed), `pinning` (images; `outside_turns` those of others' servers) and `content` (NFTs, collections, uploads:
+fetch, check, name, pin), `uploads` (what is pinned for ever), `quorum` (several services as one), `audit`, `handlers`
+(decode, decide, publish), `sessions`, `ports` and `adapters` (Kubo, Pinata, the Pinning Service API, gateways, others'
+servers), `settings`, `main`. Not done here: anything on chain.
 """

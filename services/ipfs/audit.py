@@ -7,7 +7,6 @@ metadata directory that nobody has is made again from the log (`rebuilding`). No
 """
 
 import asyncio
-import tempfile
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ from contracts.mint import Pinned
 from contracts.registry import UndecodableMessage
 from contracts.streams import COLLECTION, CONTENT, MINT, Stream
 from contracts.upload import UploadPinned
-from services.ipfs.bodies import OnDisk
+from services.ipfs.bodies import OnDisk, temporary
 from services.ipfs.pictures import file_cid
 from services.ipfs.ports import (
     Content,
@@ -190,11 +189,10 @@ class Audit:
         return (*found, *again), ", ".join(sources)
 
     async def _send_again(self, cid: Cid, services: Sequence[PinningService], gateway: IpfsGateway) -> list[str]:
-        with tempfile.TemporaryDirectory(prefix="mintstream-audit-") as folder:
-            path = Path(folder) / "content"
+        async with temporary() as (path, file):
             try:
-                with path.open("wb") as target:
-                    size = await gateway.fetch(cid, target, MAX_RESTORED_BYTES)
+                size = await gateway.fetch(cid, file, MAX_RESTORED_BYTES)
+                await asyncio.to_thread(file.flush)
             except (PinUnavailable, OSError) as error:  # go on: the next audit tries again, perhaps with a larger disk
                 _log.warning("not fetched", cid=str(cid), reason=str(error))
                 return []

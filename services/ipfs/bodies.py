@@ -5,13 +5,12 @@ sent to several services at the same time while the service's memory stays flat.
 """
 
 import asyncio
-import os
 import tempfile
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Final, Protocol
+from typing import BinaryIO, Final, Protocol, cast
 
 from chassis.log import UploadStore
 
@@ -80,23 +79,20 @@ async def copied(uploads: UploadStore, sha256: str) -> AsyncGenerator[OnDisk | N
 
 @asynccontextmanager
 async def temporary() -> AsyncGenerator[tuple[Path, BinaryIO]]:
-    """Open a temporary file for writing and reading; it is removed on leaving."""
-    path = await asyncio.to_thread(_temporary_file)
+    """Open a temporary file for writing; yield it with the path that this process can read it at.
+
+    It has no name among the files of TMPDIR: a process that is killed leaves nothing behind that would fill the disk.
+    """
+    file = await asyncio.to_thread(_nameless_file)
     try:
-        file = await asyncio.to_thread(_open, path, "wb")
-        try:
-            yield path, file
-        finally:
-            await asyncio.to_thread(file.close)
+        yield Path(f"/proc/self/fd/{file.fileno()}"), file
     finally:
-        path.unlink(missing_ok=True)
+        await asyncio.to_thread(file.close)
 
 
-def _temporary_file() -> Path:
-    descriptor, name = tempfile.mkstemp(prefix="mintstream-ipfs-")
-    os.close(descriptor)
-    return Path(name)
+def _nameless_file() -> BinaryIO:
+    return cast("BinaryIO", tempfile.TemporaryFile(prefix="mintstream-ipfs-"))
 
 
-def _open(path: Path, mode: str = "rb") -> BinaryIO:
-    return path.open("wb" if mode == "wb" else "rb")
+def _open(path: Path) -> BinaryIO:
+    return path.open("rb")
