@@ -38,9 +38,9 @@ from contracts.collection import CollectionCreated
 from contracts.fact import Event, Fact, Producer
 from contracts.mint import Requested
 from services.gateway import domain, server
+from services.gateway.api.answers import JsonAnswer
 from services.gateway.api.auth import Access, Authenticator
 from services.gateway.api.body import received
-from services.gateway.api.mint import answered
 from services.gateway.api.responses import MintSingleView, Success
 from services.gateway.limiting import Limiter, Quota
 from services.gateway.requests import MintSingleBody, read_body
@@ -184,7 +184,7 @@ def steps() -> dict[str, float]:
             body, (None,), (), uuid_utils.uuid7(), 10, "api-key"
         ),
         "the event's bytes": event,
-        "the answer's bytes": lambda: answered(Success(data=MintSingleView.of(requested), message="Mint queued"), {}),
+        "the answer's bytes": lambda: JsonAnswer(Success(data=MintSingleView.of(requested), message="Mint queued"), {}),
         "the log line": lambda: line.info(
             "http request",
             method="POST",

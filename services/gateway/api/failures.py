@@ -7,9 +7,10 @@ from collections.abc import Mapping
 
 from fastapi import FastAPI, Request, WebSocket
 from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
+from services.gateway.api.answers import JsonAnswer
 from services.gateway.api.responses import Failure, ProblemView
 from services.gateway.errors import ApiError, Problem, ValidationFailed
 from services.gateway.identity import new_id
@@ -119,5 +120,4 @@ def _failure(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     body = Failure(error=message, details=details or [], code=code, request_id=request_id, data=data)
-    content = body.model_dump(by_alias=True, exclude_none=True)
-    return JSONResponse(content, status_code=status, headers=dict(headers or {}))
+    return JsonAnswer(body, headers or {}, status)

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Request
-from pydantic import BaseModel
 from starlette.responses import Response
 
 from chassis.clock import Clock
 from contracts.access import Scope
 from contracts.mint import Requested
 from services.gateway.api.admission import let_go
+from services.gateway.api.answers import JsonAnswer
 from services.gateway.api.auth import Access
 from services.gateway.api.body import received
 from services.gateway.api.direct import PREFER_HEADER, Endpoint
@@ -62,7 +62,7 @@ def mint_router(
         note(request, requested)
         ended, headers = await waited(results, requested, prefer, request)
         view = Success(data=MintSingleView.of(requested, ended), message=_message("Mint", ended))
-        return answered(view, headers)
+        return JsonAnswer(view, headers)
 
     @router.post(
         "/batch",
@@ -79,7 +79,7 @@ def mint_router(
         note(request, requested)
         ended, headers = await waited(results, requested, prefer, request)
         view = Success(data=MintBatchView.of(requested, ended), message=_message("Batch mint", ended))
-        return answered(view, headers)
+        return JsonAnswer(view, headers)
 
     @router.get(
         "/status/{transactionId}",
@@ -117,27 +117,6 @@ async def waited(
         return None, {}
     let_go(request)
     return await results.within(requested.operation, seconds), {"Preference-Applied": f"wait={seconds}"}
-
-
-class JsonAnswer(Response):
-    """A body of JSON and the headers beside it, without the looks that Starlette takes at any other answer's."""
-
-    media_type = "application/json"
-
-    def __init__(self, content: str, headers: Mapping[str, str]) -> None:
-        self.status_code = 200
-        self.background = None
-        self.body = content.encode()
-        self.raw_headers = [
-            (b"content-length", str(len(self.body)).encode()),
-            (b"content-type", b"application/json"),
-            *((name.lower().encode(), value.encode()) for name, value in headers.items()),
-        ]
-
-
-def answered(view: BaseModel, headers: Mapping[str, str]) -> Response:
-    """Return the answer that a view is; fields that do not apply are left out."""
-    return JsonAnswer(view.model_dump_json(by_alias=True, exclude_none=True), headers)
 
 
 def _message(what: str, ended: Operation | None) -> str:

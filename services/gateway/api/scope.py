@@ -44,6 +44,8 @@ _SECURITY_NAMES = frozenset(name for name, _ in _RAW_SECURITY)
 
 RawHeader = tuple[bytes, bytes]
 
+_OVERLOADED = Overloaded()
+
 _log = get_logger(__name__)
 
 
@@ -139,7 +141,7 @@ def _joined(given: list[RawHeader], ours: list[RawHeader]) -> list[RawHeader]:
 async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer a request for which there is no place."""
     request_id = str(uuid_utils.uuid7())
-    await refusal(request_id, Overloaded())(scope, receive, _Exchange(send, request_id, {}).send)
+    await refusal(request_id, _OVERLOADED)(scope, receive, _Exchange(send, request_id, {}).send)
 
 
 def _span(scope: Scope) -> AbstractContextManager[telemetry.Span]:
