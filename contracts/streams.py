@@ -227,7 +227,7 @@ NOTIFIER_REPLAY = Consumer(
     stream="WEBHOOK",
     filters=(ReplayRequested.pattern(),),
     description="notifier queues past events for a webhook once more.",
-    max_ack_pending=4,
+    max_ack_pending=1000,
 )
 CONSUMERS: tuple[Consumer, ...] = (
     IPFS_MINT,

@@ -159,6 +159,11 @@ class ParkedTold(Fact, frozen=True, kw_only=True):
     through: Annotated[int, msgspec.Meta(ge=0)]
 
 
+def queue_name(webhook: UUID) -> str:
+    """Return the name of the durable consumer that holds what is queued for a webhook."""
+    return f"{QUEUE_PREFIX}{webhook}"
+
+
 def thread_pattern(webhook: UUID, about: str) -> str:
     """Return the pattern of everything queued in a thread, which is its fence and its order."""
     return f"delivery.queued.v1.{webhook}.{about}.*"

@@ -12,7 +12,7 @@ from chassis.clock import Clock
 from chassis.log import Consuming, Handler, LogUnavailable
 from chassis.telemetry import get_logger
 from contracts.streams import DELIVERY, Consumer
-from contracts.webhook import QUEUE_PREFIX, queue_pattern
+from contracts.webhook import queue_name, queue_pattern
 from services.notifier.directory import Directory
 
 MAX_THREADS: Final = 10_000
@@ -38,7 +38,7 @@ class QueueLog(Consuming, Protocol):
 def queue_of(webhook: UUID) -> Consumer:
     """Return the durable consumer of a webhook's deliveries."""
     return Consumer(
-        name=f"{QUEUE_PREFIX}{webhook}",
+        name=queue_name(webhook),
         stream=DELIVERY.name,
         filters=(queue_pattern(webhook),),
         description="notifier sends what is queued for one webhook.",

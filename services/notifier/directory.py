@@ -21,6 +21,7 @@ from contracts.streams import WEBHOOK
 from contracts.webhook import WebhookConfigured, WebhookState
 
 RETRY_SECONDS: Final = 1.0
+KEPT_CHANGES: Final = 32
 PATIENCE_SECONDS: Final = 5.0
 """How long a handler waits for what is on the log to be read; then it tries again later."""
 
@@ -29,10 +30,25 @@ _log = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """A webhook that is not deleted, and since when it is on the log: by the log's clock, as events are."""
+    """A webhook that is not deleted, with what it was to be told, and since when: by the log's clock, as events are."""
 
-    webhook: WebhookConfigured
-    since: datetime
+    changes: tuple[tuple[datetime, WebhookConfigured], ...]
+    """The oldest first; the newest KEPT_CHANGES by which it was to be told of other events."""
+
+    def at(self, moment: datetime) -> WebhookConfigured | None:
+        """Return the webhook as it was to be told of what was stored at `moment`; None from before it was made."""
+        return next((webhook for since, webhook in reversed(self.changes) if since <= moment), None)
+
+    def changed(self, webhook: WebhookConfigured, stored_at: datetime) -> "Subscription":
+        """Return it with its newest configuration."""
+        *before, (since, last) = self.changes
+        if _told(last) == _told(webhook):
+            return Subscription((*before, (since, webhook)))
+        return Subscription((*self.changes, (stored_at, webhook))[-KEPT_CHANGES:])
+
+
+def _told(webhook: WebhookConfigured) -> tuple[object, ...]:
+    return webhook.state, webhook.events, webhook.all_callers
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +130,8 @@ class Directory:
             return
         self._deleted.discard(webhook.webhook)
         known = self._present.get(webhook.webhook)
-        self._present[webhook.webhook] = Subscription(webhook, stored_at if known is None else known.since)
+        first = Subscription(((stored_at, webhook),))
+        self._present[webhook.webhook] = first if known is None else known.changed(webhook, stored_at)
 
     async def current(self) -> Sequence[Subscription]:
         """Return every webhook as the log has it at this moment or later. Raises LogUnavailable and RetryLater."""

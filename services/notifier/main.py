@@ -19,10 +19,11 @@ from services.notifier.couriers import Couriers
 from services.notifier.directory import Directory
 from services.notifier.parking import tell_parked
 from services.notifier.queueing import Queueing
+from services.notifier.replaying import Replaying
 from services.notifier.settings import NotifierSettings
 
 NAME = "notifier"
-REPLAYS = 2
+REPLAYS = 4
 """Replays that are queued at once."""
 
 
@@ -33,7 +34,8 @@ async def serve(life: Lifecycle, settings: NotifierSettings) -> None:
     await log.declare()
     await configure(log, settings.webhook_url, settings.webhook_events, life.clock.now())
     directory = Directory(log, life.clock)
-    queueing = Queueing(log, directory, life.draining)
+    queueing = Queueing(log, directory)
+    replaying = Replaying(log, queueing, life.draining)
     resolve = await life.enter(name_service())
     destinations = Destinations(resolve, inside=settings.inside_networks, any_port=True)
     courier = Courier(
@@ -49,7 +51,7 @@ async def serve(life: Lifecycle, settings: NotifierSettings) -> None:
     life.spawn("directory", directory.run(), background=True)
     life.spawn("mint", log.consume(NOTIFIER_MINT, queueing.on_fact, concurrency=1))
     life.spawn("collections", log.consume(NOTIFIER_COLLECTION, queueing.on_fact, concurrency=1))
-    life.spawn("replays", log.consume(NOTIFIER_REPLAY, queueing.on_replay, concurrency=REPLAYS))
+    life.spawn("replays", log.consume(NOTIFIER_REPLAY, replaying.on_replay, concurrency=REPLAYS))
     life.spawn("parked", tell_parked(log, life.clock), background=True)
     life.spawn("deliveries", couriers.run(life.draining))
     life.spawn("pulse", Pulse(log, life.health, life.clock, NAME).run(), background=True)

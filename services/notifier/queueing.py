@@ -1,37 +1,30 @@
-"""From a fact on the log to the queues of the webhooks that want it; from a request for a replay to the same.
+"""From a fact on the log to the queues of the webhooks that want it.
 
-Handlers of `notifier-mint`, `notifier-collection` and `notifier-replay`. Facts come one at a time, in order. Killed at
-any line, the fact is delivered again, and what is queued already is found by its subject; so nothing is queued twice.
+The handler of `notifier-mint` and `notifier-collection`. Facts come one at a time, in order. Killed at any line, the
+fact is delivered again, and what is queued already is found by its subject; so nothing is queued twice. Not done here:
+past events once more (`replaying`).
 """
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
 from datetime import timedelta
-from typing import Any, Final, cast
-from uuid import UUID, uuid5
+from typing import Any, Final
+from uuid import UUID
 
-from msgspec import structs
-
-from chassis.log import Message, RawMessage, RetryLater, SequenceConflict
+from chassis.log import Message, RetryLater, SequenceConflict
 from chassis.telemetry import get_logger
 from contracts import registry
 from contracts.fact import Event, Fact
 from contracts.mint import Requested
-from contracts.streams import COLLECTION, DELIVERY, MINT, NOTIFIER_COLLECTION, NOTIFIER_MINT, Stream
+from contracts.streams import DELIVERY
 from contracts.webhook import (
     DeliveryQueued,
     EventSource,
-    ReplayRequested,
-    WebhookConfigured,
-    WebhookState,
     thread_pattern,
 )
 from services.notifier.directory import Directory
 from services.notifier.domain import Subject, may_know, subject_of, wants
 from services.notifier.ports import NotifierLog
-from services.notifier.telling import Untellable, confirmed, patterns_about
 
 MAX_CONFLICTS: Final = 16
 KEPT_OWNERS: Final = 4096
@@ -42,12 +35,11 @@ _log = get_logger(__name__)
 
 
 class Queueing:
-    """Queues events. `draining` ends a long replay, which goes on in the next process."""
+    """Queues events."""
 
-    def __init__(self, log: NotifierLog, directory: Directory, draining: asyncio.Event) -> None:
+    def __init__(self, log: NotifierLog, directory: Directory) -> None:
         self._event_log = log
         self._directory = directory
-        self._draining = draining
         self._owners: OrderedDict[UUID, str] = OrderedDict()
 
     async def on_fact(self, message: Message[Any]) -> None:
@@ -57,17 +49,15 @@ class Queueing:
             return
         fact: Fact = message.data
         source = EventSource(stream=registry.stream_of(type(fact)).name, sequence=message.sequence)
-        candidates = [
-            each.webhook
-            for each in await self._directory.current()
-            if wants(each.webhook, subject) and each.since - CLOCK_SKEW <= message.stored_at
-        ]
+        # As the webhooks were when it happened: a log that was given back what it lost gives everything once more.
+        then = [each.at(message.stored_at + CLOCK_SKEW) for each in await self._directory.current()]
+        candidates = [each for each in then if each is not None and wants(each, subject)]
         if not candidates:
             return
-        owner = await self._owner(subject)
+        owner = await self.owner(subject)
         queued = await asyncio.gather(
             *(
-                self._queue(each.webhook, subject, message.event, source, delivery=message.event.id)
+                self.queue(each.webhook, subject, message.event, source, delivery=message.event.id)
                 for each in candidates
                 if may_know(each, subject, owner)
             ),
@@ -77,47 +67,7 @@ class Queueing:
             if isinstance(outcome, BaseException):
                 raise outcome  # retried as a whole: what is queued is found there
 
-    async def on_replay(self, message: Message[ReplayRequested]) -> None:
-        """Queue the past events that were asked for, as far as the webhook's filters take them."""
-        replay = message.data
-        found = await self._event_log.last(WebhookConfigured, webhook=replay.webhook)
-        if found is None or found.data.state is WebhookState.DELETED:
-            return
-        # A disabled webhook keeps its filters, and what is queued for it is parked where one can see it.
-        count = 0
-        for stream, patterns in _patterns(replay):
-            history = self._event_log.lookup.history(stream, patterns, replay.since)
-            async with aclosing(cast("AsyncGenerator[RawMessage]", history)) as messages:
-                async for raw in messages:
-                    if replay.until is not None and raw.stored_at > replay.until:
-                        break
-                    count += await self._replay(found.data, replay, stream, raw, message.event)
-                    if self._draining.is_set():
-                        raise RetryLater("shutting down", after=0)
-        _log.info("replay queued", webhook=str(replay.webhook), replay=str(replay.replay), events=count)
-
-    async def _replay(
-        self, webhook: WebhookConfigured, replay: ReplayRequested, stream: Stream, raw: RawMessage, cause: Event[Any]
-    ) -> bool:
-        try:
-            event = registry.decode(raw.subject, raw.payload)
-        except registry.UndecodableMessage:  # go on: it is dead-lettered where it was first met
-            return False
-        subject = subject_of(event.data)
-        if subject is None or not wants(_active(webhook), subject):
-            return False
-        if not may_know(webhook, subject, await self._owner(subject)):
-            return False
-        try:
-            await confirmed(self._event_log, event.data)
-        except Untellable:  # go on: of an operation whose messages have left, only what can be told is told
-            return False
-        source = EventSource(stream=stream.name, sequence=raw.sequence)
-        delivery = uuid5(replay.replay, str(event.id))
-        await self._queue(webhook.webhook, subject, event, source, delivery=delivery, replay=replay.replay, cause=cause)
-        return True
-
-    async def _queue(
+    async def queue(
         self,
         webhook: UUID,
         subject: Subject,
@@ -127,13 +77,16 @@ class Queueing:
         delivery: UUID,
         replay: UUID | None = None,
         cause: Event[Fact] | None = None,
-    ) -> None:
-        """Say `delivery.queued` at the end of its thread, once."""
+    ) -> bool:
+        """Say `delivery.queued` at the end of its thread, once; return whether this call said it.
+
+        Raises LogUnavailable and RetryLater.
+        """
         thread = thread_pattern(webhook, subject.about)
         for _ in range(MAX_CONFLICTS):
             last = await self._event_log.last_matching(DELIVERY, thread)
             if last is not None and await self._is_queued(webhook, subject.about, delivery, last.data):
-                return
+                return False
             queued = DeliveryQueued(
                 webhook=webhook,
                 about=subject.about,
@@ -150,7 +103,7 @@ class Queueing:
                 )
             except SequenceConflict:  # go on: another event of the thread was queued; this one comes after it
                 continue
-            return
+            return True
         raise RetryLater("others queue for the same thread", after=1.0)
 
     async def _is_queued(self, webhook: UUID, about: str, delivery: UUID, newest: DeliveryQueued) -> bool:
@@ -159,26 +112,17 @@ class Queueing:
         found = await self._event_log.last(DeliveryQueued, webhook=webhook, about=about, delivery=delivery)
         return found is not None
 
-    async def _owner(self, subject: Subject) -> str:
-        """Return whose operation it is; empty for what is nobody's."""
+    async def owner(self, subject: Subject) -> str:
+        """Return whose operation it is; empty for what is nobody's. Raises LogUnavailable."""
         if subject.operation is None:
             return ""
         known = self._owners.get(subject.operation)
-        if known is None:
-            requested = await self._event_log.last(Requested, operation=subject.operation)
-            known = "" if requested is None else requested.data.caller
-            self._owners[subject.operation] = known
-            if len(self._owners) > KEPT_OWNERS:
-                self._owners.popitem(last=False)
-        return known
-
-
-def _active(webhook: WebhookConfigured) -> WebhookConfigured:
-    return structs.replace(webhook, state=WebhookState.ACTIVE)
-
-
-def _patterns(replay: ReplayRequested) -> Sequence[tuple[Stream, Sequence[str]]]:
-    """Return where the events stand that a replay is about."""
-    if replay.operation is not None:
-        return [(MINT, patterns_about(MINT, str(replay.operation)))]
-    return [(MINT, NOTIFIER_MINT.filters), (COLLECTION, NOTIFIER_COLLECTION.filters)]
+        if known is not None:
+            return known
+        requested = await self._event_log.last(Requested, operation=subject.operation)
+        if requested is None:  # not kept: a log that lost it may be given it back, and then gives the event once more
+            return ""
+        self._owners[subject.operation] = requested.data.caller
+        if len(self._owners) > KEPT_OWNERS:
+            self._owners.popitem(last=False)
+        return requested.data.caller

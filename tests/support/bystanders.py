@@ -88,7 +88,7 @@ async def everything_again(nats_url: str) -> list[str]:
             MINTER_MINT: minting.on_pinned,
             MINTER_FINALITY: minting.on_confirmed,
             MINTER_CANCELLED: Cancelling(log).on_cancelled,
-            NOTIFIER_MINT: Queueing(log, directory, asyncio.Event()).on_fact,
+            NOTIFIER_MINT: Queueing(log, directory).on_fact,
         }
         assert set(handlers) == set(_TAKERS), "a service that takes from MINT is missing here"
         work = [log.consume(consumer, handler, concurrency=4) for consumer, handler in handlers.items()]
