@@ -90,18 +90,20 @@ async def drop_copies(pool: Pool, stream: Stream, archived: int, until: datetime
 
 
 async def restore_copies(pool: Pool, archive: Archive, stream: Stream) -> int:
-    """Put archived messages back into event_log, wherever it lacks them; return how many that were.
+    """Put archived messages back into event_log, wherever it lacks them up to the watermark; return how many that were.
 
     From there the truncation guard can give them back to a log that was lost. A segment is one transaction: whatever
     dies goes on with the segment that was not finished. Raises AlreadyArchiving, ArchiveBroken, LogUnavailable and
     StoreUnavailable.
     """
-    restored = 0
+    restored, vault = 0, PostgresVault(pool)
     async with _alone(pool):
         async for manifest in archive.manifests(stream):
-            kept = await pool.fetchval(_COUNT, stream.name, manifest.first, manifest.last)
-            if kept < manifest.last - manifest.first + 1:
-                messages = [raw for raw in await archive.segment(manifest) if keepable(raw)]
+            end = min(manifest.last, await vault.watermark(stream.name))
+            kept = await pool.fetchval(_COUNT, stream.name, manifest.first, end)
+            if kept < end - manifest.first + 1:
+                segment = await archive.segment(manifest)
+                messages = [raw for raw in segment if raw.sequence <= end and keepable(raw)]
                 async with pool.acquire() as connection, connection.transaction():
                     await connection.fetchval(
                         "SELECT reach_event_log($1, $2, $3)", stream.name, manifest.first, manifest.last

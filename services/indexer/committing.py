@@ -15,7 +15,7 @@ Told = Callable[[Committed, Sequence[Entry]], None]
 async def commit(store: Store, stream: str, after: int, entries: Sequence[Entry], told: Told) -> int:
     """Commit the entries and return the new position; a refused batch is halved until the culprit is alone.
 
-    Raises Fenced and StoreUnavailable; and Refused when the tables are not what this program expects.
+    Raises Fenced, TablesChanged and StoreUnavailable; and Refused when the tables are not what this program expects.
     """
     try:
         committed = await store.apply(stream, after, entries)

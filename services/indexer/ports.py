@@ -25,6 +25,13 @@ class Refused(Exception):
     """The tables cannot hold what the batch says. Nothing was committed; find the message and park it."""
 
 
+class TablesChanged(Exception):
+    """The tables refuse a batch, and a newer program has migrated them. Stop: it is the one that knows what they hold.
+
+    Parked, the messages would be lost to the tables for good, although nothing is wrong with them.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class Committed:
     """What a committed batch did that others wait for."""
@@ -52,7 +59,7 @@ class Store(Protocol):
     async def apply(self, stream: str, after: int, entries: Sequence[Entry]) -> Committed:
         """Commit entries, rows and watermark in one transaction; the watermark must be at `after`.
 
-        Raises Fenced, Refused and StoreUnavailable, and then has changed nothing that is known.
+        Raises Fenced, Refused, TablesChanged and StoreUnavailable, and then has changed nothing that is known.
         """
         ...
 

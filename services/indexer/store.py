@@ -5,7 +5,7 @@ fixed number of statements, whatever the batch. What the rows should say is deci
 """
 
 import json
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from operator import attrgetter
 from pathlib import Path
@@ -17,11 +17,22 @@ import msgspec
 
 from chassis.database import UNAVAILABLE, Connection, Pool
 from chassis.log import RawMessage
+from chassis.migrations import load_migrations
 from chassis.queries import load_queries
 from services.indexer.chain.asset_store import AssetTables
-from services.indexer.changes import RecordDrift
+from services.indexer.columns import (
+    COLLECTION,
+    ITEM_INSERT,
+    ITEM_UPDATE,
+    OPERATION_INSERT,
+    OPERATION_UPDATE,
+    TREE,
+    as_columns,
+    drift_row,
+    parked_row,
+)
 from services.indexer.entries import Entry, fold
-from services.indexer.event_log import MAX_SUBJECT, EventLogTable, keepable
+from services.indexer.event_log import EventLogTable, keepable
 from services.indexer.keys import Keys
 from services.indexer.ports import (
     Committed,
@@ -30,41 +41,16 @@ from services.indexer.ports import (
     Refused,
     SettledOperation,
     StoreUnavailable,
+    TablesChanged,
 )
-from services.indexer.projection import clean_text
 from services.indexer.rows import Rows
 from services.indexer.tables import Collection, Item, Operation, Tree
 
 SQL: Final = Path(__file__).parent / "sql"
 MIGRATIONS: Final = SQL / "migrations"
+_VERSION: Final = load_migrations(MIGRATIONS)[-1].version
 
 T = TypeVar("T", Operation, Item)
-V = TypeVar("V")
-
-# The columns of COPY, and of the bulk statements in the order of their arrays in queries.sql.
-_OPERATION_UPDATE: Final = (
-    "id", "updated_at", "status", "completed_nfts", "failed_nfts", "cancelled_nfts", "error_message", "first_error",
-    "estimated_completion", "end_time", "settled_sequence",
-)  # fmt: skip
-_OPERATION_INSERT: Final = (
-    "transaction_id", "collection_id", "recipient", "caller", "operation_type", "total_nfts", "batch_size", "metadata",
-    "start_time", "created_at", *_OPERATION_UPDATE,
-)  # fmt: skip
-_ITEM_UPDATE: Final = (
-    "id", "updated_at", "status", "ipfs_uri", "ipfs_hash", "image_uri", "signature", "asset_id", "leaf_index", "nonce",
-    "tree_address", "slot", "finalized_slot", "error_code", "error_message", "settled_at",
-)  # fmt: skip
-_ITEM_INSERT: Final = ("id", "operation_id", "item_index", "nft_name", "created_at", *_ITEM_UPDATE[1:])
-_COLLECTION: Final = (
-    "id", "name", "symbol", "standard", "description", "image_url", "external_url", "capacity",
-    "seller_fee_basis_points", "is_public", "allow_minting", "created_at", "updated_at", "stage", "status", "uri",
-    "tree_address", "collection_address", "creator_address", "minted", "has_valid_tree", "supports_das",
-    "counted_slot", "imported", "minted_before", "error_code", "error_message",
-)  # fmt: skip
-_TREE: Final = (
-    "collection_id", "number", "tree_address", "max_depth", "max_buffer_size", "canopy_depth", "capacity", "added_at",
-    "minted", "valid",
-)  # fmt: skip
 
 # The message is at fault: its values do not fit the columns or break an invariant.
 _REFUSED: Final = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.ProgramLimitExceededError)
@@ -75,6 +61,7 @@ _UNENCODABLE: Final = (ValueError, OverflowError, TypeError)
 
 class _Sql(msgspec.Struct, frozen=True):
     watermark: str
+    tables_version: str
     move_watermark: str
     lock_watermark: str
     park_messages: str
@@ -118,13 +105,24 @@ class PostgresStore:
         async with self._connection() as connection:
             if not self._kept_ahead:
                 await self._messages.make_room(connection, stream, first, last)
-            async with connection.transaction():
-                await self._move_watermark(connection, stream, after, last)
-                if not self._kept_ahead:
-                    await self._messages.add(connection, stream, [entry.raw for entry in entries])
-                elif await self._messages.count(connection, stream, after, last) != _keepable(entries):
-                    raise Fenced(f"messages of {stream} that were kept are gone: another replay is writing")
-                return await self._apply(connection, stream, entries)
+            try:
+                async with connection.transaction():
+                    await self._move_watermark(connection, stream, after, last)
+                    if not self._kept_ahead:
+                        await self._messages.add(connection, stream, [entry.raw for entry in entries])
+                    elif await self._messages.count(connection, stream, after, last) != _keepable(entries):
+                        raise Fenced(f"messages of {stream} that were kept are gone: another replay is writing")
+                    return await self._apply(connection, stream, entries)
+            except asyncpg.UniqueViolationError as error:
+                # Retry: copies were restored beyond the watermark, into tables that begin anew. They are kept again.
+                async with connection.transaction():
+                    await self._forget_unapplied(connection, stream)
+                raise StoreUnavailable(f"event_log had messages of {stream} beyond the watermark: {error}") from error
+            except Refused as refused:
+                version = await connection.fetchval(self._sql.tables_version)
+                if version != _VERSION:
+                    raise TablesChanged(f"migration {version} was applied, not {_VERSION}; {refused}") from refused
+                raise
 
     async def keep(self, stream: str, messages: Sequence[RawMessage]) -> None:
         """Put messages into event_log that are to be applied later; raises Fenced and StoreUnavailable.
@@ -144,15 +142,18 @@ class PostgresStore:
         Whoever kept it and wants to apply it yet is fenced: the watermark's row is locked before either looks.
         """
         async with self._connection() as connection, connection.transaction():
-            watermark = await connection.fetchval(self._sql.lock_watermark, stream)
-            await self._messages.forget(connection, stream, watermark)
+            await self._forget_unapplied(connection, stream)
+
+    async def _forget_unapplied(self, connection: Connection, stream: str) -> None:
+        watermark = await connection.fetchval(self._sql.lock_watermark, stream)
+        await self._messages.forget(connection, stream, watermark)
 
     async def _apply(self, connection: Connection, stream: str, entries: Sequence[Entry]) -> Committed:
         with _refusing():
             rows = await self._load(connection, Keys.of(entry.changes for entry in entries))
         parked = fold(rows, entries)
         if parked:
-            await connection.execute(self._sql.park_messages, stream, *_columns(parked, _parked, 3))
+            await connection.execute(self._sql.park_messages, stream, *as_columns(parked, parked_row, 3))
         with _refusing():
             await self._write(connection, rows)
         return Committed(
@@ -221,8 +222,8 @@ class PostgresStore:
             for row in await connection.fetch(self._sql.load_operations, list(keys.operations)):
                 rows.add_operation(Operation(metadata=None, **row))
         # Of an operation that has no row yet there are no items either.
-        by_index = _columns(keys.items(rows.operations), lambda key: key, 2)
-        by_signature = _columns(keys.signatures(rows.operations), lambda key: key, 2)
+        by_index = as_columns(keys.items(rows.operations), lambda key: key, 2)
+        by_signature = as_columns(keys.signatures(rows.operations), lambda key: key, 2)
         if by_index[0] or by_signature[0]:
             for row in await connection.fetch(self._sql.load_items, *by_index, *by_signature):
                 rows.add_item(Item(**row))
@@ -244,27 +245,27 @@ class PostgresStore:
         known_items = [item for each in operations if not each.is_new for item in each.changed_items()]
         collections = [rows.collections[key] for key in rows.changed_collections]
         for table, columns, added in (
-            ("mint_operations", _OPERATION_INSERT, new),
-            ("mint_results", _ITEM_INSERT, new_items),
+            ("mint_operations", OPERATION_INSERT, new),
+            ("mint_results", ITEM_INSERT, new_items),
         ):
             if added:
                 records = map(attrgetter(*columns), added)
                 await connection.copy_records_to_table(table, columns=columns, records=records)
         for statement, columns, changed in (
-            (self._sql.update_operations, _OPERATION_UPDATE, known),
-            (self._sql.update_items, _ITEM_UPDATE, known_items),
-            (self._sql.put_collections, _COLLECTION, collections),
-            (self._sql.put_trees, _TREE, rows.trees.changed()),
+            (self._sql.update_operations, OPERATION_UPDATE, known),
+            (self._sql.update_items, ITEM_UPDATE, known_items),
+            (self._sql.put_collections, COLLECTION, collections),
+            (self._sql.put_trees, TREE, rows.trees.changed()),
         ):
             if changed:
                 arrays = [[getattr(row, column) for row in changed] for column in columns]
                 await connection.execute(statement, *arrays)
         if rows.drifts:
-            await connection.execute(self._sql.add_drifts, *_columns(rows.drifts, _drift, 11))
+            await connection.execute(self._sql.add_drifts, *as_columns(rows.drifts, drift_row, 11))
         if minutes := rows.minutes.changes():
-            await connection.execute(self._sql.count_minutes, *_columns(minutes, lambda minute: minute, 5))
+            await connection.execute(self._sql.count_minutes, *as_columns(minutes, lambda minute: minute, 5))
         if latencies := rows.minutes.latencies():
-            await connection.execute(self._sql.count_latencies, *_columns(latencies, lambda latency: latency, 3))
+            await connection.execute(self._sql.count_latencies, *as_columns(latencies, lambda latency: latency, 3))
         await self._assets.write(connection, rows.observed)
 
 
@@ -278,21 +279,3 @@ def _refusing() -> Generator[None]:
 
 def _keepable(entries: Sequence[Entry]) -> int:
     return sum(keepable(entry.raw) for entry in entries)
-
-
-def _parked(entry: Entry) -> tuple[object, ...]:
-    """A row of `parked_messages`."""
-    return entry.raw.sequence, clean_text(entry.raw.subject)[:MAX_SUBJECT], entry.parked
-
-
-def _columns(values: Iterable[V], fields: Callable[[V], tuple[object, ...]], width: int) -> list[list[object]]:
-    """One list for each of the `width` fields of every value."""
-    rows = [fields(value) for value in values]
-    return [[row[position] for row in rows] for position in range(width)]
-
-
-def _drift(change: RecordDrift) -> tuple[object, ...]:
-    """A row of `collection_drifts`."""
-    told = change.drift
-    counts = (told.log, told.projection, told.chain, told.observed, told.living, told.das)
-    return (told.collection, change.sequence, change.at, told.slot, *counts, change.differences)

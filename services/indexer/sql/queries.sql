@@ -5,6 +5,10 @@
 -- The last applied sequence of a stream; no row for a stream that is not projected.
 SELECT sequence FROM watermarks WHERE stream = $1;
 
+-- name: tables_version
+-- The newest migration of the tables.
+SELECT max(version) FROM schema_migrations;
+
 -- name: lock_watermark
 -- The same, held against whoever wants to move it until the transaction ends.
 SELECT sequence FROM watermarks WHERE stream = $1 FOR UPDATE;

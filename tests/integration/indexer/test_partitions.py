@@ -104,6 +104,8 @@ async def test_dropped_copies_come_back_from_the_archive(archived: tuple[Path, M
     assert await restore_copies(pool, alone, MINT) == len(messages)
     assert await PostgresVault(pool).messages("MINT", 1, len(messages)) == messages
     assert await restore_copies(pool, alone, MINT) == 0
+    await pool.execute("TRUNCATE event_log; UPDATE watermarks SET sequence = 13 WHERE stream = 'MINT'")
+    assert await restore_copies(pool, alone, MINT) == 13, "the rest is put there when it is projected"
 
 
 async def test_a_copy_that_is_there_stays_and_a_changed_segment_restores_nothing(

@@ -20,7 +20,7 @@ from contracts.streams import COLLECTION, MINT, Stream
 from services.indexer.entries import plan
 from services.indexer.event_log import header_text
 from services.indexer.intake import Limits
-from services.indexer.ports import Committed, Fenced, Refused, StoreUnavailable
+from services.indexer.ports import Committed, Fenced, Refused, StoreUnavailable, TablesChanged
 from services.indexer.projector import LogTruncated, Projector
 from services.indexer.store import MIGRATIONS, PostgresStore
 from tests.support.indexing import (
@@ -242,6 +242,18 @@ async def test_the_same_messages_cannot_be_applied_twice(store: PostgresStore, p
         await store.apply("MINT", 2, entries)
 
 
+async def test_copies_beyond_the_watermark_are_in_nobodys_way(store: PostgresStore, pool: Pool) -> None:
+    messages = mint_history(1).messages[:3]
+    await store.apply("MINT", 0, [plan(messages[0])])
+    await pool.execute("INSERT INTO event_log SELECT stream, 2, 'other', payload, headers, stored_at FROM event_log")
+    with pytest.raises(StoreUnavailable, match="beyond the watermark"):
+        await store.apply("MINT", 1, [plan(raw) for raw in messages[1:]])
+    await store.apply("MINT", 1, [plan(raw) for raw in messages[1:]])
+    assert [raw["subject"] for raw in await pool.fetch("SELECT subject FROM event_log ORDER BY sequence")] == [
+        raw.subject for raw in messages
+    ]
+
+
 async def test_what_was_kept_ahead_and_never_applied_is_forgotten_and_fences_who_kept_it(pool: Pool) -> None:
     store, messages = PostgresStore(pool, kept_ahead=True), mint_history(4).messages[:9]
     entries = [plan(raw) for raw in messages]
@@ -276,6 +288,18 @@ async def test_a_refused_batch_leaves_nothing_behind(store: PostgresStore, pool:
     with pytest.raises(Refused):
         await store.apply("MINT", 0, [plan(raw) for raw in log.streams["MINT"]])
     assert await dump(pool) == before
+
+
+async def test_nothing_is_parked_that_newer_tables_refuse(store: PostgresStore, pool: Pool) -> None:
+    """As while a new version is rolled out: it has migrated, and the one before still projects."""
+    log = MemoryLog()
+    await log.publish(requested(OPERATION), cause=None)
+    await pool.execute("ALTER TABLE mint_minutes ADD COLUMN newer INTEGER NOT NULL")
+    await pool.execute("INSERT INTO schema_migrations (version, name, checksum) VALUES (9999, 'newer', '')")
+    with pytest.raises(TablesChanged, match="migration 9999"):
+        await projector(MINT, log, store).run()
+    assert await store.watermark("MINT") == 0
+    assert not await pool.fetchval("SELECT count(*) FROM parked_messages")
 
 
 async def test_a_log_that_lost_its_tail_is_not_projected(store: PostgresStore) -> None:
