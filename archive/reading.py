@@ -87,6 +87,10 @@ class Archive:
             newest = manifest
         return newest
 
+    async def has(self, stream: Stream, number: int) -> bool:
+        """Return whether there is a manifest of this number, whatever is in it; raises ArchiveUnavailable."""
+        return await self._objects.get(_manifest_name(stream, number), MAX_MANIFEST) is not None
+
     async def segment(self, manifest: Manifest) -> list[RawMessage]:
         """Return the messages of a segment; raises ArchiveBroken and ArchiveUnavailable."""
         return await asyncio.to_thread(_unpack, manifest, await self._compressed(manifest))

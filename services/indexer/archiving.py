@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Protocol, cast
 
 from archive import segments
-from archive.reading import Archive
+from archive.reading import Archive, HistoryIncomplete
 from archive.segments import MAX_BYTES, MAX_MESSAGES, ArchiveBroken, Manifest
 from chassis.log import EventLog, LogReader, RawMessage
 from chassis.telemetry import get_logger
@@ -43,9 +43,11 @@ class Archiver:
     async def archive(self, stream: Stream, bounds: Bounds, *, flush: bool = False) -> int:
         """Archive what may be, in full segments, and with `flush` also the rest; return how many messages that were.
 
-        Raises ArchiveBroken, ArchiveUnavailable and LogUnavailable; what was archived until then stays.
+        Raises ArchiveBroken, ArchiveUnavailable, HistoryIncomplete and LogUnavailable; what was archived until then
+        stays.
         """
         before, total = await self._archive.last(stream), 0
+        await self._check_end(stream, before.number if before else 0)
         messages: list[RawMessage] = []
         size = 0
         async for raw in self._archivable(stream, before.last if before else 0, bounds):
@@ -60,14 +62,28 @@ class Archiver:
             total += len(messages)
         return total
 
+    async def _check_end(self, stream: Stream, number: int) -> None:
+        """Raise ArchiveBroken when the log, which tells of segments up to `number`, has forgotten later ones.
+
+        One beyond that an archiver may have left that died before it told of it. More would be overwritten, although
+        they may be the only copy of their messages.
+        """
+        if await self._archive.has(stream, number + 2):
+            reason = "the log does not tell of it any more: begin another archive, and keep this one"
+            raise ArchiveBroken(stream.name, number + 2, reason)
+
     async def _archivable(self, stream: Stream, after: int, bounds: Bounds) -> AsyncIterator[RawMessage]:
         end = min(bounds.watermark, await self._log.last_sequence(stream))
         if end <= after:
             return
+        position = after
         async with aclosing(cast("AsyncGenerator[RawMessage]", self._log.read(stream, after))) as messages:
             async for raw in messages:
                 if raw.stored_at >= bounds.until:
                     return
+                if raw.sequence != position + 1:
+                    raise HistoryIncomplete(stream, position + 1, raw.sequence - 1)
+                position = raw.sequence
                 yield raw
                 if raw.sequence >= end:
                     return

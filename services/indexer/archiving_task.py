@@ -12,7 +12,7 @@ from typing import Final
 
 import asyncpg
 
-from archive.reading import Archive
+from archive.reading import Archive, HistoryIncomplete
 from archive.segments import ArchiveBroken
 from chassis.clock import Clock
 from chassis.database import Pool
@@ -61,7 +61,7 @@ async def archive_all(
 ) -> Mapping[str, int]:
     """Archive what is older than `age` of every stream; return how many messages that were, by stream.
 
-    Raises AlreadyArchiving, ArchiveBroken, LogUnavailable and StoreUnavailable.
+    Raises AlreadyArchiving, ArchiveBroken, HistoryIncomplete, LogUnavailable and StoreUnavailable.
     """
     vault, until = PostgresVault(pool), clock.now() - age
     async with _alone(pool):
@@ -158,6 +158,10 @@ class Archiving:
             except ArchiveBroken as error:
                 # Retry, seldom: nothing is appended to an archive that was changed, until somebody has mended it.
                 _log.critical("THE ARCHIVE WAS CHANGED: nothing is archived", reason=str(error))
+                await self.clock.sleep(self.interval)
+            except HistoryIncomplete as error:
+                # Retry, seldom: the stream has a hole, and an archive has none; nothing behind it is archived.
+                _log.error("cannot archive", reason=str(error))
                 await self.clock.sleep(self.interval)
             except (LogUnavailable, StoreUnavailable) as error:  # retry: what was archived is on the log
                 failures += 1

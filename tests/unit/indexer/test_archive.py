@@ -94,6 +94,32 @@ async def test_only_what_has_a_second_copy_and_is_old_enough_is_archived(log: Me
     assert [(fact.number, fact.last) for fact in anchors] == [(1, 10), (2, 20), (3, 30), (4, 32)]
 
 
+async def test_no_segment_is_overwritten_that_the_log_has_forgotten(
+    log: MemoryLog, store: Archive, folder: Path
+) -> None:
+    """A log that came back without what it told of the archive, and with other sequences."""
+    archiver = Archiver(log, store)
+    await archiver.archive(MINT, Bounds(watermark=SEGMENT, until=LATE))
+    one = log.streams.pop("GUARD")
+    await archiver.archive(MINT, everything(log))  # a single one may have been left by an archiver that died
+    written = {each.name: each.read_bytes() for each in (folder / "MINT").iterdir()}
+    log.streams["GUARD"] = one
+    with pytest.raises(ArchiveBroken, match="segment 3: the log does not tell of it"):
+        await archiver.archive(MINT, everything(log))
+    assert {each.name: each.read_bytes() for each in (folder / "MINT").iterdir()} == written
+
+
+async def test_a_hole_in_the_stream_is_where_archiving_ends(log: MemoryLog, store: Archive) -> None:
+    away(log, SEGMENT + 3)
+    with pytest.raises(HistoryIncomplete, match="messages 13 to 13 of MINT"):
+        await Archiver(log, store).archive(MINT, everything(log), flush=True)
+    assert await read_all(store) == log.streams["MINT"][:SEGMENT]
+
+
+async def read_all(store: Archive) -> list[RawMessage]:
+    return [raw async for raw in store.read(MINT, 0)]
+
+
 async def test_a_replay_reads_archive_and_stream_as_one(log: MemoryLog, store: Archive) -> None:
     await Archiver(log, store).archive(MINT, everything(log))
     log.shorten(MINT, 2 * SEGMENT + 4)
