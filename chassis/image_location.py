@@ -2,7 +2,7 @@
 
 Pure; used by the ipfs service, and by the gateway for files that it names by their CID at once. The picture's own bytes
 and every other tag (orientation above all) stay. The result of stripping twice is that of stripping once. An image
-without a location is returned as it is, byte for byte.
+without a location is returned as it is, byte for byte. So is what stands behind a JPEG, unless a location is in it.
 
 Sources: JPEG (ITU T.81, segments), Exif 2.32 (APP1, tag 0x8825), XMP part 3 (where packets are embedded), PNG third
 edition (`eXIf`, `iTXt`), the WebP container specification, GIF89a (blocks). Not done here: maker notes.
@@ -16,9 +16,14 @@ from typing import Final
 
 from PIL import Image
 
+from chassis import jpeg
+
 _GPS_TAG: Final = 0x8825
 _EXIF: Final = b"Exif\0\0"
 _XMP_JPEG: Final = (b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/extension/\0")
+_PLACES_OF_FILMS: Final = (b"\xa9xyz", b"loci", b"location.ISO6709")
+_MOST_SEGMENTS_BEHIND: Final = 10_000
+"""Of further pictures. More are not looked at, and go."""
 _PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _XMP_PNG: Final = b"XML:com.adobe.xmp\0"
 _VP8X_XMP_FLAG: Final = 0x04
@@ -57,21 +62,35 @@ def _exif_without_gps(tiff: bytes) -> bytes | None:
 
 
 def _jpeg(data: bytes) -> bytes:
-    kept = bytearray(data[:2])
-    offset = 2
-    while offset + 4 <= len(data) and data[offset] == 0xFF and data[offset + 1] != 0xDA:
-        if data[offset + 1] == 0xFF:  # a fill byte
-            kept += data[offset : offset + 1]
-            offset += 1
-            continue
-        length = int(struct.unpack_from(">H", data, offset + 2)[0])
-        segment = data[offset : offset + 2 + length]
-        offset += 2 + length
-        if segment[1] == 0xE1:
-            segment = _app1(segment)
-        kept += segment
-    kept += data[offset:]
-    return bytes(kept)
+    kept = bytearray()
+    position = end = 0
+    for segment in jpeg.segments(data):
+        if segment.kind == jpeg.APP1:
+            before, app1 = data[position : segment.start], _app1(data[segment.start : segment.end])
+            # Fill bytes go with their segment: with what comes behind it they could be another one.
+            kept += before + app1 if app1 else before.rstrip(b"\xff")
+            position = segment.end
+        end = segment.end if segment.kind == jpeg.END else len(data)
+    return bytes(kept) + data[position : end if _behind_tells_place(data, end) else len(data)]
+
+
+def _behind_tells_place(data: bytes, end: int) -> bool:
+    """Tell whether a location is in what stands behind a JPEG: further pictures, or the film of a "motion photo".
+
+    It goes whole then, because its parts are found by where they are.
+    """
+    if any(data.find(word, end) >= 0 for word in _PLACES_OF_FILMS):
+        return True
+    seen = 0
+    while (start := data.find(jpeg.START, end)) >= 0:
+        end = len(data)  # of a picture without any segment: there is no other one either
+        for segment in jpeg.segments(data, start):
+            found = data[segment.start : segment.end]
+            seen += 1
+            if seen > _MOST_SEGMENTS_BEHIND or (segment.kind == jpeg.APP1 and _app1(found) != found):
+                return True
+            end = segment.end
+    return False
 
 
 def _app1(segment: bytes) -> bytes:
@@ -99,7 +118,7 @@ def _png(data: bytes) -> bytes:
         if kind == b"eXIf":
             tiff = _exif_without_gps(chunk[8:-4])
             chunk = chunk if tiff is None else _png_chunk(kind, tiff)
-        elif kind in (b"iTXt", b"tEXt", b"zTXt") and _png_text_has_location(chunk[8:-4]):
+        elif kind in (b"iTXt", b"tEXt", b"zTXt") and _png_text_has_location(kind, chunk[8:-4]):
             chunk = b""
         kept += chunk
     kept += data[offset:]
@@ -112,13 +131,15 @@ def _png_chunk(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
-def _png_text_has_location(content: bytes) -> bool:
+def _png_text_has_location(kind: bytes, content: bytes) -> bool:
     """Tell whether a text chunk may hold a location. A compressed packet is not opened: it counts as one that does."""
-    if content.startswith(b"Raw profile type "):
-        return True
+    if content.startswith(b"Raw profile type ") or _speaks_of_gps(content.partition(b"\0")[0]):
+        return (
+            True  # a profile in hexadecimal digits, or a tag by itself: `exif:GPSLatitude`, as ImageMagick writes them
+        )
     if not content.startswith(_XMP_PNG):
         return False
-    compressed = content[len(_XMP_PNG) : len(_XMP_PNG) + 1] == b"\x01"
+    compressed = kind == b"zTXt" or content[len(_XMP_PNG) : len(_XMP_PNG) + 1] == b"\x01"
     return compressed or _speaks_of_gps(content)
 
 

@@ -7,7 +7,6 @@ says of itself, before it is asked. Not done here: resizing (`services.ipfs.pict
 """
 
 import io
-import re
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -17,6 +16,8 @@ from pathlib import Path
 from typing import IO, BinaryIO, Final, cast
 
 from PIL import Image, UnidentifiedImageError
+
+from chassis import jpeg
 
 MAX_IMAGE_BYTES: Final = 10 * 1_048_576
 """The source document's limit for one uploaded file: 10 MiB."""
@@ -63,11 +64,6 @@ _MARKUP_HEAD_BYTES: Final = 4_096
 
 _JPEG_DRAFT_SCALE: Final = 8
 """JPEG decodes at an eighth of its size for the check: all of its data is read, at a fraction of the memory."""
-
-_JPEG_START: Final = b"\xff\xd8"
-_JPEG_MARKER: Final = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
-"""Of a segment, or of the image's end; within a scan no other 0xFF is followed by any of these."""
-_JPEG_SCAN, _JPEG_END = 0xDA, 0xD9
 
 _one_large = threading.Lock()
 
@@ -210,18 +206,14 @@ def decoding(decoder_bytes: int) -> Generator[None]:
 
 def _jpeg_scans(file: BinaryIO) -> int:
     """Return the number of scans of a JPEG, 0 for anything else. Raises ImageRefused for too many of them."""
-    start = file.read(len(_JPEG_START))
-    data = start + file.read() if start == _JPEG_START else b""
+    start = file.read(len(jpeg.START))
+    data = start + file.read() if start == jpeg.START else b""
     file.seek(0)
-    scans, segments, offset = 0, 0, len(_JPEG_START)
-    while (marker := _JPEG_MARKER.search(data, offset)) is not None:
-        kind = data[marker.end() - 1]
-        if kind == _JPEG_END:
-            break
-        scans, segments = scans + (kind == _JPEG_SCAN), segments + 1
-        if scans > MAX_JPEG_SCANS or segments > MAX_JPEG_SEGMENTS:
+    scans = 0
+    for number, segment in enumerate(jpeg.segments(data)):
+        scans += segment.kind == jpeg.SCAN
+        if scans > MAX_JPEG_SCANS or number >= MAX_JPEG_SEGMENTS:
             raise _too_many_parts()
-        offset = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2], "big")
     return scans
 
 

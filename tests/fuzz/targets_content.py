@@ -98,7 +98,7 @@ def _animation() -> bytes:
 XMP: Final = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description exif:GPSLatitude="50,5.2N"/></x:xmpmeta>'
 PICTURES: Final = (
     *(_picture("PNG"), _picture("JPEG", xmp=XMP), _picture("WEBP", xmp=XMP)),
-    *(_animation(), png(1)),
+    *(_animation(), png(1), _picture("JPEG") + _picture("JPEG", xmp=XMP)),
 )
 TYPES: Final = ("image/png", "image/jpeg", "image/webp", "image/gif")
 

@@ -3,6 +3,7 @@
 import functools
 import io
 import struct
+import zlib
 from collections.abc import Callable
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from chassis import jpeg
 from chassis.image_location import without_location
 
 GPS = 0x8825
@@ -71,6 +73,7 @@ def test_a_packet_that_speaks_of_gps_goes(kind: str) -> None:
         (b"XML:com.adobe.xmp\0\1\0\0\0" + b"compressed", False),
         (b"XML:com.adobe.xmp\0\0\0\0\0<title/>", True),
         (b"Raw profile type exif\0\0abc", False),
+        (b"exif:GPSLatitude\0\0\0\0\x0050/1, 5/1", False),
         (b"Title\0\0\0\0\0GPS of the mind", True),
     ],
 )
@@ -80,6 +83,46 @@ def test_texts_of_a_png(text: bytes, kept: bool) -> None:
     chunk = struct.pack(">I", len(text)) + b"iTXt" + text + b"\0\0\0\0"
     with_text = data[:end] + chunk + data[end:]
     assert without_location(with_text, "image/png") == (with_text if kept else data)
+
+
+def test_a_packet_in_compressed_text_of_a_png_goes() -> None:
+    data = photo("PNG", gps=False)
+    end = data.index(b"IEND") - 4
+    text = b"XML:com.adobe.xmp\0\0" + zlib.compress(XMP)
+    chunk = struct.pack(">I", len(text)) + b"zTXt" + text + b"\0\0\0\0"
+    assert without_location(data[:end] + chunk + data[end:], "image/png") == data
+
+
+@pytest.mark.parametrize(
+    ("behind", "kept"),
+    [
+        (b"", True),
+        (b"a camera's own", True),
+        (photo("JPEG", gps=False), True),
+        (photo("JPEG", gps=True), False),
+        (bytes(100) + photo("JPEG", gps=False) + photo("JPEG", gps=False, xmp=XMP), False),
+        (b"\0\0\0\x18ftypmp42 moov udta \0\x12\xa9xyz\0\x0a\x15\xc7+50.08+014.42/", False),
+        (jpeg.START * 5_000 + photo("JPEG", gps=True), False),
+        (jpeg.START * 1_000_000, True),
+        (jpeg.START + b"\xff\xe5\0\2" * 10_001, False),
+    ],
+)
+@pytest.mark.parametrize("gps", [False, True])
+def test_what_stands_behind_a_jpeg_goes_when_a_location_is_in_it(behind: bytes, kept: bool, gps: bool) -> None:
+    data = photo("JPEG", gps=gps)
+    alone = without_location(data, "image/jpeg")
+    stripped = without_location(data + behind, "image/jpeg")
+    assert stripped == alone + (behind if kept else b"")
+    assert without_location(stripped, "image/jpeg") == stripped
+
+
+def test_a_location_behind_a_scan_goes() -> None:
+    data = photo("JPEG", gps=False)
+    tags = photo("JPEG", gps=True)
+    (found,) = [tags[each.start : each.end] for each in jpeg.segments(tags) if each.kind == jpeg.APP1]
+    stripped = without_location(data[:-2] + found + data[-2:], "image/jpeg")
+    assert found not in stripped
+    assert pixels(stripped) == pixels(data)
 
 
 def test_tags_that_cannot_be_read_go_whole() -> None:
