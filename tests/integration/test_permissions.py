@@ -33,6 +33,7 @@ from contracts.permissions import ROLES, Role, consumers_of, permissions
 from contracts.streams import (
     CONSUMERS,
     CONTENT,
+    DELIVERY,
     HEALTH,
     INDEXER_DEAD,
     IPFS_MINT,
@@ -44,6 +45,7 @@ from contracts.streams import (
     Consumer,
 )
 from contracts.upload import UploadRequested
+from contracts.webhook import ParkedTold
 from deploy.generate import ROOT
 from deploy.nats_accounts import CONTROLLER, OPERATOR, SYSTEM, variable
 from localnet.child import ChildSpec, running
@@ -52,6 +54,7 @@ from services.gateway.callers import Caller
 from services.gateway.dead_letters import DeadLetters
 from services.gateway.system import System
 from services.indexer.dead_letters import DeadLetters as Replaying
+from services.notifier.parking import tell_parked
 from tests.support.ending import end
 from tests.support.gateway import MemoryProjection
 from tests.support.memory_log import MemoryLog
@@ -200,6 +203,9 @@ async def test_the_notifier_makes_and_removes_the_queues_of_its_webhooks_and_no_
     queue = Consumer(name="hook", stream="DELIVERY", filters=("delivery.queued.v1.>",), description="")
     async with Log.session(server.connection("notifier")) as notifier, server.raw("notifier") as raw:
         await notifier.keep(queue)
+        assert "hook" in [each.name for each in await notifier.consumers(DELIVERY)]
+        await tell_parked(notifier, SystemClock())
+        assert await notifier.last_matching(DELIVERY, ParkedTold.pattern()) is not None
         assert await raw.refused("$JS.API.CONSUMER.DURABLE.CREATE.MINT.hook")
         assert await raw.refused("$JS.API.CONSUMER.DELETE.MINT.minter-mint")
         await notifier.remove(queue)

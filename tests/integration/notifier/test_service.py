@@ -161,6 +161,24 @@ async def test_killed_in_the_middle_of_a_delivery_nothing_is_lost_and_the_order_
     assert "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" not in (tmp_path / "notifier.log").read_text()
 
 
+async def test_of_two_beside_each_other_one_may_die_at_any_time(tmp_path: Path, nats_url: str, log: Log) -> None:
+    operations, transactions = 6, 5
+    (tmp_path / "one").mkdir()
+    (tmp_path / "other").mkdir()
+    async with (
+        receiver() as shop,
+        running(spec(tmp_path / "one", nats_url)) as one,
+        running(spec(tmp_path / "other", nats_url)),
+    ):
+        await configure(log, 1, shop.url)
+        await asyncio.gather(*(mint(log, number, transactions) for number in range(operations)))
+        await shop.until(lambda found: len(found) > operations)
+        one.kill(signal.SIGKILL)
+        requests = await shop.until(lambda found: len({each.id for each in found}) == operations * (transactions + 1))
+    # Each operation's events in their own order; what both sent at one moment came again with the same id.
+    assert in_order(requests) == {str(operation(number)): whole(transactions) for number in range(operations)}
+
+
 async def test_a_receiver_that_fails_keeps_the_order_and_holds_up_nobody_else(
     tmp_path: Path, nats_url: str, log: Log
 ) -> None:
