@@ -73,6 +73,8 @@ class Connection:
     rule: Callable[[int], Batching] = Batching
     """What makes the rule by which a stream's messages go singly or as a batch, given `max_batch`."""
     timeout: float = 5.0
+    connect_seconds: float = 20.0
+    """How long the first connection is tried for."""
     replicas: int = 1
 
     @classmethod
@@ -108,7 +110,7 @@ class Log:
 
     @classmethod
     async def connect(cls, connection: Connection, clock: Clock | None = None) -> Self:
-        """Return a connected log; raises LogUnavailable when no server answers within a few tries."""
+        """Return a connected log; raises LogUnavailable when no server answers within `connect_seconds`."""
         connectivity = Connectivity()
         reports = Reports(connectivity)
         options: dict[str, Any] = {
@@ -133,10 +135,11 @@ class Log:
             options["tls"] = _tls(connection.ca_file)
         try:
             # The client would try for ever; a service that starts without its log must say so instead.
-            async with asyncio.timeout(connection.timeout * 4):
+            async with asyncio.timeout(connection.connect_seconds):
                 client = await nats.connect(list(connection.servers), **options)
         except (TimeoutError, OSError, nats.errors.Error) as error:
-            raise LogUnavailable(f"no NATS server answers at {', '.join(connection.servers)}: {error}") from error
+            reason = str(error) or f"none in {connection.connect_seconds:g} s"
+            raise LogUnavailable(f"no NATS server answers at {', '.join(connection.servers)}: {reason}") from error
         return cls(client, connection, clock or SystemClock(), connectivity)
 
     @classmethod

@@ -10,18 +10,17 @@ from datetime import timedelta
 from typing import Annotated, Any, Final
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
 from archive.reading import Archive
-from chassis import postgres
 from chassis.clock import SystemClock
 from chassis.messaging import Log
 from contracts.streams import MINT
 from mintstream.ending import Exit, end
+from mintstream.following import passing_bar
 from mintstream.options import DATA, AsJson, DataDir
-from mintstream.places import NAME, Places, opened_archive, opened_log, places
-from mintstream.printing import print_json
+from mintstream.places import Places, opened_archive, opened_log, opened_tables, places
+from mintstream.printing import people, print_json
 from services.indexer.archiving import Archiver
 from services.indexer.archiving_task import STREAMS, archive_all
 from services.indexer.archiving_task import drop_copies as drop_archived
@@ -64,7 +63,7 @@ def run(
     Example: ARCHIVE_URL=file:///srv/archive mintstream archive run --flush
     """
     work = _archive(places(data), timedelta(hours=older_than_hours), flush=flush)
-    _run(work, "{archived} messages archived", as_json=as_json)
+    _run(work, "{archived:,} messages archived", as_json=as_json)
 
 
 @app.command()
@@ -73,7 +72,7 @@ def check(as_json: AsJson = False, data: DataDir = DATA) -> None:
 
     Example: ARCHIVE_URL=file:///srv/archive mintstream archive check
     """
-    _run(_check(places(data)), "{segments} segments, messages 1 to {last}", as_json=as_json)
+    _run(_check(places(data)), "{segments:,} segments, messages 1 to {last:,}", as_json=as_json)
 
 
 @app.command()
@@ -99,9 +98,11 @@ def prune(
         print_json(pruned_figures(done))
         return
     verb = "would leave" if dry_run else "have left"
-    typer.echo(f"{MINT.name}: {done.messages} messages ({done.bytes} bytes) of {done.operations} operations {verb}")
+    typer.echo(
+        f"{MINT.name}: {done.messages:,} messages ({done.bytes:,} bytes) of {done.operations:,} operations {verb}"
+    )
     for reason, count in sorted(done.staying.items()):
-        typer.echo(f"{MINT.name}: {count} operations stay: {reason}")
+        typer.echo(f"{MINT.name}: {count:,} operations stay: {reason}")
 
 
 @app.command("drop-copies")
@@ -117,7 +118,7 @@ def drop_copies(
     Example: mintstream archive drop-copies --older-than-days 365
     """
     work = _drop(places(data), timedelta(days=older_than_days))
-    _run(work, "{dropped} partitions dropped", as_json=as_json)
+    _run(work, "{dropped:,} partitions dropped", as_json=as_json)
 
 
 @app.command("restore-copies")
@@ -135,12 +136,13 @@ def restore_copies(
 
     Example: ARCHIVE_URL=file:///srv/archive mintstream archive restore-copies --unanchored
     """
-    _run(_restore(places(data), unanchored=unanchored), "{restored} copies restored", as_json=as_json)
+    _run(_restore(places(data), unanchored=unanchored), "{restored:,} copies restored", as_json=as_json)
 
 
 def _run(work: Coroutine[Any, Any, Told], sentence: str, *, as_json: bool) -> None:
     """Do it and tell it, a line for each stream. What was done before an error stays."""
-    told = asyncio.run(work)
+    with people(stderr=True).status("Reading the log and its archive"):
+        told = asyncio.run(work)
     if as_json:
         print_json(told)
         return
@@ -151,7 +153,7 @@ def _run(work: Coroutine[Any, Any, Told], sentence: str, *, as_json: bool) -> No
 async def _archive(settings: Places, age: timedelta, *, flush: bool) -> Told:
     async with (
         opened_log(settings) as log,
-        postgres.pool(settings.database_url, application_name=NAME, max_size=2) as pool,
+        opened_tables(settings, 2) as pool,
     ):
         archiver = Archiver(log, _archive_of(settings, log))
         counts = await archive_all(archiver, pool, SystemClock(), age, flush=flush)
@@ -168,11 +170,11 @@ def pruned_figures(done: Pruned) -> dict[str, dict[str, Any]]:
 async def _prune(settings: Places, age: timedelta, *, most: int | None, dry_run: bool) -> Pruned:
     async with (
         opened_log(settings) as log,
-        postgres.pool(settings.database_url, application_name=NAME, max_size=1) as pool,
+        opened_tables(settings) as pool,
     ):
         pruner = Pruner(log, log.repair(), PostgresVault(pool), _archive_of(settings, log))
         until = SystemClock().now() - age
-        with Progress(*COLUMNS, console=Console(stderr=True), transient=True) as bars:
+        with passing_bar(people(stderr=True), *COLUMNS) as bars:
             bar = bars.add_task(MINT.name, total=await log.last_sequence(MINT))
             return await pruner.prune(
                 until, rehearse=dry_run, most=most, progress=lambda sequence: bars.update(bar, completed=sequence)
@@ -183,7 +185,7 @@ async def _drop(settings: Places, age: timedelta) -> Told:
     told: dict[str, dict[str, int]] = {}
     async with (
         opened_log(settings) as log,
-        postgres.pool(settings.database_url, application_name=NAME, max_size=1) as pool,
+        opened_tables(settings) as pool,
     ):
         archive = _archive_of(settings, log)
         for stream in STREAMS:
@@ -198,9 +200,7 @@ async def _restore(settings: Places, *, unanchored: bool) -> Told:
     async with AsyncExitStack() as resources:
         log = None if unanchored else await resources.enter_async_context(opened_log(settings))
         archive = _archive_of(settings, log)
-        pool = await resources.enter_async_context(
-            postgres.pool(settings.database_url, application_name=NAME, max_size=2)
-        )
+        pool = await resources.enter_async_context(opened_tables(settings, 2))
         return {stream.name: {"restored": await restore_archived(pool, archive, stream)} for stream in STREAMS}
 
 

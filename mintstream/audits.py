@@ -16,7 +16,6 @@ import httpx
 import msgspec
 import typer
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from rich.console import Console
 from rich.progress import track
 
 from audit.chain import ChainVerifier
@@ -26,13 +25,12 @@ from audit.gathering import Gatherer
 from audit.history import WholeLog
 from audit.nodes import Nodes
 from audit.report import Report, Verdict
-from chassis import postgres
 from chassis.chain import node_urls
 from mintstream.audit_report import ReportWriter, Summary, check_report, read_private_key, read_public_key, told
 from mintstream.audit_story import story
 from mintstream.ending import Exit, end
 from mintstream.options import DATA, AsJson, DataDir
-from mintstream.places import NAME, AuditPlaces, audit_places, opened_archive, opened_log
+from mintstream.places import AuditPlaces, audit_places, opened_archive, opened_log, opened_tables
 from mintstream.printing import people, print_json
 
 IPFS_SECONDS: Final = 60.0
@@ -181,7 +179,8 @@ async def _audit_range(
     with ReportWriter(out, since=since, until=until) as writer:
         async with _gatherer(settings) as gatherer:
             operations = await gatherer.operations_between(since, until)
-            for each in track(operations, "Auditing", console=Console(stderr=True), transient=True):
+            console = people(stderr=True)
+            for each in track(operations, "Auditing", console=console, transient=True, disable=not console.is_terminal):
                 report = await asyncio.to_thread(audit, await gatherer.evidence(each))
                 await asyncio.to_thread(writer.add, report)
         return await asyncio.to_thread(writer.sign, signer, datetime.now(UTC))
@@ -209,9 +208,7 @@ async def _gatherer(settings: AuditPlaces) -> AsyncGenerator[Gatherer]:
     gateways = (settings.ipfs_gateway_url, *settings.backup_ipfs_gateways)
     async with AsyncExitStack() as resources:
         log = await resources.enter_async_context(opened_log(settings))
-        pool = await resources.enter_async_context(
-            postgres.pool(settings.database_url, application_name=NAME, max_size=1)
-        )
+        pool = await resources.enter_async_context(opened_tables(settings))
         nodes = [await resources.enter_async_context(ChainVerifier(url)) for url in urls]
         clients = [
             await resources.enter_async_context(httpx.AsyncClient(base_url=url, timeout=IPFS_SECONDS))

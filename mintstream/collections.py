@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal
 import typer
 
 from mintstream.options import DATA, AsJson, DataDir
-from mintstream.printing import print_fields, print_json, print_table, tell
+from mintstream.printing import people, print_fields, print_json, print_table, tell
 from mintstream.reach import asked, carry_out, gateway
 
 app = typer.Typer(name="collections", help="Collections: list, make, import, count, switch.", no_args_is_help=True)
@@ -73,7 +73,8 @@ def create(
         async with gateway(context, data) as api:
             collection = await api.create_collection(image, idempotency_key=key, **fields)
             if wait:
-                return await api.wait_for_collection(collection, within=WAIT_SECONDS)
+                with people(stderr=True).status("Waiting until the collection is on chain"):
+                    return await api.wait_for_collection(collection, within=WAIT_SECONDS)
             return {"id": collection}
 
     tell(carry_out(work()), as_json=as_json)

@@ -27,7 +27,7 @@ from mintstream.ending import Exit
 from mintstream.errors import ApiError
 from mintstream.options import DATA, AsJson, DataDir
 from mintstream.places import audit_places
-from mintstream.printing import print_json
+from mintstream.printing import people, print_json
 from mintstream.reach import Target, gateway
 from mintstream.surroundings import LOOK_SECONDS, Surroundings, Wrong, looked_at, pinning_providers
 from services.ipfs.ports import PinUnavailable
@@ -82,7 +82,8 @@ def doctor(context: typer.Context, as_json: AsJson = False, data: DataDir = DATA
 
     Example: NATS_URL=nats://nats:4222 RPC_URL=https://rpc.example mintstream doctor --json
     """
-    findings = asyncio.run(_examined(context, data))
+    with people(stderr=True).status("Looking"):
+        findings = asyncio.run(_examined(context, data))
     if as_json:
         print_json([asdict(each) for each in findings])
     else:
@@ -150,7 +151,8 @@ async def _look(name: str, look: Look, advice: str) -> Finding:
         return Finding(name, False, str(wrong), wrong.advice or advice)
     except FAILURES as error:
         # Stop: this is what was to be found out. The others are looked at all the same.
-        text = scrub(f"{type(error).__name__}: {error}".strip(": "))
+        silent = isinstance(error, TimeoutError) and not str(error)
+        text = f"no answer in {LOOK_SECONDS:g} s" if silent else scrub(f"{type(error).__name__}: {error}".strip(": "))
         return Finding(name, False, text.splitlines()[0], advice)
 
 

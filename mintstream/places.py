@@ -7,6 +7,7 @@ directory. Not done here: the API, which has a client of its own (`api`).
 import os
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Final, TypeVar
 
@@ -14,6 +15,8 @@ from msgspec import Meta
 
 from archive.object_store import ObjectStore
 from archive.reading import Archive
+from chassis import postgres
+from chassis.database import Pool
 from chassis.logs import configure_logs
 from chassis.messaging import Connection, Log
 from chassis.redaction import Secret
@@ -26,6 +29,8 @@ from mintstream.embedded import OWN_VARIABLES, embedded
 from services.indexer.settings import ArchiveUrl, DatabaseUrl
 
 NAME: Final = "mintstream"
+CONNECT_SECONDS: Final = 5.0
+"""How long a command waits for the log and for Postgres: it is somebody who waits, and nothing is just starting."""
 
 S = TypeVar("S", bound=ServiceSettings)
 
@@ -74,16 +79,29 @@ def _loaded(kind: type[S], default: Mapping[str, str]) -> S:
 @asynccontextmanager
 async def opened_log(settings: Places) -> AsyncGenerator[Log]:
     """A connection to the log; raises LogUnavailable."""
-    async with Log.session(Connection.of(settings, Producer(name=NAME, version=VERSION))) as log:
+    async with Log.session(_connection(settings)) as log:
         yield log
+
+
+@asynccontextmanager
+async def opened_tables(settings: Places, connections: int = 1) -> AsyncGenerator[Pool]:
+    """A pool of so many connections to Postgres; raises DatabaseUnavailable."""
+    async with postgres.pool(
+        settings.database_url, application_name=NAME, max_size=connections, wait_seconds=CONNECT_SECONDS
+    ) as pool:
+        yield pool
 
 
 @asynccontextmanager
 async def log_alone(data: Path) -> AsyncGenerator[Log]:
     """A connection to the log for commands that need nothing else; raises LogUnavailable and SettingsError."""
     settings = _loaded(ServiceSettings, {"NATS_URL": embedded(data).nats})
-    async with Log.session(Connection.of(settings, Producer(name=NAME, version=VERSION))) as log:
+    async with Log.session(_connection(settings)) as log:
         yield log
+
+
+def _connection(settings: ServiceSettings) -> Connection:
+    return replace(Connection.of(settings, Producer(name=NAME, version=VERSION)), connect_seconds=CONNECT_SECONDS)
 
 
 def opened_archive(settings: Places, log: Log | None) -> Archive | None:

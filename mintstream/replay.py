@@ -4,8 +4,9 @@ Reads archive and stream as one. Whatever ends it, what it has done until then s
 """
 
 import asyncio
+import re
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
@@ -18,6 +19,8 @@ from mintstream.places import Places, opened_archive, opened_log, places
 from mintstream.printing import people, print_json
 from services.indexer.history import History
 from services.indexer.rebuilding import STREAMS, Rebuild
+
+_SCHEMA: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
 
 def replay(
@@ -39,6 +42,8 @@ def replay(
 
     Example: mintstream replay --into rebuilt --verify
     """
+    if not _SCHEMA.fullmatch(into):
+        raise typer.BadParameter("a schema's name is 1 to 63 of a-z, 0-9 and _, no digit first", param_hint="--into")
     job = Job(into=into, fresh=fresh, verify=verify, exchange=exchange, show=show)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         found = runner.run(_replay(places(data), job, people(stderr=True)))

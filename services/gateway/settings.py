@@ -121,7 +121,7 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
         ),
     ] = None
     archive_url: Annotated[
-        str | None,
+        Annotated[str, Meta(pattern=r"^(file|s3)://")] | None,
         Meta(
             description="Where the indexer archives old messages, as its ARCHIVE_URL, for audits of what has left the "
             "log. It is only read: give this service credentials that cannot write there.",

@@ -197,7 +197,10 @@ class Rebuild:
 
     @asynccontextmanager
     async def _connected(self, **settings: str) -> AsyncGenerator[OwnedConnection]:
-        connection = await connect(self.dsn.reveal(), server_settings={"application_name": _NAME, **settings})
+        try:
+            connection = await connect(self.dsn.reveal(), server_settings={"application_name": _NAME, **settings})
+        except (OSError, TimeoutError) as error:  # stop: whoever asked for the rebuild does so again
+            raise postgres.DatabaseUnavailable(f"Postgres does not answer: {error or 'timed out'}") from error
         try:
             yield connection
         finally:

@@ -18,7 +18,7 @@ DatabaseUrl = Annotated[
 
 
 ArchiveUrl = Annotated[
-    str | None,
+    Annotated[str, Meta(pattern=r"^(file|s3)://")] | None,
     Meta(
         description="Where old messages are archived: `file:///folder` or `s3://bucket/prefix` (its credentials and "
         "endpoint come from AWS_* variables). Nothing is archived when absent.",

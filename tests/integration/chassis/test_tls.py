@@ -25,7 +25,7 @@ async def server(tmp_path: Path) -> AsyncGenerator[tuple[str, Path]]:
 
 def connection(url: str, ca_file: Path | None) -> Connection:
     producer = Producer(name="test", version="0")
-    return Connection((url,), producer, ca_file=None if ca_file is None else str(ca_file), timeout=0.5)
+    return Connection((url,), producer, ca_file=ca_file and str(ca_file), timeout=0.5, connect_seconds=2.0)
 
 
 async def test_a_server_of_our_authority_is_spoken_to(server: tuple[str, Path]) -> None:

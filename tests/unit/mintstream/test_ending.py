@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import asyncpg
 import httpx
@@ -14,6 +15,8 @@ from typer.testing import CliRunner
 from archive.reading import ArchiveUnavailable
 from archive.segments import ArchiveBroken
 from chassis.log import LogUnavailable
+from chassis.postgres import DatabaseUnavailable
+from chassis.redaction import Secret
 from chassis.settings import SettingsError
 from localnet.addresses import StackPorts
 from localnet.errors import PortsTaken, StackError
@@ -22,7 +25,7 @@ from localnet.stack import StackSettings
 from mintstream import dead, places
 from mintstream.cli import app
 from mintstream.ending import ADVICE, Exit, Stopped, status_of
-from services.indexer.rebuilding import Busy
+from services.indexer.rebuilding import Busy, Rebuild
 from tests.unit.mintstream.gateways import FakeGateway, refusal
 
 NOWHERE = {
@@ -79,6 +82,7 @@ def test_an_error_has_one_status(error: BaseException, status: Exit | None) -> N
         (["audit", "operation", OPERATION], Exit.UNREACHABLE),
         (["audit", "operation", "no id"], Exit.USAGE),
         (["audit", "check-report", "no-folder", "--public-key", "no-key.pem"], Exit.USAGE),
+        (["replay", "--into", "no name"], Exit.USAGE),
         (["keys", "create"], Exit.USAGE),
         (["tree", "cost", "--capacity", "0"], Exit.USAGE),
         (["mint", "no-folder", "--collection", "c", "--recipient", "r"], Exit.USAGE),
@@ -112,6 +116,19 @@ def test_wrong_settings_are_told_to_programs() -> None:
     done = CliRunner().invoke(app, ["keys", "list", "--json"], env={"NATS_URL": "no url at all", "NATS_MAX_BATCH": "x"})
     assert done.exit_code == Exit.USAGE
     assert "NATS_MAX_BATCH" in json.loads(done.stdout)["error"]["message"]
+
+
+def test_an_archive_that_is_no_address_is_wrong_usage() -> None:
+    done = CliRunner().invoke(app, ["archive", "check"], env=NOWHERE | {"ARCHIVE_URL": "srv/archive"})
+    assert done.exit_code == Exit.USAGE
+    assert "ARCHIVE_URL: must have the form of the example" in done.stderr
+
+
+async def test_a_rebuild_without_postgres_says_so() -> None:
+    rebuild = Rebuild(Secret("postgresql://u:hunter2@127.0.0.1:1/d"), "rebuilt", cast("Any", None))
+    with pytest.raises(DatabaseUnavailable, match="Postgres does not answer") as told:
+        await rebuild.prepare(fresh=False)
+    assert "hunter2" not in str(told.value)
 
 
 def test_a_bug_is_no_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
