@@ -206,10 +206,10 @@ def _status_and_body(data: bytes) -> tuple[int, dict[str, str], bytes]:
 
 
 def http_client(data: bytes) -> httpx.AsyncClient:
-    """A client whose every request is answered with `data`."""
+    """A client whose every request is answered with `data`, which only who reads it decompresses."""
     status, headers, body = _status_and_body(data)
     return httpx.AsyncClient(
-        transport=httpx.MockTransport(lambda _: httpx.Response(status, headers=headers, content=body))
+        transport=httpx.MockTransport(lambda _: httpx.Response(status, headers=headers, stream=httpx.ByteStream(body)))
     )
 
 
