@@ -32,6 +32,8 @@ from services.indexer.trees import TreeCount, config_address, count_tree, sum_co
 
 BATCH: Final = 3
 """Collections whose accounts are asked for at once: a tree account with a deep canopy can be a megabyte."""
+LISTED: Final = 500
+"""Collections of which only the ids are asked for at once."""
 _NO_ID: Final = UUID(int=0)
 
 _log = get_logger(__name__)
@@ -58,6 +60,8 @@ class Counter:
         self._chain = chain
         self._collections = collections
         self._asked: set[UUID] = set()
+        self._any_asked = True
+        """Any collection may have been asked for; at first, because an earlier process may have projected a request."""
         self._rounds = Rounds(self.count, clock, interval=interval, pause=pause, name="count collections")
 
     def wake(self, collections: Iterable[UUID]) -> None:
@@ -70,6 +74,11 @@ class Counter:
         self._asked |= asked
         self.wake(asked)
 
+    def missed(self) -> None:
+        """Somebody may have asked, and nobody was told for which collections: the log tells whether it was answered."""
+        self._any_asked = True
+        self._rounds.wake_all()
+
     async def run(self) -> None:
         """Count until cancelled."""
         await self._rounds.run()
@@ -80,6 +89,9 @@ class Counter:
         Raises Partly, LogUnavailable and StoreUnavailable.
         """
         after, failed = _NO_ID, dict[UUID, ChainUnavailable]()
+        if among is None and self._any_asked:
+            self._asked.update(await self._all())
+            self._any_asked = False
         while found := await self._collections.created_collections(after, BATCH, among):
             after = found[-1].id
             try:
@@ -94,6 +106,13 @@ class Counter:
                     failed[collection.id] = error
         if failed:
             raise Partly(failed, next(iter(failed.values())))
+
+    async def _all(self) -> set[UUID]:
+        every, after = set[UUID](), _NO_ID
+        while found := await self._collections.created_collections(after, LISTED, None):
+            after = found[-1].id
+            every.update(collection.id for collection in found)
+        return every
 
     async def _publish(self, collection: CreatedCollection, accounts: Accounts) -> None:
         try:

@@ -58,6 +58,11 @@ class Rounds:
         if self._wanted:
             self._due.set()
 
+    def wake_all(self) -> None:
+        """Something happened, and nobody knows to which collections."""
+        self._all_wanted = True
+        self._due.set()
+
     async def run(self) -> None:
         """Work until cancelled."""
         async with asyncio.TaskGroup() as tasks:
@@ -66,8 +71,7 @@ class Rounds:
 
     async def _schedule(self) -> None:
         while True:
-            self._all_wanted = True
-            self._due.set()
+            self.wake_all()
             await self._clock.sleep(self._interval)
 
     async def _rounds(self) -> None:

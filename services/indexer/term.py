@@ -98,6 +98,8 @@ class Term:
     def _on_commit(self, committed: Committed) -> None:
         if committed.settled or committed.unheard:
             self._closer.wake()
+        if committed.unheard:
+            self._counter.missed()
         self._counter.wake(committed.to_count)
         self._counter.sync(committed.to_sync)
         for publisher in self._publishers:

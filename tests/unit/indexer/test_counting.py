@@ -238,6 +238,20 @@ async def test_whoever_asks_for_a_count_is_answered_once_also_when_nothing_moved
     assert len(world.counts()) == 2
 
 
+async def test_a_request_that_another_process_has_projected_is_answered(world: World) -> None:
+    """It died before it could count, or the commit's answer was lost: nobody says `sync` for it any more."""
+    await world.counter().count(None)
+    await world.log.publish(CollectionSyncRequested(collection=uid("cats")), cause=None)
+    successor = world.counter()
+    await successor.count(None)
+    assert len(world.counts()) == 2
+    await world.log.publish(CollectionSyncRequested(collection=uid("cats")), cause=None)
+    successor.missed()
+    await successor.count(None)
+    await successor.count(None)
+    assert len(world.counts()) == 3
+
+
 async def test_a_collection_that_cannot_be_counted_keeps_nobody_waiting(world: World) -> None:
     counter = world.counter()
     await world.create("dogs", "birds", "fish")
