@@ -11,7 +11,6 @@ from starlette.types import Scope as ASGIScope
 
 from chassis.clock import Clock
 from chassis.health import Health
-from contracts.access import Scope
 from services.gateway.api import documentation, failures, pages
 from services.gateway.api.admission import Admission
 from services.gateway.api.audit import audit_router
@@ -109,7 +108,7 @@ def create_app(parts: Parts) -> Application:
         return Origins(RequestScope(inner, admission, parts.trusted_proxies), parts.cors_origins)
 
     app = Application(
-        Direct(lambda request: access.admit(request, Scope.MINT, "mint"), direct),
+        Direct(direct),
         surrounded,
         title="Mintstream",
         version=parts.version,

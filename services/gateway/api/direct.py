@@ -5,48 +5,72 @@ endpoints as routes: it describes them in the OpenAPI document and answers 405 f
 find out about a request before it calls one, at several times the cost of the mint itself, is found out here.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from services.gateway.api.failures import answer
-from services.gateway.api.fields import field
 from services.gateway.api.scope import name_route
 from services.gateway.callers import Caller
 from services.gateway.errors import ApiError
-from services.gateway.identity import IDEMPOTENCY_HEADER
 
-PREFER_HEADER = "Prefer"
-_RAW_PREFER = PREFER_HEADER.lower().encode()
-_RAW_IDEMPOTENCY = IDEMPOTENCY_HEADER.lower().encode()
+PREFER_HEADER: Final = "Prefer"
 
-Endpoint = Callable[[Request, Caller, str | None, str | None], Awaitable[Response]]
-"""Answers a request of a caller, with its idempotency key and what it prefers; raises ApiError."""
 Admit = Callable[[Request], Awaitable[Caller]]
 """Tells who calls, before the body is read; raises ApiError."""
+Endpoint = Callable[[Request, Caller, str], Awaitable[Response]]
+"""Answers a request of a caller; raises ApiError. The text is the path's last step, where the route leaves it open."""
+
+
+@dataclass(frozen=True, slots=True)
+class DirectRoute:
+    """One such route. `path` is its template: without a parameter, or with one that is the last step."""
+
+    method: str
+    path: str
+    admit: Admit
+    endpoint: Endpoint
 
 
 class Direct:
-    """An ASGI application that answers what it `takes`: POST requests to the paths of `endpoints`."""
+    """An ASGI application that answers what it `takes`."""
 
-    def __init__(self, admit: Admit, endpoints: Mapping[str, Endpoint]) -> None:
-        self._admit = admit
-        self._endpoints = endpoints
+    def __init__(self, routes: Iterable[DirectRoute]) -> None:
+        self._fixed: dict[tuple[str, str], DirectRoute] = {}
+        self._open: dict[tuple[str, str], DirectRoute] = {}
+        """By what stands before the open step."""
+        for route in routes:
+            before, _, last = route.path.rpartition("/")
+            if last.startswith("{"):
+                self._open[route.method, before] = route
+            else:
+                self._fixed[route.method, route.path] = route
 
     def takes(self, scope: Scope) -> bool:
         """Whether a request is answered here."""
-        return scope.get("method") == "POST" and scope["path"] in self._endpoints
+        return scope["type"] == "http" and self._found(scope) is not None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See the ASGI specification."""
-        name_route(scope, scope["path"])
+        found = self._found(scope)
+        assert found is not None, "it is asked only for what it takes"
+        route, last = found
+        name_route(scope, route.path)
         request = Request(scope, receive, send)
         try:
-            caller = await self._admit(request)
-            key, prefer = field(scope, _RAW_IDEMPOTENCY), field(scope, _RAW_PREFER)
-            response = await self._endpoints[scope["path"]](request, caller, key, prefer)
+            response = await route.endpoint(request, await route.admit(request), last)
         except ApiError as error:  # stop: the caller has to change something, or to come again later
             response = answer(request, error)
         await response(scope, receive, send)
+
+    def _found(self, scope: Scope) -> tuple[DirectRoute, str] | None:
+        method, path = scope["method"], scope["path"]
+        if route := self._fixed.get((method, path)):
+            return route, ""
+        before, _, last = path.rpartition("/")
+        route = self._open.get((method, before)) if last else None
+        return (route, last) if route else None

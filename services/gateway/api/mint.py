@@ -1,6 +1,6 @@
 """`/api/mint`: ask for NFTs, and see how they are doing (source document, sections 2 and 9)."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Request
@@ -13,8 +13,9 @@ from services.gateway.api.admission import let_go
 from services.gateway.api.answers import JsonAnswer
 from services.gateway.api.auth import Access
 from services.gateway.api.body import received
-from services.gateway.api.direct import PREFER_HEADER, Endpoint
+from services.gateway.api.direct import PREFER_HEADER, DirectRoute, Endpoint
 from services.gateway.api.documentation import body_of, errors
+from services.gateway.api.fields import field
 from services.gateway.api.identifiers import operation_id
 from services.gateway.api.responses import MintBatchView, MintSingleView, StatusView, Success
 from services.gateway.api.scope import line_fields
@@ -36,16 +37,20 @@ Prefer = Annotated[
     ),
 ]
 
+_RAW_PREFER = PREFER_HEADER.lower().encode()
+_RAW_IDEMPOTENCY = IDEMPOTENCY_HEADER.lower().encode()
+
 _SINGLE_JSON = ("metadata",)
 _BATCH_JSON = ("nfts",)
 
 
 def mint_router(
     minting: Minting, statuses: Statuses, results: Results, wallets: Wallets, access: Access, clock: Clock
-) -> tuple[APIRouter, Mapping[str, Endpoint]]:
-    """Return the routes of the noun, and those of them that are answered directly, by path."""
+) -> tuple[APIRouter, Sequence[DirectRoute]]:
+    """Return the routes of the noun, and those of them that are answered directly."""
     router = APIRouter(prefix="/api/mint", tags=["mint"])
     minter = Depends(access.permit(Scope.MINT, "mint"))
+    reader = Depends(access.permit(Scope.READ, "status"))
 
     @router.post(
         "/single",
@@ -84,18 +89,39 @@ def mint_router(
     @router.get(
         "/status/{transactionId}",
         responses=errors(401, 404, 503),
-        response_model_exclude_none=True,
+        response_model=Success[StatusView],
     )
-    async def mint_status(  # pyright: ignore[reportUnusedFunction]
+    async def mint_status(
         transactionId: str,  # noqa: N803
-        caller: Annotated[Caller, Depends(access.permit(Scope.READ, "status"))],
-    ) -> Success[StatusView]:
+        caller: Annotated[Caller, reader],
+    ) -> Response:
         """See how an operation stands; `message` says so when it may be waiting for a wallet to be topped up."""
         found = await statuses.operation(operation_id(transactionId), caller)
         message = await wallets.hint() if found.status in ("pending", "processing") else None
-        return Success(data=StatusView.of(found, clock.now()), message=message)
+        return JsonAnswer(Success(data=StatusView.of(found, clock.now()), message=message), {})
 
-    return router, {"/api/mint/single": mint_single, "/api/mint/batch": mint_batch}
+    def admit_minter(request: Request) -> Awaitable[Caller]:
+        return access.admit(request, Scope.MINT, "mint")
+
+    def admit_reader(request: Request) -> Awaitable[Caller]:
+        return access.admit(request, Scope.READ, "status")
+
+    return router, (
+        DirectRoute("POST", "/api/mint/single", admit_minter, _with_headers(mint_single)),
+        DirectRoute("POST", "/api/mint/batch", admit_minter, _with_headers(mint_batch)),
+        DirectRoute(
+            "GET", "/api/mint/status/{transactionId}", admit_reader, lambda _, caller, last: mint_status(last, caller)
+        ),
+    )
+
+
+def _with_headers(mint: Callable[[Request, Caller, str | None, str | None], Awaitable[Response]]) -> Endpoint:
+    """Return the endpoint that gives `mint` the headers that it heeds."""
+
+    def endpoint(request: Request, caller: Caller, _: str) -> Awaitable[Response]:
+        return mint(request, caller, field(request.scope, _RAW_IDEMPOTENCY), field(request.scope, _RAW_PREFER))
+
+    return endpoint
 
 
 def note(request: Request, requested: Requested) -> None:

@@ -82,7 +82,8 @@ def told(answer: httpx.Response) -> Told:
     """What a caller sees, but for what is made anew for each request."""
     body = answer.json()
     body.pop("requestId", None)
-    body.get("data", {}).pop("transactionId", None)
+    for made in ("transactionId", "startTime"):
+        body.get("data", {}).pop(made, None)
     headers = {name: value for name, value in answer.headers.items() if name != "x-request-id"}
     return answer.status_code, body, headers
 
@@ -94,6 +95,38 @@ async def test_it_answers_as_the_framework_does(path: str) -> None:
     assert dict(zip(REQUESTS, direct, strict=True)) == dict(zip(REQUESTS, framework, strict=True))
     assert on_log == on_its_log
     assert {200, 400, 401, 413, 415} <= {status for status, _, _ in direct}
+
+
+READS: dict[str, Json] = {
+    "its own": {},
+    "without a credential": {"headers": {"X-API-Key": ""}},
+    "of a page of ours": {"headers": {"Origin": "https://app.example.org"}},
+    "with a query": {"params": {"fields": "all"}},
+}
+NAMES = ("{operation}", str(UUID(int=9)), "none", "", "{operation}/", "{operation}/events/", "a%2Fb", "%00", "%FF")
+
+
+async def statuses(direct: bool, method: str) -> list[tuple[str, str, Told]]:
+    """What a gateway tells of an operation, asked for in many ways."""
+    gateway = await Gateway().with_collections()
+    with pytest.MonkeyPatch.context() as patch:
+        if not direct:
+            patch.setattr(app, "Direct", Nothing)
+        async with gateway.client() as client:
+            minted = await client.post("/api/mint/single", json=single(), headers=KEY)
+            operation = minted.json()["data"]["transactionId"]
+            paths = [f"/api/mint/status/{name.format(operation=operation)}" for name in NAMES]
+            answers = [
+                (path, how, await client.request(method, path, **read)) for path in paths for how, read in READS.items()
+            ]
+    return [(path, how, told(answer)) for path, how, answer in answers]
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+async def test_it_tells_how_an_operation_stands_as_the_framework_does(method: str) -> None:
+    direct = await statuses(True, method)
+    assert direct == await statuses(False, method)
+    assert {status for _, _, (status, _, _) in direct} == ({200, 401, 404} if method == "GET" else {404, 405})
 
 
 @pytest.mark.parametrize("headers", [{}, KEY])
