@@ -128,6 +128,7 @@ class IpfsSettings(ServiceSettings, frozen=True, kw_only=True):
             yield "PINNING_QUORUM", f"is above the number of providers, {len(self.pinning_provider)}"
         if self.retrieval_check and self.ipfs_gateway_url is None:
             yield "IPFS_GATEWAY_URL", "needed for RETRIEVAL_CHECK=true; example: https://example.mypinata.cloud"
+        yield from self._urls_with_credentials()
         if "kubo" in self.pinning_provider and self.kubo_url is None:
             yield "KUBO_URL", "needed for PINNING_PROVIDER=kubo; example: KUBO_URL=http://127.0.0.1:5001"
         if "pinning-api" in self.pinning_provider:
@@ -140,6 +141,16 @@ class IpfsSettings(ServiceSettings, frozen=True, kw_only=True):
                 yield "PINNING_SERVICE_TOKEN", "needed for PINNING_PROVIDER=pinning-api"
         if "pinata" in self.pinning_provider:
             yield from self._pinata_problems()
+
+    def _urls_with_credentials(self) -> Iterator[tuple[str, str]]:
+        """Yield the URLs that hold a user or a password: they are logged, and the gateway's is told in facts."""
+        for name in ("kubo_url", "pinata_uploads_url", "pinata_api_url", "ipfs_gateway_url", "pinning_service_url"):
+            url: str | None = getattr(self, name)
+            if url is not None and "@" in url.partition("://")[2].partition("/")[0]:
+                yield (
+                    name.upper(),
+                    "holds a user or a password, which would be logged; use the variables for credentials",
+                )
 
     def _pinata_problems(self) -> Iterator[tuple[str, str]]:
         if self.pinata_jwt is not None:

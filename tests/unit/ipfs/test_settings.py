@@ -58,6 +58,8 @@ async def test_several_providers_are_one_service_with_a_quorum() -> None:
     ("environ", "variable"),
     [
         ({}, "KUBO_URL"),
+        ({"KUBO_URL": "http://hidden:hidden@127.0.0.1:5001"}, "KUBO_URL"),
+        ({"KUBO_URL": "http://127.0.0.1:5001", "IPFS_GATEWAY_URL": "https://hidden@gateway.test"}, "IPFS_GATEWAY_URL"),
         ({"KUBO_URL": "127.0.0.1:5001"}, "KUBO_URL"),
         (PINATA, "PINATA_JWT"),
         ({**PINATA, "PINATA_API_KEY": "key"}, "PINATA_JWT"),
