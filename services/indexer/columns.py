@@ -1,4 +1,4 @@
-"""The columns of the tables as the statements that write them name them, and rows turned into columns. Pure.
+"""The columns of the tables as the statements that write them name them, and rows turned into columns.
 
 Used by `store`. Not done here: the rows themselves (`tables`) and the statements (`sql/queries.sql`).
 """

@@ -27,14 +27,27 @@ from contracts.registry import UndecodableMessage, decode
 from contracts.streams import COLLECTION, CONSUMERS, GUARD, MINT, Stream
 from services.indexer.history import WholeLog
 from services.indexer.ports import Fenced, StoreUnavailable
-from services.indexer.truncation import Loss, judge, to_append, to_repeat
+from services.indexer.truncation import Loss, dropped_before, judge, to_append, to_repeat
 from services.indexer.two_copies import TwoCopies, Vault
 
 PROJECTED: Final = (MINT, COLLECTION)
 RETRY: Final = 1.0
 """Seconds before a challenge is taken up again that cannot be answered now."""
 
+PAGE: Final = 5_000
+"""Messages that are held at once while all are put back."""
+
 _logger = get_logger(__name__)
+
+
+class ForeignCopy(Exception):
+    """The database belongs to another log. Stop: what it holds was never said on this one."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(
+            f"stream {stream} and event_log have nothing in common, and grew at the same time: this database belongs "
+            "to another log. Point DATABASE_URL at the right one, or at an empty one."
+        )
 
 
 class WatchedLog(EventLog, WholeLog, Protocol):
@@ -140,6 +153,8 @@ class Guard:
         if losses and self._alarmed_in == epoch and not restorable:
             return  # the alarm was raised for this very loss, and what can be restored was
         for stream, loss in losses:
+            if loss.replaced and await self._copies.are_strangers(stream, loss.first):
+                raise ForeignCopy(stream.name)
             begun = await self._alarm(stream, loss, begun)
         # Collections first: whoever is given a request that is back looks for its collection at once.
         for stream, loss in reversed(losses):
@@ -214,14 +229,14 @@ class Guard:
         told, repair = [*begun], self._log.repair()
         if not loss.replaced:
             try:
-                for raw in await self._vault.messages(stream.name, loss.first, await self._kept(stream)):
-                    await repair.append(stream, raw, exactly=True)
+                await self._restore_exactly(stream, loss)
                 return told
             except SequenceConflict as error:
                 # Somebody spoke meanwhile. What was put back so far is found among what is present.
                 _logger.warning("others have spoken since the loss", stream=stream.name, reason=str(error))
                 told = await self._alarm(stream, replace(loss, replaced=True), told)
         damage = await self._copies.damage(stream, loss.first)
+        _check_copies(stream, damage.kept, loss.first)
         present = damage.present
         back = to_append(damage.kept, {raw.subject for raw in present}, {raw.payload for raw in present})
         for raw in back:
@@ -230,3 +245,22 @@ class Guard:
             with suppress(SequenceConflict):  # stop: what was said on its subject since stands, and behind the request
                 await repair.repeat(stream, raw)
         return told
+
+    async def _restore_exactly(self, stream: Stream, loss: Loss) -> None:
+        """Put back what the copy holds at the sequences that it had, a page at a time; raises SequenceConflict."""
+        watermark, expected = await self._kept(stream), loss.first
+        for first in range(loss.first, watermark + 1, PAGE):
+            kept = await self._vault.messages(stream.name, first, min(watermark, first + PAGE - 1))
+            _check_copies(stream, kept, expected)
+            for raw in kept:
+                await self._log.repair().append(stream, raw, exactly=True)
+                expected = raw.sequence + 1
+
+
+def _check_copies(stream: Stream, kept: Sequence[RawMessage], first: int) -> None:
+    """Raise StoreUnavailable when copies were dropped: without them nothing would get the sequence that it had."""
+    if (end := dropped_before(kept, first)) is not None:
+        raise StoreUnavailable(
+            f"the copies of {stream.name} before sequence {end} were dropped, and the log has lost them: "
+            "run `mintstream archive restore-copies --unanchored`"
+        )

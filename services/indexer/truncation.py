@@ -16,6 +16,8 @@ from contracts.leaving import operation_of
 from contracts.mint import Requested, Signed
 from contracts.registry import type_of
 
+PARTITION: Final = 1_000_000
+"""Sequences of a partition of `event_log` (`sql/migrations`, reach_event_log)."""
 _REQUESTS: Final = frozenset(fact.type() for fact in (Requested, CollectionRequested, CollectionImportRequested))
 
 
@@ -101,6 +103,20 @@ def to_repeat(messages: Sequence[RawMessage]) -> list[RawMessage]:
         else:
             behind.add(message.payload)
     return [message for message in early if message.payload not in behind]
+
+
+def dropped_before(kept: Sequence[RawMessage], first: int) -> int | None:
+    """Return the sequence before which copies were dropped, from `first` on; None when none were.
+
+    `kept` is in order. Copies are dropped by whole partitions, and restored from the oldest on: where one begins behind
+    a gap, what is missing is in the archive.
+    """
+    before = first - 1
+    for raw in kept:
+        if raw.sequence != before + 1 and raw.sequence % PARTITION == 1:
+            return raw.sequence
+        before = raw.sequence
+    return None
 
 
 def holes_of(lost: Sequence[RawMessage]) -> tuple[Hole, ...]:

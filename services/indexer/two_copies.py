@@ -6,6 +6,7 @@ Used by `guard`, while the copy stands still. What a difference means is decided
 from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final, Protocol, cast
 
 from chassis.log import RawMessage
@@ -38,6 +39,10 @@ class Vault(Protocol):
     async def empty(self) -> None:
         """Empty every table and begin again at sequence 0, in one transaction."""
         ...
+
+
+CLOCKS: Final = timedelta(hours=1)
+"""More than the clocks of two clusters differ by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +112,23 @@ class TwoCopies:
             holes_of([raw for raw in holes if raw.sequence not in away]),
         )
 
+    async def are_strangers(self, stream: Stream, first: int) -> bool:
+        """Whether log and copy, which differ from `first` on, were never the same log.
+
+        Their first and their last messages differ, and the log was there while the copy still grew: one that was lost
+        as a whole begins after the last message that was copied from it.
+        """
+        if first != await self._log.first_sequence(stream):
+            return False
+        watermark = await self._vault.watermark(stream.name)
+        end = min(watermark, await self._log.last_sequence(stream))
+        logged = [raw for place in (first, end) for raw in await self.messages(stream, place, place)]
+        kept = [raw for place in (first, end) for raw in await self._vault.messages(stream.name, place, place)]
+        newest = await self._vault.messages(stream.name, watermark, watermark)
+        if not logged or not newest or {_said(raw) for raw in logged} & {_said(raw) for raw in kept}:
+            return False
+        return logged[0].stored_at + CLOCKS < newest[0].stored_at
+
     async def holds(self, stream: Stream, witness: Witness, last: int) -> bool:
         """Return whether the stream, which ends at `last`, has what the witness knows of, or may have let it go."""
         if witness.sequence > last:
@@ -128,3 +150,7 @@ class TwoCopies:
         if not kept:  # copies are dropped only of what is archived and in the tables
             return sequence <= await self._vault.watermark(stream.name)
         return sequence in await self.left(stream, kept)
+
+
+def _said(raw: RawMessage) -> tuple[str, bytes]:
+    return raw.subject, raw.payload

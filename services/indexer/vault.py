@@ -11,6 +11,9 @@ from chassis.database import UNAVAILABLE, Pool, Row
 from chassis.log import RawMessage
 from services.indexer.ports import StoreUnavailable
 
+PAGE: Final = 10_000
+"""Messages read by one statement."""
+
 _TAIL: Final = """
     SELECT sequence, subject, payload, headers, stored_at FROM event_log
     WHERE stream = $1 AND sequence BETWEEN $2 AND $3 ORDER BY sequence
@@ -47,7 +50,11 @@ class PostgresVault:
 
     async def messages(self, stream: str, first: int, last: int) -> Sequence[RawMessage]:
         """See `two_copies.Vault.messages`."""
-        return [_message(row) for row in await self._fetch(_TAIL, stream, first, last)]
+        found: list[RawMessage] = []
+        for start in range(first, last + 1, PAGE):  # in bites: a statement has half a minute
+            end = min(last, start + PAGE - 1)
+            found += [_message(row) for row in await self._fetch(_TAIL, stream, start, end)]
+        return found
 
     async def subjects(self, operations: Collection[str]) -> Sequence[tuple[int, str]]:
         """See `two_copies.Vault.subjects`."""

@@ -1,10 +1,12 @@
 """The guard on an in-memory log: noticed once a connection, restored to the same sequences, and never read before."""
 
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from datetime import timedelta
 from random import Random
 from uuid import UUID, uuid4
 
 import pytest
+from msgspec.structs import replace
 
 from archive.reading import HistoryIncomplete
 from chassis.connectivity import Connectivity
@@ -15,7 +17,7 @@ from contracts.leaving import operation_of
 from contracts.mint import Cancelled, Completed, Confirmed, Signed
 from contracts.registry import decode
 from contracts.streams import GUARD, INDEXER_GUARD, MINT, Consumer, Stream
-from services.indexer.guard import Guard
+from services.indexer.guard import ForeignCopy, Guard
 from services.indexer.guarded import GuardedLog, NotedLog
 from services.indexer.history import History
 from services.indexer.ports import Fenced, StoreUnavailable
@@ -68,6 +70,8 @@ class Copy:
         self.watermarks: dict[str, int] = {}
         self.away = False
         self.emptied = 0
+        self.dropped = 0
+        """The sequence up to which copies were dropped."""
 
     async def watermark(self, stream: str) -> int:
         if self.away:
@@ -75,7 +79,7 @@ class Copy:
         return self.watermarks.get(stream, len(self.kept.get(stream, [])))
 
     async def messages(self, stream: str, first: int, last: int) -> Sequence[RawMessage]:
-        return self.kept.get(stream, [])[first - 1 : last]
+        return [raw for raw in self.kept.get(stream, [])[first - 1 : last] if raw.sequence > self.dropped]
 
     async def subjects(self, operations: Collection[str]) -> Sequence[tuple[int, str]]:
         kept = self.kept.get(MINT.name, [])
@@ -291,6 +295,43 @@ async def test_a_lost_tail_comes_back_with_what_was_pruned_of_it(world: World) -
     world.log.left[MINT.name].clear()  # those sequences are given again
     world.log.cut(MINT, min(left) - 1)
     assert (await world.answer()).truncation is not None
+    assert world.payloads() == before
+    assert not world.copy.emptied
+
+
+async def test_a_copy_of_another_log_is_put_back_nowhere(world: World) -> None:
+    """DATABASE_URL may name the database of another environment: what was asked for there is not minted here."""
+    other = World()
+    await other.say(4)
+    world.copy.kept[MINT.name] = [
+        replace(raw, stored_at=raw.stored_at + timedelta(days=2)) for raw in other.log.streams[MINT.name]
+    ]
+    await world.say(6)
+    before = world.payloads()
+    with pytest.raises(ForeignCopy):
+        await world.guard.whole()
+    assert world.payloads() == before
+    assert not world.told()
+
+
+async def test_nothing_is_put_back_while_copies_are_missing_that_were_dropped(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the rest would get other sequences, and what was dropped would be gone from the log for good."""
+    monkeypatch.setattr("services.indexer.truncation.PARTITION", 10)
+    monkeypatch.setattr("services.indexer.guard.PAGE", 5)
+    await world.say(25)
+    world.keep()
+    before = world.payloads()
+    world.copy.dropped = 10
+    world.log.cut(MINT, 0)
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable, match="restore-copies"):
+            await world.guard.whole()
+    assert not world.payloads()
+    assert len(world.told()) == 1
+    world.copy.dropped = 0
+    await world.guard.whole()
     assert world.payloads() == before
     assert not world.copy.emptied
 
