@@ -1,4 +1,4 @@
-"""What the ipfs service needs of a pinning service, and the three ways in which pinning fails.
+"""What the ipfs service needs of a pinning service, and the ways in which pinning fails.
 
 Used by `handlers`; implemented by `adapters`. Which error means what is decided by the adapter, once: the handlers only
 ask whether trying again can help.
@@ -52,6 +52,10 @@ class PinUnavailable(Exception):
         self.reason = reason
         self.after = after
         self.operator = operator
+
+
+class ContentUnavailable(PinUnavailable):
+    """This content could not be pinned now, which says nothing of others: the service is there, and takes them."""
 
 
 class PinRefused(Exception):

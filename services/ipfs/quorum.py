@@ -13,7 +13,15 @@ from typing import Final
 from chassis import telemetry
 from chassis.circuit import Circuit, CircuitOpen
 from chassis.clock import Clock
-from services.ipfs.ports import Content, ContentMismatch, Pinnable, PinningService, PinRefused, PinUnavailable
+from services.ipfs.ports import (
+    Content,
+    ContentMismatch,
+    ContentUnavailable,
+    Pinnable,
+    PinningService,
+    PinRefused,
+    PinUnavailable,
+)
 from unixfs import Cid
 
 REMEMBERED_PINS: Final = 16_384
@@ -39,7 +47,8 @@ class Guarded:
         self._clock = clock
         self._pause = pause
         # These speak of the content, not of the service.
-        self._circuit = Circuit(clock, failures=failures, pause=pause, exclude=(PinRefused, ContentMismatch))
+        about_content = (PinRefused, ContentMismatch, ContentUnavailable)
+        self._circuit = Circuit(clock, failures=failures, pause=pause, exclude=about_content)
         self._asked_to_wait_until = 0.0
         self._pinned: OrderedDict[Cid, float] = OrderedDict()
         """When each was pinned, by the monotonic clock."""
@@ -82,7 +91,7 @@ class Guarded:
         except CircuitOpen as error:  # retry: after the circuit's pause
             raise PinUnavailable(f"the circuit of {self.name} is open", after=self._pause) from error
         except PinUnavailable as error:  # retry: the caller says when
-            if error.after is not None:
+            if error.after is not None and not isinstance(error, ContentUnavailable):
                 self._asked_to_wait_until = self._clock.monotonic() + error.after
             raise
 

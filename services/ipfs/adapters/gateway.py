@@ -45,10 +45,10 @@ class HttpGateway:
             try:
                 await self._compare(content)
                 return
-            except PinUnavailable as error:  # retry: it may not have found the content yet
-                if remaining == 0:
-                    raise
-                await self._clock.sleep(wait if error.after is None else error.after)
+            except PinUnavailable as error:
+                if remaining == 0 or error.after is not None:
+                    raise  # retry: later, because a pause that it asks for may be long, and others want to pin
+                await self._clock.sleep(wait)  # retry: it may not have found the content yet
                 wait *= 2
 
     async def _compare(self, content: Pinnable) -> None:

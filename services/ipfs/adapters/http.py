@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Final, TypeVar
 
 import httpx
@@ -19,7 +20,7 @@ from chassis.clock import Clock
 from chassis.redaction import scrub
 from chassis.retry_after import retry_after
 from services.ipfs.adapters.multipart import Multipart
-from services.ipfs.ports import PinRefused, PinUnavailable
+from services.ipfs.ports import ContentUnavailable, PinRefused, PinUnavailable
 
 MAX_ANSWER_BYTES: Final = 262_144
 """Answers are a few hundred bytes, and for a directory of a thousand files that much for each; more is not read."""
@@ -117,7 +118,9 @@ class Exchange:
         after = retry_after(headers.get("retry-after"), self._clock.now(), MAX_RETRY_AFTER_SECONDS)
         if status in _PASSING_STATUSES or status >= 500:
             return PinUnavailable(reason, after=after)
-        return PinUnavailable(reason, after=after or OPERATOR_RETRY_SECONDS, operator=True)
+        # What is wrong with a request may be wrong with this one alone: others to the same service go on.
+        kind = ContentUnavailable if status == HTTPStatus.BAD_REQUEST else PinUnavailable
+        return kind(reason, after=after or OPERATOR_RETRY_SECONDS, operator=True)
 
     def decoded(self, body: bytes, shape: type[T]) -> T:
         """Return a successful answer's JSON as `shape`; raises PinUnavailable when it is something else."""

@@ -18,7 +18,7 @@ from chassis.redaction import Secret
 from services.ipfs.adapters.http import Exchange
 from services.ipfs.adapters.multipart import FilePart, Multipart
 from services.ipfs.bodies import InMemory
-from services.ipfs.ports import ContentMismatch, Folder, OneByOne, Pinnable, PinUnavailable
+from services.ipfs.ports import ContentMismatch, ContentUnavailable, Folder, OneByOne, Pinnable
 from unixfs import Cid, CidError
 
 UPLOADS_URL: Final = "https://uploads.pinata.cloud"
@@ -172,7 +172,7 @@ class PinataLegacyPinning(OneByOne):
             json=msgspec.json.encode({"hashToPin": str(cid)}),
         )
         if not await self.has(cid):
-            raise PinUnavailable(f"Pinata is still looking for {cid}")
+            raise ContentUnavailable(f"Pinata is still looking for {cid}")
 
     async def has(self, cid: Cid) -> bool:
         """Look for the pin in the account's list; see `PinningService.has`."""

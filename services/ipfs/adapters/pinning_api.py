@@ -15,7 +15,7 @@ import msgspec
 from chassis.clock import Clock
 from chassis.redaction import Secret, scrub
 from services.ipfs.adapters.http import Exchange
-from services.ipfs.ports import ContentMismatch, OneByOne, Pinnable, PinUnavailable
+from services.ipfs.ports import ContentMismatch, ContentUnavailable, OneByOne, Pinnable
 from unixfs import Cid, CidError
 
 FIRST_POLL_SECONDS: Final = 0.5
@@ -88,9 +88,10 @@ class PinningApi(OneByOne):
         while state.status != "pinned":
             if state.status == "failed":
                 details = scrub(str(state.info.get("status_details", "")))[:200]
-                raise PinUnavailable(f"the pinning service could not pin {cid}: {details}", after=FAILED_RETRY_SECONDS)
+                reason = f"the pinning service could not pin {cid}: {details}"
+                raise ContentUnavailable(reason, after=FAILED_RETRY_SECONDS)
             if self._clock.monotonic() + pause > deadline:
-                raise PinUnavailable(f"the pinning service is still {state.status} with {cid}")
+                raise ContentUnavailable(f"the pinning service is still {state.status} with {cid}")
             await self._clock.sleep(pause)
             pause = min(pause * 2, LONGEST_POLL_SECONDS)
             state = self._decoded(await self._send("GET", f"{self._pins}/{state.requestid}"))

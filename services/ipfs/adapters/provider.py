@@ -30,10 +30,10 @@ CONNECT_SECONDS: Final = 10.0
 
 @asynccontextmanager
 async def http_client(settings: IpfsSettings) -> AsyncGenerator[httpx.AsyncClient]:
-    """Open the client for the provider: as many connections as pins at once, no redirects."""
+    """Open the client for the provider: as many connections as pins at once, no redirects, no cookies."""
     timeout = httpx.Timeout(settings.pin_timeout_seconds, connect=CONNECT_SECONDS)
     limits = httpx.Limits(max_connections=(settings.pin_concurrency + 1) * len(settings.pinning_provider))
-    async with httpx.AsyncClient(timeout=timeout, limits=limits, follow_redirects=False) as client:
+    async with httpx.AsyncClient(timeout=timeout, limits=limits, follow_redirects=False, cookies=NoCookies()) as client:
         yield client
 
 

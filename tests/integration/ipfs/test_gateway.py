@@ -82,6 +82,13 @@ async def test_anything_else_is_not_there_yet(answer: httpx.Response) -> None:
             await confirm(lambda _: httpx.Response(answer.status_code, content=answer.content), content)
 
 
+async def test_a_pause_that_a_gateway_asks_for_is_not_waited_for_here() -> None:
+    answers = [httpx.Response(429, headers={"Retry-After": "900"})]
+    with pytest.raises(PinUnavailable) as caught:
+        await confirm(lambda _: answers.pop(), FILE)
+    assert caught.value.after == 900.0
+
+
 async def test_a_gateway_that_is_down_is_not_there_yet() -> None:
     def refuse(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("refused", request=request)

@@ -3,7 +3,7 @@
 import pytest
 
 from chassis.clock import ManualClock
-from services.ipfs.ports import ContentMismatch, PinningService, PinRefused, PinUnavailable
+from services.ipfs.ports import ContentMismatch, ContentUnavailable, PinningService, PinRefused, PinUnavailable
 from services.ipfs.quorum import REMEMBERED_SECONDS, Guarded, Quorum
 from tests.support.content import Kept, MemoryPinning, content_of
 from unixfs import Cid
@@ -127,6 +127,15 @@ async def test_a_pause_that_a_service_asks_for_holds_for_every_content() -> None
     assert len(inner.calls) == 1
     await clock.advance(9.0)
     await guarded.pin(other)
+
+
+async def test_content_that_waits_holds_up_no_other() -> None:
+    inner = service("a", *[ContentUnavailable("not found yet", after=60.0)] * 5)
+    guarded = Guarded(inner, ManualClock(), failures=2, pause=30.0)
+    for _ in range(5):
+        with pytest.raises(ContentUnavailable):
+            await guarded.pin(CONTENT)
+    await guarded.pin(content_of(b"other"))
 
 
 async def test_a_circuit_opens_after_failures_and_closes_again() -> None:
