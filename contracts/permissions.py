@@ -98,7 +98,7 @@ ROLES: tuple[Role, ...] = (
         looks_up=(MINT, COLLECTION, WEBHOOK, DELIVERY),
         follows=(MINT, COLLECTION, WEBHOOK, DELIVERY),
         queues=(DELIVERY,),
-        watches=(DELIVERY,),
+        watches=(MINT, COLLECTION, DELIVERY),
     ),
     # The indexer restores what the log has lost, so it may say whatever stands on a stream that it keeps a copy of.
     # That makes it the one to replay dead letters too: of the other streams it may repeat what durable consumers take.

@@ -17,6 +17,7 @@ from services.notifier.configured import configure
 from services.notifier.courier import Courier, Keyring
 from services.notifier.couriers import Couriers
 from services.notifier.directory import Directory
+from services.notifier.looking_back import LookingBack
 from services.notifier.parking import tell_parked
 from services.notifier.queueing import Queueing
 from services.notifier.replaying import Replaying
@@ -35,6 +36,7 @@ async def serve(life: Lifecycle, settings: NotifierSettings) -> None:
     await configure(log, settings.webhook_url, settings.webhook_events, life.clock.now())
     directory = Directory(log, life.clock)
     queueing = Queueing(log, directory)
+    looking_back = LookingBack(log, directory, queueing, life.clock)
     replaying = Replaying(log, queueing, life.draining)
     resolve = await life.enter(name_service())
     destinations = Destinations(resolve, inside=settings.inside_networks, any_port=True)
@@ -49,8 +51,9 @@ async def serve(life: Lifecycle, settings: NotifierSettings) -> None:
     couriers = Couriers(log, directory, courier.on_queued, life.clock, concurrency=settings.webhook_concurrency)
     life.health.add("nats", log.ping)
     life.spawn("directory", directory.run(), background=True)
-    life.spawn("mint", log.consume(NOTIFIER_MINT, queueing.on_fact, concurrency=1))
-    life.spawn("collections", log.consume(NOTIFIER_COLLECTION, queueing.on_fact, concurrency=1))
+    life.spawn("looking back", looking_back.run(), background=True)
+    life.spawn("mint", log.consume(NOTIFIER_MINT, looking_back.on_fact, concurrency=1))
+    life.spawn("collections", log.consume(NOTIFIER_COLLECTION, looking_back.on_fact, concurrency=1))
     life.spawn("replays", log.consume(NOTIFIER_REPLAY, replaying.on_replay, concurrency=REPLAYS))
     life.spawn("parked", tell_parked(log, life.clock), background=True)
     life.spawn("deliveries", couriers.run(life.draining))

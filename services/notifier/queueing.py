@@ -7,6 +7,7 @@ past events once more (`replaying`).
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -17,12 +18,8 @@ from contracts import registry
 from contracts.fact import Event, Fact
 from contracts.mint import Requested
 from contracts.streams import DELIVERY
-from contracts.webhook import (
-    DeliveryQueued,
-    EventSource,
-    thread_pattern,
-)
-from services.notifier.directory import Directory
+from contracts.webhook import DeliveryQueued, EventSource, WebhookConfigured, thread_pattern
+from services.notifier.directory import Directory, Subscription
 from services.notifier.domain import Subject, may_know, subject_of, wants
 from services.notifier.ports import NotifierLog
 
@@ -49,23 +46,45 @@ class Queueing:
             return
         fact: Fact = message.data
         source = EventSource(stream=registry.stream_of(type(fact)).name, sequence=message.sequence)
-        # As the webhooks were when it happened: a log that was given back what it lost gives everything once more.
-        then = [each.at(message.stored_at + CLOCK_SKEW) for each in await self._directory.current()]
-        candidates = [each for each in then if each is not None and wants(each, subject)]
-        if not candidates:
-            return
-        owner = await self.owner(subject)
         queued = await asyncio.gather(
             *(
                 self.queue(each.webhook, subject, message.event, source, delivery=message.event.id)
-                for each in candidates
-                if may_know(each, subject, owner)
+                for each in await self._told(message, subject, await self._directory.current(), CLOCK_SKEW)
             ),
             return_exceptions=True,
         )
         for outcome in queued:
             if isinstance(outcome, BaseException):
                 raise outcome  # retried as a whole: what is queued is found there
+
+    async def is_queued(self, message: Message[Any], webhooks: Sequence[Subscription]) -> bool | None:
+        """Return whether the fact is queued for each of `webhooks` that wants it; None when none does.
+
+        Raises LogUnavailable.
+        """
+        subject = subject_of(message.data)
+        told = [] if subject is None else await self._told(message, subject, webhooks, timedelta())
+        if subject is None or not told:
+            return None
+        for webhook in told:
+            place = {"webhook": webhook.webhook, "about": subject.about, "delivery": message.event.id}
+            if await self._event_log.last(DeliveryQueued, **place) is None:
+                return False
+        return True
+
+    async def _told(
+        self, message: Message[Any], subject: Subject, webhooks: Sequence[Subscription], skew: timedelta
+    ) -> list[WebhookConfigured]:
+        """Return the webhooks that want the fact and whose owners may know it, as they were when it was stored.
+
+        Not as they are: a log that was given back what it had lost gives everything once more.
+        """
+        then = [each.at(message.stored_at + skew) for each in webhooks]
+        wanting = [each for each in then if each is not None and wants(each, subject)]
+        if not wanting:
+            return []
+        owner = await self.owner(subject)
+        return [each for each in wanting if may_know(each, subject, owner)]
 
     async def queue(
         self,

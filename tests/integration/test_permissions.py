@@ -204,6 +204,9 @@ async def test_the_notifier_makes_and_removes_the_queues_of_its_webhooks_and_no_
     async with Log.session(server.connection("notifier")) as notifier, server.raw("notifier") as raw:
         await notifier.keep(queue)
         assert "hook" in [each.name for each in await notifier.consumers(DELIVERY)]
+        for taken in consumers_of(BY_NAME["notifier"])[:2]:  # how far it is with the events that it queues
+            stream = next(each for each in STREAMS if each.name == taken.stream)
+            assert taken.name in [each.name for each in await notifier.consumers(stream)]
         await tell_parked(notifier, SystemClock())
         assert await notifier.last_matching(DELIVERY, ParkedTold.pattern()) is not None
         assert await raw.refused("$JS.API.CONSUMER.DURABLE.CREATE.MINT.hook")

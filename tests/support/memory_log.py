@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, TypeVar
 
 import uuid_utils.compat as uuid_utils
 
+from chassis.connectivity import Connectivity
 from chassis.delivery import Ack, Again, Bury, judge
 from chassis.log import ConsumerStanding, Handler, Message, RawMessage, SequenceConflict
 from chassis.subjects import matches
@@ -31,6 +32,7 @@ class MemoryLog:
         self._now = now or (lambda: datetime.now(UTC))
         self.publishers_now = self._now
         """The time by which publishers stamp their events, if it is another."""
+        self.connectivity = Connectivity()
         self.streams: defaultdict[str, list[RawMessage]] = defaultdict(list)
         self.first: defaultdict[str, int] = defaultdict(lambda: 1)
         self.standings: defaultdict[str, list[ConsumerStanding]] = defaultdict(list)

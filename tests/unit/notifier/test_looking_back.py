@@ -1,0 +1,103 @@
+"""After a loss of DELIVERY's tail: what was queued is queued again, in order, and before anything new."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from chassis.log import ConsumerStanding
+from contracts.mint import Completed
+from contracts.streams import DELIVERY, MINT, NOTIFIER_MINT
+from contracts.webhook import DeliveryQueued
+from services.notifier.looking_back import LookingBack
+from tests.support.ending import end
+from tests.support.samples import CONFIRMED
+from tests.unit.notifier.test_queueing import ADMINS, COMPLETED, OWNERS, World, running
+
+
+@dataclass
+class Scene:
+    world: World
+    looking_back: LookingBack
+
+    def __post_init__(self) -> None:
+        self.log = self.world.log
+
+    def to_come(self, events: int) -> None:
+        standing = ConsumerStanding(name=NOTIFIER_MINT.name, pending=events, in_hand=0, redelivered=0)
+        self.log.standings[MINT.name] = [standing]
+
+    def lose(self, deliveries: int) -> None:
+        """NATS comes back without what it said last."""
+        del self.log.streams[DELIVERY.name][-deliveries:]
+        self.log.connectivity.lost()
+
+    def chains(self) -> list[list[str]]:
+        """What is queued for each webhook, along its chain."""
+        found: list[list[str]] = []
+        for webhook in (ADMINS, OWNERS):
+            queued = [each for each in self.log.facts(DeliveryQueued) if each.webhook == webhook]
+            assert [each.previous for each in queued[1:]] == [each.delivery for each in queued[:-1]]
+            found.append([each.event_type for each in queued])
+        return found
+
+
+@asynccontextmanager
+async def looking() -> AsyncGenerator[Scene]:
+    async with running() as world:
+        scene = Scene(world, LookingBack(world.log, world.directory, world.queueing, world.clock))
+        scene.to_come(0)
+        work = asyncio.create_task(scene.looking_back.run())
+        try:
+            yield scene
+        finally:
+            await end([work])
+
+
+WHOLE = [["mint.confirmed", "mint.completed"]] * 2
+
+
+async def test_what_was_queued_and_lost_is_queued_again_before_anything_new() -> None:
+    async with looking() as scene:
+        await scene.world.happen(CONFIRMED)
+        scene.lose(2)
+        assert scene.chains() == [[], []]
+        await scene.log.publish(COMPLETED, cause=None)
+        scene.to_come(1)
+        await scene.looking_back.on_fact(scene.log.messages(Completed)[-1])
+        assert scene.chains() == WHOLE
+
+
+async def test_what_is_still_queued_is_left_as_it_is() -> None:
+    async with looking() as scene:
+        await scene.world.happen(CONFIRMED, COMPLETED)
+        scene.lose(1)  # one webhook's alone
+        await scene.looking_back.on_fact(scene.log.messages(Completed)[-1])
+        assert scene.chains() == WHOLE
+        before = len(scene.log.streams[DELIVERY.name])
+        scene.log.connectivity.lost()
+        await scene.looking_back.on_fact(scene.log.messages(Completed)[-1])
+        assert len(scene.log.streams[DELIVERY.name]) == before
+
+
+async def test_what_is_still_to_come_is_not_handled_out_of_its_turn() -> None:
+    async with looking() as scene:
+        await scene.world.happen(CONFIRMED)
+        for _ in range(3):
+            await scene.log.publish(COMPLETED, cause=None)
+        scene.to_come(3)
+        scene.lose(2)
+        await scene.looking_back.on_fact(scene.log.messages(type(CONFIRMED))[-1])
+        assert scene.chains() == [["mint.confirmed"]] * 2
+
+
+async def test_noise_on_the_log_does_not_keep_anybody_from_what_is_new() -> None:
+    async with looking() as scene:
+        await scene.world.happen(CONFIRMED)
+        await scene.log.publish(COMPLETED, cause=None)
+        message = scene.log.messages(Completed)[-1]
+        scene.log.put_raw(MINT, "mint.completed.v1.noise", b"noise")
+        scene.log.connectivity.lost()
+        await scene.looking_back.on_fact(message)
+        scene.log.streams[MINT.name].pop()
+        assert scene.chains() == WHOLE
