@@ -14,8 +14,11 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from chassis.images import MAX_IMAGE_BYTES
+from chassis.telemetry import get_logger
 from services.gateway.domain import MAX_FILES
 from services.gateway.errors import BodyTooLarge, MalformedBody, Overloaded, Problem, ValidationFailed
+
+_log = get_logger(__name__)
 
 MAX_TEXT_FIELDS = 32
 MAX_TEXT_BYTES = 2 * 1024 * 1024
@@ -163,20 +166,25 @@ class FormReader:
         )
 
     async def read(self, chunks: AsyncIterator[bytes]) -> None:
-        """Read the body to its end. Raises MalformedBody, BodyTooLarge and ValidationFailed."""
+        """Read the body to its end. Raises MalformedBody, BodyTooLarge, Overloaded and ValidationFailed."""
         try:
             async for chunk in chunks:
                 self._parser.write(self._beginning(chunk))
-                for file, data in self._writes:
-                    await file.write(data)
-                self._writes.clear()
+                await self._write()
             self._parser.finalize()
-        except (
-            FormParserError
-        ):  # stop: outside input; the parser's own words speak of offsets, not of the caller's form
+        except FormParserError:  # stop: outside input; its own words speak of offsets, not of the caller's form
             raise MalformedBody("The body is not a multipart form") from None
         if not self._ended:
             raise MalformedBody("The multipart form breaks off before its end")
+
+    async def _write(self) -> None:
+        try:
+            for file, data in self._writes:
+                await file.write(data)
+        except OSError as error:  # stop: the disk is full or broken, which is no mistake of the caller's
+            _log.error("no room for the files of a form", reason=str(error))
+            raise Overloaded from error
+        self._writes.clear()
 
     def _beginning(self, chunk: bytes) -> bytes:
         """Return what is to be parsed of a chunk. Raises MalformedBody when something stands before the first part.

@@ -1,6 +1,8 @@
 """The reader of multipart forms: the same form however its bytes are cut, and nothing left behind."""
 
+import errno
 from collections.abc import AsyncIterator, Sequence
+from tempfile import SpooledTemporaryFile
 
 import pytest
 from hypothesis import given
@@ -118,6 +120,15 @@ async def test_a_form_that_has_no_room_beside_the_others_is_refused() -> None:
     second.form.close()
     third.form.close()
     (await read_from("a", 150)).form.close()
+
+
+async def test_a_full_disk_is_no_mistake_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(SpooledTemporaryFile, "write", write)
+    with pytest.raises(Overloaded):
+        await read(encoded([("images", "x.png", b"1")]))
 
 
 async def test_a_form_of_endless_empty_parts_is_refused() -> None:
