@@ -5,6 +5,7 @@ anew. Times are the events' own, so that they are true after a stop or a replay 
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -39,9 +40,10 @@ def measure(event: Event[Any], started: Mapping[UUID, datetime]) -> None:
 def _confirmed(fact: mint.Confirmed) -> None:
     metrics.CONFIRMED_TRANSACTIONS.add()
     metrics.CONFIRMED.add(len(fact.leaves))
-    metrics.ATTEMPTS.record(fact.attempt)
-    if fact.leaves:
-        metrics.LAMPORTS.record(fact.fee / len(fact.leaves))
+    with suppress(OverflowError):  # stop: numbers that no metric holds are of no mint, and stop no projection
+        metrics.ATTEMPTS.record(fact.attempt)
+        if fact.leaves:
+            metrics.LAMPORTS.record(fact.fee / len(fact.leaves))
 
 
 def _failed(failures: Sequence[mint.ItemFailure]) -> None:

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from chassis import metrics
 from contracts.fact import Fact
@@ -83,3 +84,8 @@ def test_no_time_is_made_up(told: Told) -> None:
     assert told == {}
     measure(event, {uid("unknown"): event.time + timedelta(seconds=3)})
     assert told == {"mintstream.time_to_finalized": [({}, 0.0)]}, "a clock that is behind makes no negative time"
+
+
+@pytest.mark.parametrize("field", ["fee", "attempt"])
+def test_numbers_that_no_metric_holds_stop_nobody(field: str) -> None:
+    play(replace(confirmed(OPERATION, 0, 0, [0]), **{field: 10**400}))
