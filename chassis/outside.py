@@ -26,6 +26,8 @@ _ALLOCATED: Final = ipaddress.IPv6Network("2000::/3")
 """All global unicast addresses that IANA gives out; `is_global` also lets fec0::/10 and ::127.0.0.1 through.
 https://www.iana.org/assignments/ipv6-address-space
 """
+MAX_ADDRESSES: Final = 4
+"""Of one name that are tried."""
 _STANDARD_PORTS: Final = {"https": 443, "http": 80}
 
 
@@ -47,6 +49,8 @@ class Destination:
     """For the header `Host`."""
     name: str
     """What the certificate is held against: pass it on as httpx's extension `sni_hostname`."""
+    others: tuple[str, ...] = ()
+    """The same as `url` with further addresses of the name, for when the first one takes no connection."""
 
 
 class Destinations:
@@ -80,7 +84,7 @@ class Destinations:
             self._check_public(parts.scheme, port)
             if not all(is_public(address) for address in addresses):
                 raise AddressRefused("its address is not a public one")
-        return _destination(parts, host, port, addresses[0])
+        return _destination(parts, host, port, list(dict.fromkeys(addresses))[:MAX_ADDRESSES])
 
     def _check_public(self, scheme: str, port: int | None) -> None:
         if scheme != "https":
@@ -93,14 +97,13 @@ class Destinations:
         return found is not None and any(found in network for network in self._inside)
 
 
-def _destination(parts: SplitResult, host: str, port: int | None, address: str) -> Destination:
+def _destination(parts: SplitResult, host: str, port: int | None, addresses: Sequence[str]) -> Destination:
     suffix = "" if port in (None, _STANDARD_PORTS[parts.scheme]) else f":{port}"
     query = f"?{parts.query}" if parts.query else ""
-    return Destination(
-        url=f"{parts.scheme}://{_bracketed(address)}{suffix}{parts.path or '/'}{query}",
-        host=_bracketed(host) + suffix,
-        name=host,
-    )
+    url, *others = [
+        f"{parts.scheme}://{_bracketed(address)}{suffix}{parts.path or '/'}{query}" for address in addresses
+    ]
+    return Destination(url=url, host=_bracketed(host) + suffix, name=host, others=tuple(others))
 
 
 def _ascii(host: str) -> str:

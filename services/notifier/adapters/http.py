@@ -6,6 +6,7 @@ name at the same address must show its own certificate), and the whole exchange 
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
@@ -13,7 +14,7 @@ from typing import Final
 import httpx
 
 from chassis.clock import Clock
-from chassis.outside import AddressRefused, AddressUnknown, Destinations, NoCookies
+from chassis.outside import MAX_ADDRESSES, AddressRefused, AddressUnknown, Destination, Destinations, NoCookies
 from chassis.retry_after import retry_after
 from chassis.version import VERSION
 from services.notifier.domain import GONE, Answer
@@ -61,9 +62,23 @@ class HttpSender:
 
     async def _send(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
         found = await self._destinations.find(url)
+        response = await self._first_answer(found, headers, body)
+        await response.aclose()
+        after = retry_after(response.headers.get("retry-after"), self._clock.now(), MAX_RETRY_AFTER_SECONDS)
+        return Answer(response.status_code, _reason(response.status_code), after)
+
+    async def _first_answer(self, found: Destination, headers: Mapping[str, str], body: bytes) -> httpx.Response:
+        """Ask at the name's addresses in turn until one takes the connection."""
+        *before, last = (found.url, *found.others)
+        for url in before:
+            with contextlib.suppress(httpx.ConnectError, httpx.ConnectTimeout):  # nothing was sent there
+                return await self._ask(url, found, headers, body)
+        return await self._ask(last, found, headers, body)
+
+    async def _ask(self, url: str, found: Destination, headers: Mapping[str, str], body: bytes) -> httpx.Response:
         request = self._client.build_request(
             "POST",
-            found.url,
+            url,
             headers={
                 **headers,
                 "Host": found.host,
@@ -72,11 +87,9 @@ class HttpSender:
             },
             content=body,
             extensions={"sni_hostname": found.name},
+            timeout=httpx.Timeout(None, connect=self._seconds / (2 * MAX_ADDRESSES)) if found.others else None,
         )
-        response = await self._client.send(request, stream=True)
-        await response.aclose()
-        after = retry_after(response.headers.get("retry-after"), self._clock.now(), MAX_RETRY_AFTER_SECONDS)
-        return Answer(response.status_code, _reason(response.status_code), after)
+        return await self._client.send(request, stream=True)
 
 
 def _reason(status: int) -> str:

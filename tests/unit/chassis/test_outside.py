@@ -4,7 +4,7 @@ import ipaddress
 
 import pytest
 
-from chassis.outside import AddressRefused, AddressUnknown, Destination, Destinations, is_public
+from chassis.outside import MAX_ADDRESSES, AddressRefused, AddressUnknown, Destination, Destinations, is_public
 
 PUBLIC = "93.184.215.14"
 NAMES = {
@@ -61,6 +61,18 @@ async def test_what_must_not_be_asked_is_refused(url: str) -> None:
 async def test_a_name_without_an_address_may_have_one_later() -> None:
     with pytest.raises(AddressUnknown):
         await Destinations(resolve).find("https://unknown.test/")
+
+
+async def test_every_address_of_a_name_may_be_asked_but_not_many() -> None:
+    addresses = [f"93.184.215.{number}" for number in (1, 2, 1, 3, 4, 5)]
+
+    async def resolve_many(host: str) -> list[str]:
+        return addresses
+
+    found = await Destinations(resolve_many).find("https://shop.test/a")
+    assert (found.url, *found.others) == tuple(
+        f"https://93.184.215.{number}/a" for number in range(1, MAX_ADDRESSES + 1)
+    )
 
 
 async def test_an_operator_may_open_networks() -> None:

@@ -160,12 +160,23 @@ async def test_no_cookie_is_kept_from_one_receiver_for_the_next() -> None:
         assert len(client.cookies) == 0
 
 
+async def test_where_nobody_listens_the_next_address_of_the_name_is_called() -> None:
+    async with receiver() as shop, opened_sender() as (sender, _):
+        url = shop.url.replace("127.0.0.1", "half.test")
+        assert (await sender.send(url, HEADERS, b"{}")).taken
+        assert [request.headers["host"] for request in shop.requests] == [httpx.URL(url).netloc.decode()]
+        assert await sender.send(url.replace("half.test", "none.test"), HEADERS, b"{}") == Answer(
+            None, "The endpoint cannot be reached (ConnectError)."
+        )
+
+
 @asynccontextmanager
 async def opened_sender() -> AsyncGenerator[tuple[HttpSender, httpx.AsyncClient]]:
     """The sender as the service has it, for receivers on this machine."""
+    names = {"half.test": ["127.0.0.2", "127.0.0.1"], "none.test": ["127.0.0.2", "127.0.0.3"]}
 
     async def resolve(host: str) -> list[str]:
-        return [host]
+        return names.get(host, [host])
 
     local = Destinations(resolve, inside=[ipaddress.ip_network("127.0.0.0/8")], any_port=True)
     async with http_client() as client:
