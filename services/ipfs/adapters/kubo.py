@@ -2,7 +2,9 @@
 
 Every parameter that decides the CID is sent, whatever the node's own `Import.*` defaults are. Source: the Kubo RPC
 reference; a stream that breaks off answers 200 with its lines cut short, so a missing last line counts as not pinned.
-Several files in one request are each added and pinned by themselves, in their order, with a line for each.
+Several files in one request are each added and pinned by themselves, in their order, with a line for each. Kubo writes
+the line before it pins, and an error after that stands in a trailer that HTTP clients do not show: so it is asked for
+the last pin. Lines behind a file's own tell that it was pinned.
 """
 
 from collections.abc import Sequence
@@ -17,7 +19,7 @@ from chassis.redaction import Secret
 from services.ipfs.adapters.http import Exchange
 from services.ipfs.adapters.multipart import FilePart, Multipart
 from services.ipfs.bodies import InMemory
-from services.ipfs.ports import Content, ContentMismatch, Pinnable
+from services.ipfs.ports import Content, ContentMismatch, Pinnable, PinUnavailable
 from unixfs import Cid, CidError, ImportProfile
 
 MOST_FILES: Final = 128
@@ -75,12 +77,18 @@ class KuboPinning:
         """Add and pin the content; see `PinningService.pin`."""
         # Kubo tells a directory after everything that is in it.
         self._compare(content.cid, (await self._added(_parts(content)))[-1])
+        await self._require(content.cid)
 
     async def pin_all(self, contents: Sequence[Content]) -> None:
         """Add and pin the files with one request; see `PinningService.pin_all`."""
         lines = await self._added([part for content in contents for part in _parts(content)])
         for content, line in zip(contents, lines, strict=True):
             self._compare(content.cid, line)
+        await self._require(contents[-1].cid)
+
+    async def _require(self, cid: Cid) -> None:
+        if not await self.has(cid):
+            raise PinUnavailable(f"Kubo has added {cid} and not pinned it")
 
     async def _added(self, parts: Sequence[FilePart]) -> list[bytes]:
         """Return the answer's lines, one a part."""

@@ -128,6 +128,30 @@ async def test_a_cut_or_strange_answer_is_not_a_pin(body: str) -> None:
         await node(PlainTextResponse(body), []).pin(content())
 
 
+async def test_what_was_added_and_not_pinned_is_not_a_pin() -> None:
+    files = [content_of(b"a"), content_of(b"b")]
+    answers = {
+        "/api/v0/add": PlainTextResponse("\n".join(f'{{"Hash":"{each.cid}"}}' for each in files)),
+        "/api/v0/pin/ls": PlainTextResponse(f'{{"Message":"path {files[1].cid} is not pinned","Code":0}}', 500),
+    }
+
+    async def respond(request: Request) -> Response:
+        await request.body()
+        return answers[request.url.path]
+
+    app = Starlette(routes=[Route("/{path:path}", respond, methods=["POST"])])
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as opened:
+        service = KuboPinning(opened, "http://node.test", V1, ManualClock())
+        with pytest.raises(PinUnavailable, match="not pinned it"):
+            await service.pin_all(files)
+        answers["/api/v0/add"] = PlainTextResponse(f'{{"Hash":"{files[0].cid}"}}')
+        with pytest.raises(PinUnavailable, match="not pinned it"):
+            await service.pin(files[0])
+        answers["/api/v0/pin/ls"] = PlainTextResponse(f'{{"Keys":{{"{files[1].cid}":{{"Type":"recursive"}}}}}}')
+        with pytest.raises(PinUnavailable, match="not pinned it"):
+            await service.pin(files[0])
+
+
 async def test_errors_of_the_node_are_retried_and_hide_the_authorization() -> None:
     seen: list[Request] = []
     answer = PlainTextResponse('{"Message":"no space left","Code":0,"Type":"error"}', 500)
