@@ -4,15 +4,17 @@ from collections import Counter, defaultdict
 from datetime import datetime, timedelta
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chassis.log import RawMessage
 from contracts.mint import FailureCode
+from services.indexer.committing import commit
 from services.indexer.entries import park, plan
 from services.indexer.minute_rows import LATENCIES, Minute
 from services.indexer.ports import Refused
-from tests.support.indexing import collection_history, mint_history
+from tests.support.indexing import History, collection_history, mint_history, pinned, requested, uid
 from tests.support.memory_tables import MemoryTables
 
 CUTS = st.lists(st.integers(0, 400), max_size=30)
@@ -80,3 +82,17 @@ async def test_the_counts_of_minutes_are_those_of_the_rows(seed: int, cuts: list
         for at, counts in counted.items()
     }
     assert tables.latencies == latencies
+
+
+async def test_one_transaction_opens_no_more_items_than_it_has_time_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.indexer.committing.MAX_OPENED", 5)
+    history = History()
+    for number, total in enumerate((2, 3, 1, 9, 4)):
+        history.say(requested(uid("operation", number), total))
+        history.say(pinned(uid("operation", number), 0, [0]))
+    tables, sizes = MemoryTables(), list[int]()
+    entries = [plan(raw) for raw in history.messages]
+    await commit(tables, "MINT", 0, entries, lambda _, part: sizes.append(len(part)))
+    assert sizes == [4, 2, 2, 2]
+    assert len(tables.operations) == 5
+    assert tables.watermarks["MINT"] == len(history.messages)
