@@ -35,9 +35,15 @@ class Subscription:
     changes: tuple[tuple[datetime, WebhookConfigured], ...]
     """The oldest first; the newest KEPT_CHANGES by which it was to be told of other events."""
 
-    def at(self, moment: datetime) -> WebhookConfigured | None:
-        """Return the webhook as it was to be told of what was stored at `moment`; None from before it was made."""
-        return next((webhook for since, webhook in reversed(self.changes) if since <= moment), None)
+    def between(self, first: datetime, last: datetime) -> Sequence[WebhookConfigured]:
+        """Return how it was configured from `first` to `last`, the newest first; nothing from before it was made."""
+        found: list[WebhookConfigured] = []
+        for since, webhook in reversed(self.changes):
+            if since <= last:
+                found.append(webhook)
+            if since <= first:
+                break
+        return found
 
     def changed(self, webhook: WebhookConfigured, stored_at: datetime) -> "Subscription":
         """Return it with its newest configuration."""

@@ -79,8 +79,9 @@ class Queueing:
 
         Not as they are: a log that was given back what it had lost gives everything once more.
         """
-        then = [each.at(message.stored_at + skew) for each in webhooks]
-        wanting = [each for each in then if each is not None and wants(each, subject)]
+        first = message.stored_at
+        then = [[each for each in webhook.between(first, first + skew) if wants(each, subject)] for webhook in webhooks]
+        wanting = [each[0] for each in then if each]
         if not wanting:
             return []
         owner = await self.owner(subject)
