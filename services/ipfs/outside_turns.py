@@ -6,14 +6,16 @@ Not done here: fetching (`adapters.outside`).
 """
 
 import asyncio
-from typing import BinaryIO, Final
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Final
 
 from chassis.clock import Clock
 from services.ipfs.ports import OutsideImages, PinUnavailable
 from services.ipfs.sessions import Session
 
 AT_ONCE: Final = 16
-"""Fetches of all operations; each has a temporary file."""
+"""Images of all operations that are fetched and then pinned; each has a temporary file."""
 
 TURN_SECONDS: Final = 60.0
 """After so long an operation begins no other fetch: its place among those that are worked on is for the next one."""
@@ -22,17 +24,18 @@ PAUSE_SECONDS: Final = 1.0
 
 
 class OutsideTurns:
-    """Fetches through `inner`, a few files at once."""
+    """Gives places to fetch through `inner`."""
 
     def __init__(self, inner: OutsideImages, clock: Clock) -> None:
         self._inner = inner
         self._clock = clock
         self._places = asyncio.Semaphore(AT_ONCE)
 
-    async def fetch(self, url: str, target: BinaryIO, session: Session) -> int:
-        """Write the file at `url` into `target` and return its size.
+    @asynccontextmanager
+    async def turn(self, session: Session) -> AsyncGenerator[OutsideImages]:
+        """Wait for a place, and yield what fetches; the place is held for as long as the context is open.
 
-        Raises OutsideRefused, and PinUnavailable when the operation's turn is over; the first of a turn is let through.
+        Raises PinUnavailable when the operation's turn is over; the first of a turn is let through.
         """
         async with session.fetches:
             now = self._clock.monotonic()
@@ -41,4 +44,4 @@ class OutsideTurns:
             elif now - session.turn_began >= TURN_SECONDS:
                 raise PinUnavailable("its images are fetched slowly, others come first", after=PAUSE_SECONDS)
             async with self._places:
-                return await self._inner.fetch(url, target)
+                yield self._inner

@@ -131,9 +131,9 @@ class ImagePinner:
 
     async def _place_outside(self, uri: str, session: Session) -> PlacedImage | Refusal:
         assert self._how.outside is not None, "the caller has looked"
-        async with temporary() as (path, file):
+        async with self._how.outside.turn(session) as outside, temporary() as (path, file):
             try:
-                size = await self._how.outside.fetch(uri, file, session)
+                size = await outside.fetch(uri, file)
             except OutsideRefused as error:  # stop: the caller named the address
                 return refuse_image(error)
             async with self._slots:

@@ -1,6 +1,7 @@
 """The handlers on a log in memory: the same facts from any start, whatever fails, whoever else works on it."""
 
 import asyncio
+import os
 from collections import Counter
 from dataclasses import replace
 from typing import BinaryIO
@@ -312,6 +313,11 @@ class SlowOutside(MemoryOutside):
         return await super().fetch(url, target)
 
 
+def opened() -> int:
+    """How many files this process has open."""
+    return len(os.listdir("/proc/self/fd"))
+
+
 async def test_slow_servers_hold_up_no_other_operation() -> None:
     world = World()
     urls = [f"https://x.test/{number}.png" for number in range(10)]
@@ -321,9 +327,11 @@ async def test_slow_servers_hold_up_no_other_operation() -> None:
     quick = msgspec.structs.replace(mint_request(nft(20)), operation=UUID(int=7))
     world.uploads.objects[sha256(png(20))] = png(20)
     await world.log.publish(quick, cause=None)
+    before = opened()
     first = asyncio.create_task(worker.on_requested(slow))
     while world.clock.sleepers < FETCHES_AT_ONCE:  # noqa: ASYNC110
         await asyncio.sleep(0)
+    assert opened() <= before + FETCHES_AT_ONCE, "an image that waits for its turn has no file yet"
     await worker.on_requested(world.log.messages(Requested)[1])
     assert [fact.operation for fact in world.log.facts(Pinned)] == [quick.operation], "every place to pin is free"
     turns = 0
