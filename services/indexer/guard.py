@@ -18,17 +18,16 @@ import uuid_utils.compat as uuid_utils
 
 from chassis import metrics
 from chassis.connectivity import Connectivity
-from chassis.log import EventLog, LogUnavailable, Message, RawMessage, RetryLater, SequenceConflict
+from chassis.log import LogUnavailable, Message, RawMessage, RetryLater, SequenceConflict
 from chassis.messaging_repair import Repairing
 from chassis.telemetry import get_logger
 from contracts.fact import Event
 from contracts.guard import MAX_HOLES, Challenged, Truncated, Verified, Witness
 from contracts.registry import UndecodableMessage, decode
 from contracts.streams import COLLECTION, CONSUMERS, GUARD, MINT, Stream
-from services.indexer.history import WholeLog
 from services.indexer.ports import Fenced, StoreUnavailable
 from services.indexer.truncation import Loss, dropped_before, judge, to_append, to_repeat
-from services.indexer.two_copies import TwoCopies, Vault
+from services.indexer.two_copies import SpokenLog, TwoCopies, Vault
 
 PROJECTED: Final = (MINT, COLLECTION)
 RETRY: Final = 1.0
@@ -50,7 +49,7 @@ class ForeignCopy(Exception):
         )
 
 
-class WatchedLog(EventLog, WholeLog, Protocol):
+class WatchedLog(SpokenLog, Protocol):
     """The log, and whether the connection to it was cut."""
 
     @property
@@ -66,10 +65,11 @@ class WatchedLog(EventLog, WholeLog, Protocol):
 class Guard:
     """Answers challenges; keeps the projection from reading a log that is not whole."""
 
-    def __init__(self, log: WatchedLog, vault: Vault) -> None:
+    def __init__(self, log: WatchedLog, vault: Vault, *, archives: bool = True) -> None:
+        """`archives`: whether there is an archive, into which messages can have left the log."""
         self._log = log
         self._vault = vault
-        self._copies = TwoCopies(log, vault)
+        self._copies = TwoCopies(log, vault, archives=archives)
         self._lock = asyncio.Lock()
         self._applying = {stream.name: asyncio.Lock() for stream in PROJECTED}
         self._read_in: dict[str, int] = {}

@@ -57,7 +57,7 @@ async def serve(life: Lifecycle, settings: IndexerSettings) -> None:
     archive = Archive(ObjectStore(settings.archive_url), log) if settings.archive_url else None
 
     async def lead() -> None:
-        guard = Guard(log, PostgresVault(pool))
+        guard = Guard(log, PostgresVault(pool), archives=archive is not None)
         guarded = GuardedLog(log, guard, History(NotedLog(log, guard), archive))
         tables = GuardedTables(store, guard)
         term = Term(

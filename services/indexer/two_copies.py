@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Protocol, cast
 
-from chassis.log import RawMessage
-from contracts.guard import Hole, Witness
+from chassis.log import EventLog, RawMessage
+from contracts.guard import Archived, Hole, Witness
 from contracts.leaving import may_leave, operation_of
 from contracts.registry import UndecodableMessage, decode
-from contracts.streams import MINT, Stream
+from contracts.streams import GUARD, MINT, Stream
 from services.indexer.history import WholeLog
 from services.indexer.truncation import first_difference, holes_of, missing_among
 
@@ -56,12 +56,18 @@ class Damage:
     """Sequences of the copies that are empty on the stream, although it holds later ones."""
 
 
+class SpokenLog(EventLog, WholeLog, Protocol):
+    """The log, and what was said on it of the archive."""
+
+
 class TwoCopies:
     """Reads both. Every method raises LogUnavailable and StoreUnavailable."""
 
-    def __init__(self, log: WholeLog, vault: Vault) -> None:
+    def __init__(self, log: SpokenLog, vault: Vault, *, archives: bool) -> None:
+        """`archives`: whether there is an archive, into which messages can have left."""
         self._log = log
         self._vault = vault
+        self._archives = archives
 
     async def difference(self, stream: Stream, end: int) -> int | None:
         """Return the first of the newest sequences up to `end` at which log and copy differ."""
@@ -78,10 +84,18 @@ class TwoCopies:
         return None
 
     async def left(self, stream: Stream, missing: Sequence[RawMessage]) -> frozenset[int]:
-        """Return the sequences of those messages that may have left the stream: they are lost to nobody."""
+        """Return the sequences of those messages that may have left the stream: they are lost to nobody.
+
+        Only what is in the archive leaves, and how far that goes is on the log; unless GUARD was lost, of which there
+        is no copy.
+        """
         if stream != MINT or not missing:
             return frozenset()
-        return may_leave(await self._vault.subjects({operation_of(raw.subject) for raw in missing}))
+        archived = await self._log.last_matching(GUARD, Archived.SUBJECT.format(stream=stream.name, number="*"))
+        if archived is None and not self._archives:
+            return frozenset()
+        leaving = may_leave(await self._vault.subjects({operation_of(raw.subject) for raw in missing}))
+        return frozenset(each for each in leaving if archived is None or each <= archived.data.last)
 
     async def messages(self, stream: Stream, first: int, last: int) -> list[RawMessage]:
         """Return what the log holds at sequences `first` to `last`.

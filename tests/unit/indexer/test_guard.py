@@ -12,7 +12,7 @@ from archive.reading import HistoryIncomplete
 from chassis.connectivity import Connectivity
 from chassis.log import LogUnavailable, Message, RawMessage, SequenceConflict
 from contracts.fact import Fact
-from contracts.guard import Challenged, Hole, Truncated, Verified, Witness
+from contracts.guard import Archived, Challenged, Hole, Truncated, Verified, Witness
 from contracts.leaving import operation_of
 from contracts.mint import Cancelled, Completed, Confirmed, Signed
 from contracts.registry import decode
@@ -274,6 +274,22 @@ async def test_the_tables_can_begin_anew_after_a_hole(world: World) -> None:
     assert told.data.holes == (Hole(first=2, last=3),)
     reading = History(world.log, None).read(MINT, 0)
     assert [(await anext(reading)).sequence for _ in range(6)] == [1, 4, 5, 6, 7, 8]
+
+
+@pytest.mark.parametrize("archived", [None, 3])
+async def test_what_was_never_archived_cannot_have_left(world: World, archived: int | None) -> None:
+    """An attempt of an operation that is over: without its confirmation the tables could not begin anew."""
+    _, left = await world.prune()
+    lost = min(each for each in left if each > 3)
+    world.log.left[MINT.name] = {lost}
+    if archived is not None:
+        anchor = Archived(stream=MINT.name, number=1, first=1, last=archived, manifest="0" * 64)
+        await world.log.publish(anchor, cause=None)
+    world.guard = Guard(world.log, world.copy, archives=archived is not None)
+    payload = world.payloads()[lost - 1]
+    assert (await world.answer()).truncation is not None
+    assert world.told()[0].data.holes == (Hole(first=lost, last=lost),)
+    assert world.payloads()[-1] == payload
 
 
 async def test_what_was_pruned_stays_away_when_other_messages_are_put_back(world: World) -> None:
