@@ -360,9 +360,16 @@ def planted(collection: UUID, results: list[dict[str, Any]]) -> CollectionDrift:
         explanation="Burned by whoever owned them.",
         examples=tuple(one["assetId"] for one in results[1:3]),
     )
+    behind = Difference(
+        kind=DriftKind.OBSERVATION_BEHIND,
+        count=1,
+        alarm=False,
+        explanation="Changes of the trees that no node has shown yet; the examples are their numbers.",
+        examples=(f"{results[0]['assetId']}: its account",),  # wider than a phone
+    )
     return CollectionDrift(
         collection=collection, slot=LATE, log=5, projection=5, chain=4, observed=4, living=2, das=2,
-        differences=(lost, burned),
+        differences=(lost, burned, behind),
     )  # fmt: skip
 
 
