@@ -98,6 +98,19 @@ class Archiver:
             manifest=segments.digest(segments.manifest_bytes(manifest)),
         )
         if not await self._log.publish_once(fact, cause=None):
+            await self._give_way(stream, manifest.number, before)
             raise ArchiveBroken(stream.name, manifest.number, "somebody else has archived it at the same time")
         _log.info("messages archived", stream=stream.name, first=manifest.first, last=manifest.last)
         return manifest
+
+    async def _give_way(self, stream: Stream, number: int, before: Manifest | None) -> None:
+        """Make again the segment that the log tells of: what another archiver has stored was overwritten by ours."""
+        told = await self._log.last(Archived, stream=stream.name, number=number)
+        assert told is not None, "its subject was used"
+        messages: list[RawMessage] = []
+        async with aclosing(cast("AsyncGenerator[RawMessage]", self._log.read(stream, told.data.first - 1))) as found:
+            async for raw in found:
+                messages.append(raw)
+                if raw.sequence >= told.data.last:
+                    break
+        await self._archive.append(stream, messages, before)

@@ -1,6 +1,6 @@
 """The archive: what goes in comes out, and whatever is changed, missing or out of order is found and named."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -17,7 +17,7 @@ from archive.reading import Archive, ArchiveUnavailable, HistoryIncomplete
 from archive.segments import ArchiveBroken, Manifest
 from chassis.log import RawMessage
 from contracts.registry import decode
-from contracts.streams import COLLECTION, MINT
+from contracts.streams import COLLECTION, MINT, Stream
 from services.indexer import archiving
 from services.indexer.archiving import Archiver, Bounds
 from services.indexer.history import History
@@ -107,6 +107,26 @@ async def test_no_segment_is_overwritten_that_the_log_has_forgotten(
     with pytest.raises(ArchiveBroken, match="segment 3: the log does not tell of it"):
         await archiver.archive(MINT, everything(log))
     assert {each.name: each.read_bytes() for each in (folder / "MINT").iterdir()} == written
+
+
+async def test_of_two_archivers_the_segment_stays_that_the_log_tells_of(
+    log: MemoryLog, store: Archive, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their lock may be lost unseen, as when the database fails over; both write to the same names."""
+    slow, quick = Archive(ObjectStore(folder.as_uri()), log), Archiver(log, store)
+    append = slow.append
+
+    async def overtaken(stream: Stream, messages: Sequence[RawMessage], before: Manifest | None) -> Manifest:
+        monkeypatch.setattr(slow, "append", append)
+        await quick.archive(MINT, Bounds(watermark=3, until=LATE), flush=True)
+        return await append(stream, messages, before)
+
+    monkeypatch.setattr(slow, "append", overtaken)
+    with pytest.raises(ArchiveBroken, match="at the same time"):
+        await Archiver(log, slow).archive(MINT, everything(log))
+    assert await read_all(store) == log.streams["MINT"][:3]
+    await quick.archive(MINT, everything(log), flush=True)
+    assert await read_all(store) == log.streams["MINT"]
 
 
 async def test_a_hole_in_the_stream_is_where_archiving_ends(log: MemoryLog, store: Archive) -> None:
