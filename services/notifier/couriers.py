@@ -9,6 +9,7 @@ from typing import Final, Protocol
 from uuid import UUID
 
 from chassis.clock import Clock
+from chassis.delivery import ConsumerHalted
 from chassis.log import Consuming, Handler, LogUnavailable
 from chassis.telemetry import get_logger
 from contracts.streams import DELIVERY, Consumer
@@ -61,7 +62,7 @@ class Couriers:
         self._removed: set[UUID] = set()
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Work until `stopping` is set and the log is told to drain. Raises what ends a consumer."""
+        """Work until `stopping` is set and the log is told to drain."""
         async with asyncio.TaskGroup() as tasks:
             following = tasks.create_task(self._follow(tasks))
             await stopping.wait()
@@ -89,10 +90,16 @@ class Couriers:
         except LogUnavailable as error:  # retry, after the others: it may be this one alone that is refused
             _log.warning("cannot make a queue", webhook=str(webhook), reason=str(error))
             return False
-        work = self._event_log.consume(queue_of(webhook), self._handler, concurrency=self._concurrency)
-        self._running[webhook] = tasks.create_task(work, name=f"webhook {webhook}")
+        self._running[webhook] = tasks.create_task(self._work(webhook), name=f"webhook {webhook}")
         self._removed.discard(webhook)
         return True
+
+    async def _work(self, webhook: UUID) -> None:
+        try:
+            await self._event_log.consume(queue_of(webhook), self._handler, concurrency=self._concurrency)
+        except ConsumerHalted as error:
+            # Stop this one, until the next start: it is alarmed for by its dead letters, and the others have none.
+            _log.critical("THE QUEUE OF A WEBHOOK HAS STOPPED", webhook=str(webhook), reason=str(error))
 
     async def _stop(self, webhook: UUID) -> bool:
         """Return whether nothing is left of the webhook's queue; else it is to be tried again."""

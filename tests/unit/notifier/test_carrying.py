@@ -93,6 +93,15 @@ async def test_what_the_log_forgot_is_taken_up_by_the_next_of_its_thread_in_orde
     assert told(world) == [0, 0, 1, 2]
 
 
+async def test_what_came_before_and_is_gone_from_the_log_holds_up_nothing() -> None:
+    world = World()
+    await world.configure()
+    first, second = await world.queue(1, 1)
+    await world.log.purge(DELIVERY, first.subject, up_to=first.sequence)
+    await world.courier().on_queued(second)
+    assert told(world) == [1]
+
+
 class Ahead(ManualClock):
     """A clock that was set wrong; the log's goes on as before."""
 

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from chassis.clock import ManualClock
+from chassis.delivery import ConsumerHalted
 from chassis.log import Handler, LogUnavailable
 from contracts.streams import Consumer
 from contracts.webhook import WebhookState
@@ -23,6 +24,8 @@ class Queues:
     """A log on which some queues cannot be made or removed."""
 
     refused: set[str] = field(default_factory=set[str])
+    halting: set[str] = field(default_factory=set[str])
+    halts: asyncio.Event = field(default_factory=asyncio.Event)
     made: Counter[str] = field(default_factory=Counter[str])
     removed: Counter[str] = field(default_factory=Counter[str])
     running: set[str] = field(default_factory=set[str])
@@ -40,6 +43,9 @@ class Queues:
     async def consume(self, consumer: Consumer, handler: Handler, *, concurrency: int) -> None:
         self.running.add(consumer.name)
         try:
+            await self.halts.wait()
+            if consumer.name in self.halting:
+                raise ConsumerHalted("too many dead letters")
             await asyncio.Event().wait()
         finally:
             self.running.discard(consumer.name)
@@ -105,6 +111,17 @@ async def test_a_queue_that_cannot_be_removed_holds_up_no_other_and_is_tried_aga
         world.queues.refused.clear()
         await world.clock.advance(1.0)
         await world.until(lambda: world.queues.removed[deleted] == 1)
+
+
+async def test_a_queue_that_is_halted_stops_no_other() -> None:
+    async with following() as world:
+        halted, other = await world.configure(1), await world.configure(2)
+        await world.until(lambda: len(world.queues.running) == 2)
+        world.queues.halting.add(halted)
+        world.queues.halts.set()
+        await world.until(lambda: world.queues.running == {other})
+        later = await world.configure(3)
+        await world.until(lambda: world.queues.running == {other, later})
 
 
 async def test_the_operators_webhook_may_come_and_go() -> None:
