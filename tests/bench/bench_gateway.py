@@ -225,19 +225,25 @@ async def throughput(options: argparse.Namespace) -> None:
 async def floor(section: Section, bare: float, gateway: float) -> None:
     """Show what the gateway's processor time is made of; `bare` and `gateway` are microseconds a request, measured."""
     found = await measured()
-    around = found.application - sum(found.steps.values())
+    application, _ = found.ways["a single mint"]
+    around = application - sum(found.steps.values())
     table = Table(("part of a single mint", "us of the processor"))
     table.add("HTTP and one publish with its acknowledgement: all of the bare application", f"{bare:.0f}")
     for name, microseconds in found.steps.items():
         table.add(name, f"{microseconds:.1f}")
     table.add("what is around these: ids, trace, headers, patience, places, CORS", f"{around:.0f}")
-    left = gateway - bare - found.application
+    left = gateway - bare - application
     table.add("compare-and-set, the look at the collection, nine headers more, other programs", f"{left:.0f}")
     table.add("the gateway", f"{gateway:.0f}")
     section.say(
         "What that is made of. The first and the last row are the processes above; the rows between are the gateway's "
         "own code, timed alone in one process (the least of many rounds), and what is left."
     )
+    section.show(table)
+    section.say("The routes that are asked most, answered directly and by FastAPI, without HTTP, log and database:")
+    table = Table(("request", "us of the processor", "by FastAPI", "times"))
+    for name, (directly, by_framework) in found.ways.items():
+        table.add(name, f"{directly:.0f}", f"{by_framework:.0f}", f"{by_framework / directly:.1f}")
     section.show(table)
 
 

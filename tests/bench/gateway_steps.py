@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, TypeVar, cast
+from unittest import mock
 from uuid import UUID
 
 import msgspec
@@ -38,11 +39,14 @@ from contracts.collection import CollectionCreated
 from contracts.fact import Event, Fact, Producer
 from contracts.mint import Requested
 from services.gateway import domain, server
+from services.gateway.api import app as app_module
 from services.gateway.api.answers import JsonAnswer
 from services.gateway.api.auth import Access, Authenticator
 from services.gateway.api.body import received
+from services.gateway.api.direct import Direct
 from services.gateway.api.responses import MintSingleView, Success
 from services.gateway.limiting import Limiter, Quota
+from services.gateway.ports import Operation
 from services.gateway.requests import MintSingleBody, read_body
 from tests.support.gateway import API_KEY, COLLECTION, RECIPIENT, URI, Gateway, created
 from tests.support.memory_log import MemoryLog
@@ -77,8 +81,8 @@ class Steps(msgspec.Struct, frozen=True, kw_only=True):
 
     steps: dict[str, float]
     """By name, in the order of a request."""
-    application: float
-    """All of them, and what is around them."""
+    ways: dict[str, tuple[float, float]]
+    """All of a request, by name: answered directly, and by FastAPI."""
 
 
 class AnswersAtOnce(MemoryLog):
@@ -101,6 +105,8 @@ class AnswersAtOnce(MemoryLog):
 class Asked:
     """One request as uvicorn would hand it on."""
 
+    method: str
+    path: str
     answer: list[AsgiMessage] = field(default_factory=list[AsgiMessage])
 
     def scope(self) -> Scope:
@@ -108,10 +114,10 @@ class Asked:
         return {
             "type": "http",
             "http_version": "1.1",
-            "method": "POST",
+            "method": self.method,
             "scheme": "http",
-            "path": "/api/mint/single",
-            "raw_path": b"/api/mint/single",
+            "path": self.path,
+            "raw_path": self.path.encode(),
             "query_string": b"",
             "root_path": "",
             "headers": list(HEADERS),
@@ -128,6 +134,13 @@ class Asked:
 
     def request(self) -> Request:
         return Request(self.scope(), self.receive, self.send)
+
+
+OPERATION: Final = Operation(
+    id=UUID(int=17), status="processing", total=10, completed=4, failed=0, start_time=datetime.now(UTC)
+)
+MINT_REQUEST: Final = Asked("POST", "/api/mint/single")
+STATUS_REQUEST: Final = Asked("GET", f"/api/mint/status/{OPERATION.id}")
 
 
 def at_once(work: Awaitable[object]) -> None:
@@ -160,7 +173,7 @@ def steps() -> dict[str, float]:
     operation = uuid_utils.uuid7()
     requested = domain.single_requested(body, (None,), (), operation, 10, "api-key")
     line = get_logger("services.gateway.api.scope")
-    asked = Asked()
+    asked = MINT_REQUEST
     told: dict[str, object] = {"method": "POST", "path": "/api/mint/single", "status": 200, "duration_ms": 1.5}
     told |= {"user_agent": None, "ip": "127.0.0.1", "operation": str(operation), "collection": str(COLLECTION)}
     told |= {"items": 1, "request_id": str(operation)}
@@ -200,15 +213,25 @@ def steps() -> dict[str, float]:
     return {name: least(call) for name, call in calls.items()}
 
 
-def application() -> float:
-    """Return the microseconds of one request to the whole application on a log that answers at once."""
-    app = Gateway(log=AnswersAtOnce(), quotas={"mint": Quota(most=10**9, window=900)}).app()
+class Nothing(Direct):
+    """Stands in for `Direct`: every request goes to FastAPI."""
+
+    def takes(self, scope: Scope) -> bool:
+        return False
+
+
+def application(asked_for: Asked, *, framework: bool = False) -> float:
+    """Return the microseconds of one such request to the whole application on a log that answers at once."""
+    gateway = Gateway(log=AnswersAtOnce(), quotas={"mint": Quota(most=10**9, window=900)})
+    gateway.projection.operations_by_id[OPERATION.id] = OPERATION
+    with mock.patch.object(app_module, "Direct", Nothing if framework else Direct):
+        app = gateway.app()
     gc.collect()
     gc.freeze()  # as the gateway's server does
     gc.set_threshold(server.YOUNG_OBJECTS, *gc.get_threshold()[1:])
 
     async def ask() -> None:
-        asked = Asked()
+        asked = Asked(asked_for.method, asked_for.path)
         await app(asked.scope(), asked.receive, asked.send)
         assert asked.answer[0]["status"] == 200, asked.answer
 
@@ -224,6 +247,12 @@ def application() -> float:
     return uvloop.run(best())
 
 
+def ways() -> dict[str, tuple[float, float]]:
+    """Return what each route that is answered directly costs, and what FastAPI makes of it."""
+    requests = {"a single mint": MINT_REQUEST, "how an operation stands": STATUS_REQUEST}
+    return {name: (application(asked), application(asked, framework=True)) for name, asked in requests.items()}
+
+
 async def measured() -> Steps:
     """Have another process measure; return what it found."""
     module = (sys.executable, "-m", "tests.bench.gateway_steps")
@@ -236,7 +265,7 @@ def main() -> None:
     """Measure, with log lines written to nowhere, and print."""
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
         telemetry.configure("gateway", "0", "info", "json", environ={})
-        found = Steps(steps=steps(), application=application())
+        found = Steps(steps=steps(), ways=ways())
     sys.stdout.write(msgspec.json.encode(found).decode())
 
 
