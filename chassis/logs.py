@@ -54,7 +54,7 @@ def get_logger(name: str) -> FilteringBoundLogger:
 def configure_logs(service_name: str, version: str, level: LogLevel, log_format: LogFormat) -> None:
     """Send structlog and the standard `logging` to stderr in one format. May be called again."""
     console = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
-    render: Renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if console else _render_json
+    render = _coloured(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())) if console else _render_json
     line = _Line({} if console else {"service": service_name, "version": version}, render)
     # Our own lines do not go through `logging`, which would look for their place in the code and take a lock for each.
     structlog.configure(
@@ -180,7 +180,7 @@ class _Line:
             event = structlog.processors.format_exc_info(logger, level, event)
         # The sentence, time and level first, so that a human reading raw lines finds them.
         line: dict[str, object] = {
-            "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+            "timestamp": datetime.now(UTC),
             "level": level,
             "event": "",
         }
@@ -203,6 +203,14 @@ def _add_trace(line: dict[str, object]) -> None:
     if context.is_valid:
         line["trace_id"] = trace.format_trace_id(context.trace_id)
         line["span_id"] = trace.format_span_id(context.span_id)
+
+
+def _coloured(render: Renderer) -> Renderer:
+    def rendered(logger: WrappedLogger, level: str, line: EventDict) -> str:
+        line["timestamp"] = line["timestamp"].isoformat().replace("+00:00", "Z")
+        return render(logger, level, line)
+
+    return rendered
 
 
 def _render_json(_logger: WrappedLogger, _level: str, line: MutableMapping[str, Any]) -> str:
