@@ -79,6 +79,42 @@ _MEANINGS = {
 }
 
 
+_FILES: Final = ("mint_single", "mint_batch", "request_collection")
+_LETTER: Final = ("one_dead_letter", "replay_dead_letter", "drop_dead_letter")
+_WEBHOOK: Final = (
+    *("one_webhook", "update_webhook", "delete_webhook", "rotate_webhook_secret"),
+    *("test_webhook", "replay_webhook", "list_deliveries"),
+)
+_OPERATION: Final = (
+    *("mint_status", "mint_timeline", "mint_events", "cancel_mint", "retry_mint"),
+    *("audit_operation", "replay_webhook"),
+)
+_COLLECTION: Final = (
+    *("mint_single", "mint_batch", "retry_mint"),
+    *("one_collection", "update_collection", "collection_drift", "sync_collection"),
+)
+ONLY_OF: Final[dict[str, tuple[str, ...]]] = {
+    "chain_unavailable": ("sync_collection", "audit_operation"),
+    "collection_exists": ("import_collection",),
+    "collection_not_found": _COLLECTION,
+    "dead_letter_decided": _LETTER,
+    "dead_letter_not_found": _LETTER,
+    "dead_letter_superseded": _LETTER,
+    "events_archived": ("replay_webhook",),
+    "idempotency_key_reused": _FILES,
+    "nothing_to_retry": ("retry_mint",),
+    "operation_ended": ("cancel_mint",),
+    "operation_not_found": _OPERATION,
+    "operation_running": ("retry_mint",),
+    "replay_pending": _LETTER,
+    "sign_in_not_offered": ("challenge", "login"),
+    "sign_in_refused": ("challenge", "login"),
+    "too_many_streams": ("mint_events",),
+    "too_many_webhooks": ("create_webhook",),
+    "upload_refused": (*_FILES, "upload_ipfs"),
+    "webhook_not_found": _WEBHOOK,
+}
+"""By an error's code, the operationIds of those that answer it; what is not named here any of them may."""
 _ALONGSIDE = {401: (403, 429), 413: (408,)}
 """What every route with a caller, and every route with a body, can answer beside what it names."""
 
@@ -171,10 +207,16 @@ def describe(app: FastAPI) -> None:
 def _complete(operation: Json) -> None:
     """Take out what is never answered, and put in the examples and the parameters' meanings."""
     operation["responses"].pop("422", None)
+    name = operation["operationId"]
+    for answer in operation["responses"].values():
+        for content in answer.get("content", {}).values():
+            told: Json = content.get("examples", {})
+            for code in [code for code in told if name not in ONLY_OF.get(code, (name,))]:
+                del told[code]
     for parameter in operation.get("parameters", []):
         if meaning := _PARAMETERS.get(parameter["name"]):
             parameter.setdefault("description", meaning)
-    shown = _EXAMPLES.get(operation["operationId"], {})
+    shown = _EXAMPLES.get(name, {})
     body = operation.get("requestBody", {}).get("content", {}).get(_JSON)
     if body is not None and "request" in shown:
         body["examples"] = {"request": {"value": shown["request"]}}

@@ -10,7 +10,7 @@ import jsonschema
 from contracts.collection import ImportFault
 from contracts.mint import FailureCode
 from services.gateway import errors
-from services.gateway.api import examples, failures
+from services.gateway.api import documentation, examples, failures
 from services.gateway.errors import ApiError
 from tests.support.gateway import COLLECTION, Gateway
 
@@ -103,6 +103,20 @@ async def test_the_openapi_document_shows_an_example_of_every_error_and_each_fit
                     shown.add(code)
     assert shown == {error.code for error in examples.ERRORS} | {"internal_error", "not_found"}
     assert shown == set(document["components"]["examples"])
+
+
+async def test_a_request_is_shown_the_errors_that_it_can_have(client: httpx.AsyncClient) -> None:
+    paths = (await client.get("/openapi.json")).json()["paths"]
+    names = {operation["operationId"] for methods in paths.values() for operation in methods.values()}
+    assert {name for only in documentation.ONLY_OF.values() for name in only} <= names
+
+    def told(method: str, path: str, status: str) -> set[str]:
+        return set(paths[path][method]["responses"][status]["content"]["application/json"]["examples"])
+
+    assert told("post", "/api/mint/single", "404") == {"collection_not_found", "not_found"}
+    assert told("post", "/api/mint/single", "409") == {"idempotency_key_reused"}
+    assert told("delete", "/api/mint/cancel/{transactionId}", "409") == {"operation_ended"}
+    assert told("post", "/api/auth/login", "404") == {"sign_in_not_offered", "not_found"}
 
 
 async def test_a_wrong_method_is_told_every_right_one(client: httpx.AsyncClient) -> None:
