@@ -14,7 +14,7 @@ from chassis.database import Connection, Row, quoted
 PREFETCH: Final = 50
 MAX_TEXT: Final = 200
 """Characters of a value that are told."""
-_OTHER: Final = frozenset({"schema_migrations"})
+_OTHER: Final = frozenset({"schema_migrations", "log_losses"})
 """Tables of a schema that do not come from the log."""
 
 _TABLES: Final = """

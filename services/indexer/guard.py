@@ -9,7 +9,7 @@ looking on the chain for transactions whose intent was lost for good, the minter
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any, Final, Protocol
@@ -25,6 +25,7 @@ from contracts.fact import Event
 from contracts.guard import MAX_HOLES, Challenged, Truncated, Verified, Witness
 from contracts.registry import UndecodableMessage, decode
 from contracts.streams import COLLECTION, CONSUMERS, GUARD, MINT, Stream
+from services.indexer.alarms import Alarms
 from services.indexer.ports import Fenced, StoreUnavailable
 from services.indexer.truncation import Loss, dropped_before, judge, to_append, to_repeat
 from services.indexer.two_copies import SpokenLog, TwoCopies, Vault
@@ -70,10 +71,11 @@ class Guard:
         self._log = log
         self._vault = vault
         self._copies = TwoCopies(log, vault, archives=archives)
+        self._alarms = Alarms(log, vault)
         self._lock = asyncio.Lock()
         self._applying = {stream.name: asyncio.Lock() for stream in PROJECTED}
         self._read_in: dict[str, int] = {}
-        self._emptied = False
+        self._emptied = asyncio.Event()
         self._whole_in: int | None = None
         self._alarmed_in: int | None = None
         self._read: dict[str, Witness] = {}
@@ -81,7 +83,7 @@ class Guard:
     async def on_challenged(self, message: Message[Challenged]) -> None:
         """Compare and answer; RetryLater when log or copy cannot be read now."""
         try:
-            await self.whole(message.data.witnesses)
+            await self.whole(await self._alarms.witnesses(message))
             truncation = await self._log.last_matching(GUARD, Truncated.pattern())
             verified = Verified(
                 challenge=message.data.challenge,
@@ -104,11 +106,27 @@ class Guard:
                 async with AsyncExitStack() as held:
                     for lock in self._applying.values():
                         await held.enter_async_context(lock)
-                    await self._verify(epoch, known)
+                    await self._while_connected(epoch, self._verify(epoch, known))
             if self._log.connectivity.epoch != epoch:
                 raise LogUnavailable("the connection was lost while the log was being verified")
             self._whole_in = epoch
             return epoch
+
+    async def _while_connected(self, epoch: int, work: Coroutine[Any, Any, None]) -> None:
+        """Do the work, unless the connection is lost meanwhile: raises LogUnavailable then.
+
+        A stream that ends before the place up to which it is read keeps its reader waiting.
+        """
+        working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(self._log.connectivity.left(epoch))
+        try:
+            await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+            if not working.done():
+                raise LogUnavailable("the connection was lost while the log was being verified")
+            working.result()
+        finally:
+            for task in (working, leaving):
+                task.cancel()
+            await asyncio.gather(working, leaving, return_exceptions=True)
 
     def begin(self, stream: Stream, epoch: int) -> None:
         """A reading of the stream begins in this epoch: what it brings may be applied until the epoch ends."""
@@ -128,8 +146,16 @@ class Guard:
 
     def check_tables(self) -> None:
         """Raise Fenced when the tables were emptied: whoever works on them knows nothing true any more."""
-        if self._emptied:
+        if self._emptied.is_set():
             raise Fenced("the tables were emptied to project a restored log anew")
+
+    async def fence(self) -> None:
+        """Wait until the tables are emptied, and raise Fenced.
+
+        Whoever reads the log on from where he was would notice at the next message only; it may take long.
+        """
+        await self._emptied.wait()
+        self.check_tables()
 
     def note(self, stream: Stream, raw: RawMessage) -> None:
         """Remember what was read: the log must have it for ever, whether or not the tables have it yet.
@@ -145,16 +171,18 @@ class Guard:
         self._read[stream.name] = Witness(stream=stream.name, sequence=raw.sequence, event=event.id)
 
     async def _verify(self, epoch: int, witnesses: Sequence[Witness]) -> None:
-        begun = await self._begun()
         losses = [(stream, loss) for stream in PROJECTED if (loss := await self._loss(stream, witnesses))]
+        for stream, loss in losses:
+            if loss.replaced and await self._copies.are_strangers(stream, loss.first):
+                raise ForeignCopy(stream.name)
+        await self._alarms.remember()
+        begun = await self._alarms.begun()
         if not losses and not begun:
             return
         restorable = [loss for stream, loss in losses if loss.first <= await self._kept(stream)]
         if losses and self._alarmed_in == epoch and not restorable:
             return  # the alarm was raised for this very loss, and what can be restored was
         for stream, loss in losses:
-            if loss.replaced and await self._copies.are_strangers(stream, loss.first):
-                raise ForeignCopy(stream.name)
             begun = await self._alarm(stream, loss, begun)
         # Collections first: whoever is given a request that is back looks for its collection at once.
         for stream, loss in reversed(losses):
@@ -162,29 +190,19 @@ class Guard:
         # Also what somebody else has begun: whether he came so far is not known.
         names = {told.stream for told in begun}
         await self._log.repair().renew([each for each in CONSUMERS if each.stream in names])
-        if any(told.replaced and told.restorable for told in begun):
+        anew = any(told.replaced and told.restorable for told in begun)
+        if anew:
             _logger.warning("the log has changed where it was lost: projecting it anew")
             await self._vault.empty()
-            self._emptied = True
         self._alarmed_in = epoch
         self._read.clear()
         last = begun[-1].truncation
-        await self._log.publish_once(Verified(challenge=last, truncation=last), cause=None)
+        try:
+            await self._log.publish_once(Verified(challenge=last, truncation=last), cause=None)
+        finally:
+            if anew:  # not before: whoever is fenced ends the term, and who comes next would do all of it again
+                self._emptied.set()
         _logger.warning("log restored", streams=sorted(names))
-
-    async def _begun(self) -> list[Truncated]:
-        """Return the alarms of repairs that are not known to be through."""
-        newest = await self._log.last_matching(GUARD, Truncated.pattern())
-        answer = await self._log.last_matching(GUARD, Verified.pattern())
-        position = 0 if answer is None else answer.sequence
-        begun: list[Truncated] = []
-        while newest is not None and position < newest.sequence:
-            found = await self._log.lookup.next(GUARD, Truncated.pattern(), position)
-            if found is None:
-                break
-            begun.append(found.data)
-            position = found.sequence
-        return begun
 
     async def _kept(self, stream: Stream) -> int:
         return await self._vault.watermark(stream.name)
@@ -221,6 +239,7 @@ class Guard:
             replaced=loss.replaced,
             holes=tuple(holes)[:MAX_HOLES],
         )
+        await self._vault.keep(truncated)
         await self._log.publish_once(truncated, cause=None)
         return [*begun, truncated]
 

@@ -3,14 +3,15 @@
 Thin wrappers around the ports that a term works with; when that is so is decided by `guard`.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Final, Protocol, TypeVar, cast
 from uuid import UUID
 
-from chassis.log import LogLookup, LogReader, LogUnavailable, Message, RawMessage
+from chassis.log import Consuming, LogLookup, LogReader, LogUnavailable, Message, RawMessage
 from contracts.fact import Event, Fact
-from contracts.streams import Stream
+from contracts.streams import INDEXER_GUARD, Stream
 from services.indexer.entries import Entry
 from services.indexer.guard import Guard, WatchedLog
 from services.indexer.ports import (
@@ -21,6 +22,9 @@ from services.indexer.ports import (
     SettledOperations,
     Store,
 )
+
+CONCURRENCY: Final = 4
+"""Challenges that are answered at once."""
 
 F = TypeVar("F", bound=Fact)
 
@@ -56,6 +60,14 @@ class NotedLog:
                 yield raw
 
 
+async def attend(log: Consuming, guard: Guard) -> None:
+    """Answer challenges, for as long as the tables are those that the term works on; raises Fenced, in a group."""
+    async with asyncio.TaskGroup() as tasks:
+        fence = tasks.create_task(guard.fence())
+        await log.consume(INDEXER_GUARD, guard.on_challenged, concurrency=CONCURRENCY)
+        fence.cancel()
+
+
 class GuardedLog:
     """The log as the projection sees it: read only while it is known to be whole."""
 
@@ -67,8 +79,11 @@ class GuardedLog:
 
     async def last_sequence(self, stream: Stream) -> int:
         """See `LogReader.last_sequence`; raises StoreUnavailable as well."""
-        await self._guard.whole()
-        return await self._log.last_sequence(stream)
+        epoch = await self._guard.whole()
+        last = await self._log.last_sequence(stream)
+        if self._log.connectivity.epoch != epoch:
+            raise LogUnavailable("the connection was lost: whether this is the end is not known")
+        return last
 
     async def read(self, stream: Stream, after: int) -> AsyncIterator[RawMessage]:
         """See `LogReader.read`; raises LogUnavailable once the connection was lost."""

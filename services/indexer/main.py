@@ -22,7 +22,7 @@ from chassis.pulse import Pulse
 from chassis.settings import load_or_exit
 from chassis.version import VERSION
 from contracts.fact import Producer
-from contracts.streams import INDEXER_DEAD, INDEXER_GUARD
+from contracts.streams import INDEXER_DEAD
 from services.indexer import observing
 from services.indexer.adapters import endpoints
 from services.indexer.adapters.nodes import Nodes
@@ -31,7 +31,7 @@ from services.indexer.archiving import Archiver
 from services.indexer.archiving_task import Archiving
 from services.indexer.dead_letters import DeadLetters
 from services.indexer.guard import Guard
-from services.indexer.guarded import GuardedLog, GuardedTables, NotedLog
+from services.indexer.guarded import GuardedLog, GuardedTables, NotedLog, attend
 from services.indexer.history import History
 from services.indexer.leadership import Leadership
 from services.indexer.settings import IndexerSettings, MigrationSettings
@@ -40,7 +40,6 @@ from services.indexer.term import Term
 from services.indexer.vault import PostgresVault
 
 NAME = "indexer"
-GUARD_CONCURRENCY = 4
 DEAD_CONCURRENCY = 1
 
 
@@ -67,7 +66,7 @@ async def serve(life: Lifecycle, settings: IndexerSettings) -> None:
             life.clock,
             count_interval=settings.count_interval_seconds,
             publishers=[observing.of(settings, pool, guarded, tables, chain, connected, life.clock)],
-            beside=lambda: log.consume(INDEXER_GUARD, guard.on_challenged, concurrency=GUARD_CONCURRENCY),
+            beside=lambda: attend(log, guard),
         )
         await term.run(life.draining)
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Final, Protocol, cast
 
 from chassis.log import EventLog, RawMessage
-from contracts.guard import Archived, Hole, Witness
+from contracts.guard import Archived, Hole, Truncated, Witness
 from contracts.leaving import may_leave, operation_of
 from contracts.registry import UndecodableMessage, decode
 from contracts.streams import GUARD, MINT, Stream
@@ -38,6 +38,14 @@ class Vault(Protocol):
 
     async def empty(self) -> None:
         """Empty every table and begin again at sequence 0, in one transaction."""
+        ...
+
+    async def losses(self) -> Sequence[Truncated]:
+        """Return every loss that was kept, in the order in which they were told."""
+        ...
+
+    async def keep(self, loss: Truncated) -> None:
+        """Keep a loss for ever, whatever becomes of the log and of the tables; keeping it again changes nothing."""
         ...
 
 

@@ -7,8 +7,11 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
+import msgspec
+
 from chassis.database import UNAVAILABLE, Pool, Row
 from chassis.log import RawMessage
+from contracts.guard import Truncated
 from services.indexer.ports import StoreUnavailable
 
 PAGE: Final = 10_000
@@ -26,6 +29,8 @@ _OPERATIONS: Final = """
 _SUBJECTS: Final = """
     SELECT sequence, subject FROM event_log WHERE stream = 'MINT' AND split_part(subject, '.', 4) = ANY($1::text[])
 """
+_LOSSES: Final = "SELECT told FROM log_losses ORDER BY number"
+_KEEP: Final = "INSERT INTO log_losses (truncation, told) VALUES ($1, $2) ON CONFLICT (truncation) DO NOTHING"
 _WATERMARK: Final = "SELECT sequence FROM watermarks WHERE stream = $1"
 # Everything that the log fills. The watermarks stay as rows: they say which streams are projected.
 _EMPTY: Final = """
@@ -71,6 +76,17 @@ class PostgresVault:
         try:
             return await self._pool.fetch(query, *values)
         except UNAVAILABLE as error:  # retry, by the caller: nothing was changed
+            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+
+    async def losses(self) -> Sequence[Truncated]:
+        """See `two_copies.Vault.losses`."""
+        return [msgspec.json.decode(row["told"], type=Truncated) for row in await self._fetch(_LOSSES)]
+
+    async def keep(self, loss: Truncated) -> None:
+        """See `two_copies.Vault.keep`."""
+        try:
+            await self._pool.execute(_KEEP, loss.truncation, msgspec.json.encode(loss).decode())
+        except UNAVAILABLE as error:  # retry, by the caller: it is kept or not, and may be kept again
             raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
 
     async def empty(self) -> None:

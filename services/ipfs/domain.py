@@ -45,12 +45,6 @@ UPLOAD_MISSING = Refusal(
     "The uploaded image is no longer in the object store.",
     "Send the mint again with its image.",
 )
-COLLECTION_NOT_FOUND = Refusal(
-    FailureCode.COLLECTION_NOT_FOUND,
-    "The log knows no such collection that was made on chain.",
-    "Make the collection first, then send the mint again.",
-)
-
 CANCELLED = Refusal(
     FailureCode.CANCELLED,
     "The operation was cancelled before this NFT was pinned.",

@@ -19,7 +19,6 @@ from contracts.upload import UploadPinned, UploadRequested, upload_fence
 from services.ipfs.content import ContentPinner
 from services.ipfs.domain import (
     CANCELLED,
-    COLLECTION_NOT_FOUND,
     ChunkState,
     Outcome,
     collection_fence,
@@ -36,10 +35,9 @@ MAX_CONFLICTS: Final = 4
 
 CONFLICT_RETRY_SECONDS: Final = 1.0
 
-COLLECTION_TRIES: Final = 10
 COLLECTION_RETRY_SECONDS: Final = 3.0
-"""How often, and how many seconds apart, a collection is looked for before it is taken for one that never was. Nobody
-asks for a mint without one: if it is not on the log, the log may have lost it a moment ago and be given it back."""
+"""Seconds between two looks for a collection. Nobody asks for a mint without one: if it is not on the log, the log has
+lost it and is given it back. Whoever failed the mint instead would contradict what else it is given back."""
 
 JITTER: Final = 0.25
 """A delay is longer by up to this part of it, never shorter than what a pinning service asked for."""
@@ -70,14 +68,15 @@ class MintContent:
             raise retry_later(error, message.deliveries, operation=str(request.operation)) from error
 
     async def _collection(self, message: Message[Requested]) -> CollectionCreated | None:
-        """Return the collection; None when nothing needs it or it never was. Raises RetryLater while it may come."""
+        """Return the collection; None when the operation is cancelled. Raises RetryLater until it is on the log."""
         request = message.data
         created = await self._log.last(CollectionCreated, collection=request.collection)
         if created is not None:
             return created.data
-        if message.deliveries < COLLECTION_TRIES and not await self._log.last(Cancelled, operation=request.operation):
-            raise RetryLater(f"collection {request.collection} is not on the log", COLLECTION_RETRY_SECONDS)
-        return None
+        if await self._log.last(Cancelled, operation=request.operation):
+            return None
+        _log.error("collection not on the log", collection=str(request.collection), operation=str(request.operation))
+        raise RetryLater(f"collection {request.collection} is not on the log", COLLECTION_RETRY_SECONDS)
 
     async def _settle_chunk(
         self,
@@ -106,10 +105,8 @@ class MintContent:
         self, request: Requested, items: Sequence[Item], collection: CollectionCreated | None, session: Session
     ) -> dict[int, Outcome]:
         positions = {item.nft for item in items}
-        if await self._log.last(Cancelled, operation=request.operation):
+        if collection is None or await self._log.last(Cancelled, operation=request.operation):
             return dict.fromkeys(positions, CANCELLED)
-        if collection is None:
-            return dict.fromkeys(positions, COLLECTION_NOT_FOUND)
         return await self._pinner.place_nfts(request, sorted(positions), collection, session)
 
     async def _tell(

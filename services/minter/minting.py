@@ -16,7 +16,16 @@ from chassis.log import EventLog, Message, MissingFact, RetryLater, SequenceConf
 from chassis.logs import get_logger
 from contracts.collection import CollectionCreated
 from contracts.fact import Event, Fact
-from contracts.mint import Cancelled, Confirmed, Finalized, Pinned, Planned, PlannedTransaction, Signed
+from contracts.mint import (
+    Cancelled,
+    Confirmed,
+    Finalized,
+    Pinned,
+    Planned,
+    PlannedTransaction,
+    Signed,
+    transaction_fence,
+)
 from services.minter.cancelling import CANCELLED, end_unsigned
 from services.minter.gate import Passage
 from services.minter.growing import Growth, executed
@@ -191,7 +200,12 @@ class Minting:
             signature=landed.attempt.signature,
             slot=landed.state.slot,
         )
-        await self._log.publish_once(finalized, cause=message.event)
+        fence = transaction_fence(confirmed.operation, confirmed.chunk, confirmed.tx)
+        try:
+            await self._log.publish(finalized, cause=message.event, expected_sequence=message.sequence, fence=fence)
+        except SequenceConflict:
+            # Stop: it is said already, or the log has lost the confirmation, which is told again and heard then.
+            return
 
     async def _land_again(self, message: Message[Confirmed]) -> None:
         confirmed = message.data

@@ -21,11 +21,11 @@ from chassis.clock import SystemClock
 from chassis.messaging import Connection, Log
 from chassis.redaction import Secret
 from contracts.fact import Producer
-from contracts.streams import CONSUMERS, INDEXER_GUARD, MINTER_COLLECTION, MINTER_FINALITY, MINTER_MINT
+from contracts.streams import CONSUMERS, MINTER_COLLECTION, MINTER_FINALITY, MINTER_MINT
 from localnet.child import Child
 from services.indexer.entries import Entry
 from services.indexer.guard import Guard
-from services.indexer.guarded import GuardedLog, GuardedTables
+from services.indexer.guarded import GuardedLog, GuardedTables, attend
 from services.indexer.leadership import Leadership
 from services.indexer.ports import Account, Accounts, Committed, StoreUnavailable
 from services.indexer.store import PostgresStore
@@ -158,7 +158,7 @@ async def _lead(log: Log, store: LaggingStore, vault: PostgresVault, dsn: str) -
             NoCounts(),
             SystemClock(),
             count_interval=3600.0,
-            beside=lambda: log.consume(INDEXER_GUARD, guard.on_challenged, concurrency=4),
+            beside=lambda: attend(log, guard),
         )
         await term.run(asyncio.Event())
 

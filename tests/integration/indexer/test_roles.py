@@ -3,13 +3,16 @@
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from shutil import copytree
+from uuid import uuid4
 
 import asyncpg
 import pytest
+from msgspec.structs import replace
 
 from chassis import postgres
 from chassis.database import Pool, connect, quoted
 from chassis.migrations import MigrationError
+from contracts.guard import Hole, Truncated
 from contracts.streams import MINT
 from localnet.postgres import PostgresRole, dsn
 from services.indexer.store import MIGRATIONS, PostgresStore
@@ -20,6 +23,9 @@ from tests.support.postgres import Database, PostgresServer
 from tests.support.tables import comparable, dump, expected
 
 WRITER = PostgresRole("mintstream_writer", "writer-password")
+LOSS = Truncated(
+    truncation=uuid4(), stream="MINT", last=4, expected=9, restorable=2, replaced=True, holes=(Hole(first=5, last=6),)
+)
 INSUFFICIENT = asyncpg.InsufficientPrivilegeError
 READ_ONLY = asyncpg.ReadOnlySQLTransactionError
 
@@ -56,6 +62,15 @@ async def test_the_writer_projects_a_whole_log_empties_the_tables_and_projects_a
         assert comparable(await dump(writer)) == expected(memory)
         assert await store.watermark(MINT.name) > 0
         await PostgresVault(writer).empty()
+
+
+async def test_losses_of_the_log_outlive_the_tables(writer: Pool) -> None:
+    vault = PostgresVault(writer)
+    later = replace(LOSS, truncation=uuid4())
+    for loss in (LOSS, later, LOSS):
+        await vault.keep(loss)
+    await vault.empty()
+    assert await vault.losses() == [LOSS, later]
 
 
 async def test_the_writer_makes_and_drops_partitions_through_the_functions_alone(writer: Pool) -> None:

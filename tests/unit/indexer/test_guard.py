@@ -1,8 +1,10 @@
 """The guard on an in-memory log: noticed once a connection, restored to the same sequences, and never read before."""
 
+import asyncio
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from datetime import timedelta
 from random import Random
+from unittest.mock import AsyncMock, patch
 from uuid import UUID, uuid4
 
 import pytest
@@ -68,6 +70,7 @@ class Copy:
     def __init__(self) -> None:
         self.kept: dict[str, list[RawMessage]] = {}
         self.watermarks: dict[str, int] = {}
+        self.alarms: list[Truncated] = []
         self.away = False
         self.emptied = 0
         self.dropped = 0
@@ -84,6 +87,13 @@ class Copy:
     async def subjects(self, operations: Collection[str]) -> Sequence[tuple[int, str]]:
         kept = self.kept.get(MINT.name, [])
         return [(raw.sequence, raw.subject) for raw in kept if operation_of(raw.subject) in operations]
+
+    async def losses(self) -> Sequence[Truncated]:
+        return list(self.alarms)
+
+    async def keep(self, loss: Truncated) -> None:
+        if loss not in self.alarms:
+            self.alarms.append(loss)
 
     async def empty(self) -> None:
         self.kept.clear()
@@ -192,6 +202,12 @@ async def test_messages_that_came_since_are_kept_and_the_tables_begin_anew(world
     assert world.copy.emptied == 1
     with pytest.raises(Fenced):
         world.guard.check_tables()
+    truncation = world.told()[-1].data.truncation
+    assert await world.log.last(Verified, challenge=truncation) is not None, (
+        "whoever comes next has nothing to do again"
+    )
+    with pytest.raises(Fenced):
+        await world.guard.fence()
 
 
 async def test_a_stream_that_grew_past_its_loss_is_noticed(world: World) -> None:
@@ -214,6 +230,62 @@ async def test_what_never_reached_the_copy_is_missed_by_who_was_told_of_it(world
     assert answer.truncation == world.told()[0].data.truncation
     assert (world.told()[0].data.expected, world.told()[0].data.restorable) == (7, 0)
     assert len(world.payloads()) == 5
+
+
+async def test_an_alarm_that_the_log_forgets_is_said_again(world: World) -> None:
+    await world.say(5)
+    world.keep()
+    world.log.cut(MINT, 3)
+    first = await world.answer()
+    world.log.cut(GUARD, 0)
+    assert (await world.answer()).truncation == first.truncation
+    (told,) = world.told()
+    assert told.data.truncation == first.truncation
+    world.copy.alarms.clear()
+    world.log.connectivity.lost()
+    await world.answer()
+    assert world.copy.alarms == [told.data], "a copy that knows less is told"
+
+
+async def test_one_is_not_answered_before_it_is_heard_what_another_one_knows(world: World) -> None:
+    await world.say(3)
+    witness = world.witness()
+    world.log.cut(MINT, 1)
+    for witnesses in ((), (witness,)):
+        await world.log.publish(Challenged(challenge=uuid4(), witnesses=witnesses), cause=None)
+    first, second = world.log.messages(Challenged)
+    await world.guard.on_challenged(first)
+    answer = await world.log.last(Verified, challenge=first.data.challenge)
+    (told,) = world.told()
+    assert answer is not None
+    assert answer.data.truncation == told.data.truncation
+    await Guard(world.log, world.copy).on_challenged(second)
+    assert len(world.told()) == 1, "what came before the alarm is known"
+
+
+async def test_a_place_that_the_stream_never_reaches_is_waited_for_until_the_connection_is_lost(world: World) -> None:
+    await world.say(3)
+    world.keep()
+    world.copy.watermarks[MINT.name] = 5
+    with patch.object(world.log, "last_sequence", AsyncMock(return_value=5)):
+        looking = asyncio.create_task(world.guard.whole())
+        await asyncio.sleep(0)
+        world.log.connectivity.lost()
+        with pytest.raises(LogUnavailable):
+            await looking
+
+
+async def test_an_end_that_is_told_while_the_connection_is_lost_is_no_end(world: World) -> None:
+    await world.say(3)
+    log = GuardedLog(world.log, world.guard)
+    assert await log.last_sequence(MINT) == 3
+
+    async def cut(stream: Stream) -> int:
+        world.log.cut(stream, 1)
+        return 1
+
+    with patch.object(world.log, "last_sequence", cut), pytest.raises(LogUnavailable):
+        await log.last_sequence(MINT)
 
 
 async def test_a_log_whose_beginning_is_archived_is_whole_and_is_healed(world: World) -> None:

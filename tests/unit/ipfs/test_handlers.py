@@ -17,10 +17,10 @@ from chassis.log import LogUnavailable, Message, RetryLater
 from contracts.collection import CollectionFailed, CollectionPinned, CollectionRequested
 from contracts.content import Restored, Vanished
 from contracts.fact import Event, Fact
-from contracts.mint import FailureCode, PinFailed, Pinned, Requested, UploadedImage
+from contracts.mint import Cancelled, FailureCode, PinFailed, Pinned, Requested, UploadedImage
 from contracts.upload import UploadFailed, UploadPinned, UploadRequested
 from services.ipfs.content import ContentPinner
-from services.ipfs.handlers import COLLECTION_TRIES, JITTER, CollectionContent, MintContent, UploadContent
+from services.ipfs.handlers import JITTER, CollectionContent, MintContent, UploadContent
 from services.ipfs.outside_turns import TURN_SECONDS, OutsideTurns
 from services.ipfs.pinning import Layout, Pinning
 from services.ipfs.ports import ContentMismatch, OutsideImages, OutsideRefused, Pinnable, PinRefused, PinUnavailable
@@ -378,17 +378,19 @@ async def test_what_can_never_succeed_fails_alone() -> None:
     assert [item.index for item in pinned.items] == [0, 6]
 
 
-async def test_an_unknown_collection_is_looked_for_and_then_fails_every_chunk() -> None:
+async def test_a_collection_that_the_log_has_lost_is_waited_for_and_nothing_fails_for_it() -> None:
     world = World()
-    await world.log.publish(mint_request(*(nft(i) for i in range(3)), batch_size=2), cause=None)
+    request = mint_request(*(nft(i) for i in range(3)), batch_size=2)
+    await world.log.publish(request, cause=None)
     (message,) = world.log.messages(Requested)
-    for deliveries in range(1, COLLECTION_TRIES):
+    for deliveries in (1, 100):
         with pytest.raises(RetryLater):
             await world.worker().on_requested(replace(message, deliveries=deliveries))
     assert world.log.facts(PinFailed) == []
-    await world.worker().on_requested(replace(message, deliveries=COLLECTION_TRIES))
+    await world.log.publish(Cancelled(operation=request.operation), cause=None)
+    await world.worker().on_requested(message)
     codes = [failure.code for fact in world.log.facts(PinFailed) for failure in fact.failures]
-    assert codes == [FailureCode.COLLECTION_NOT_FOUND] * 2
+    assert codes == [FailureCode.CANCELLED] * 2
     assert world.log.facts(Pinned) == []
     assert world.pinning.calls == []
 

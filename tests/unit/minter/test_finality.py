@@ -103,6 +103,13 @@ async def test_what_is_final_is_told_once(log: MemoryLog) -> None:
     assert (finalized.signature, finalized.slot) == (samples.SIGNED.attempt.signature, FINAL.slot)
 
 
+async def test_what_the_log_has_lost_is_not_called_final(log: MemoryLog) -> None:
+    (confirmed,) = log.messages(Confirmed)
+    log.streams["MINT"].pop()
+    assert (await watch(log, shown(FINAL), of=confirmed)).labels == []
+    assert log.facts(Finalized) == [], "the confirmation is told again, and with it the word that it is final"
+
+
 class LateClock(SystemClock):
     """An hour behind."""
 
