@@ -198,6 +198,10 @@ class UploadStore(Protocol):
         """Keep `data` under its digest; keeping the same bytes twice is one object."""
         ...
 
+    async def renew(self, sha256: str) -> None:
+        """Keep for longer what would be removed before long; what is not there stays so. Raises LogUnavailable."""
+        ...
+
     async def get(self, sha256: str) -> bytes | None:
         """Return the bytes, or None when they are not (or no longer) there."""
         ...

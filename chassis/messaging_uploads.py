@@ -54,6 +54,11 @@ class ObjectStoreUploads:
         except (TimeoutError, nats.errors.Error) as error:
             raise LogUnavailable(f"cannot store upload {sha256[:12]}: {type(error).__name__}") from error
 
+    async def renew(self, sha256: str) -> None:
+        """See `chassis.log.UploadStore.renew`: it is put again once it is older than half of the time to live."""
+        if not await self._is_fresh(sha256) and (data := await self.get(sha256)) is not None:
+            await self.put(sha256, data)
+
     async def _is_fresh(self, sha256: str) -> bool:
         """Return whether the bytes are there and will be for a while: an old object is about to be removed."""
         info = await self._info(sha256)

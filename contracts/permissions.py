@@ -90,6 +90,7 @@ ROLES: tuple[Role, ...] = (
         name="ipfs",
         looks_up=(MINT, COLLECTION, CONTENT),
         follows=(MINT, COLLECTION, CONTENT),
+        puts=(UPLOADS,),
         takes=(UPLOADS,),
     ),
     Role(name="minter", looks_up=(MINT, COLLECTION, GUARD), follows=(GUARD,)),

@@ -143,21 +143,21 @@ IPFS_MINT = Consumer(
     stream="MINT",
     filters=(Requested.pattern(),),
     description="ipfs pins the content of every requested operation.",
-    max_ack_pending=64,
+    max_ack_pending=1024,
 )
 IPFS_COLLECTION = Consumer(
     name="ipfs-collection",
     stream="COLLECTION",
     filters=(CollectionRequested.pattern(),),
     description="ipfs pins the metadata of every requested collection.",
-    max_ack_pending=16,
+    max_ack_pending=256,
 )
 IPFS_UPLOAD = Consumer(
     name="ipfs-upload",
     stream="CONTENT",
     filters=(UploadRequested.pattern(),),
     description="ipfs pins every file that is uploaded by itself.",
-    max_ack_pending=64,
+    max_ack_pending=1024,
 )
 MINTER_MINT = Consumer(
     name="minter-mint",

@@ -5,7 +5,7 @@ by its bytes, pinning is idempotent, and every fact is published with the sequen
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from chassis import telemetry
@@ -13,7 +13,7 @@ from chassis.delivery import backoff
 from chassis.log import EventLog, Message, RetryLater, SequenceConflict
 from contracts.collection import CollectionCreated, CollectionRequested
 from contracts.fact import Event
-from contracts.mint import Cancelled, Item, Requested, chunk_fence
+from contracts.mint import Cancelled, Image, Item, Requested, UploadedImage, chunk_fence
 from contracts.streams import COLLECTION, CONTENT, MINT
 from contracts.upload import UploadPinned, UploadRequested, upload_fence
 from services.ipfs.content import ContentPinner
@@ -28,7 +28,7 @@ from services.ipfs.domain import (
 )
 from services.ipfs.ports import PinUnavailable
 from services.ipfs.sessions import Session, Sessions
-from services.ipfs.uploads import PinnedUploads
+from services.ipfs.uploads import PinnedUploads, WaitingUploads
 
 MAX_CONFLICTS: Final = 4
 """Refused publishes of one chunk before it is left for a later delivery; two workers need one each."""
@@ -48,10 +48,11 @@ _log = telemetry.get_logger(__name__)
 class MintContent:
     """Handles `mint.requested`."""
 
-    def __init__(self, log: EventLog, pinner: ContentPinner, sessions: Sessions) -> None:
+    def __init__(self, log: EventLog, pinner: ContentPinner, sessions: Sessions, waiting: WaitingUploads) -> None:
         self._log = log
         self._pinner = pinner
         self._sessions = sessions
+        self._waiting = waiting
 
     async def on_requested(self, message: Message[Requested]) -> None:
         """Pin every chunk of the operation that is not settled yet, in order.
@@ -65,6 +66,7 @@ class MintContent:
             for chunk, items in enumerate(request.chunks()):
                 await self._settle_chunk(message.event, chunk, items, collection, session)
         except PinUnavailable as error:  # retry: the content is good and waits in the object store
+            await self._waiting.renew(message.stored_at, _uploads(nft.image for nft in request.nfts), session)
             raise retry_later(error, message.deliveries, operation=str(request.operation)) from error
 
     async def _collection(self, message: Message[Requested]) -> CollectionCreated | None:
@@ -136,10 +138,11 @@ class MintContent:
 class CollectionContent:
     """Handles `collection.requested`."""
 
-    def __init__(self, log: EventLog, pinner: ContentPinner, sessions: Sessions) -> None:
+    def __init__(self, log: EventLog, pinner: ContentPinner, sessions: Sessions, waiting: WaitingUploads) -> None:
         self._log = log
         self._pinner = pinner
         self._sessions = sessions
+        self._waiting = waiting
 
     async def on_requested(self, message: Message[CollectionRequested]) -> None:
         """Pin the collection's image and metadata, unless anything was said of it since it was requested."""
@@ -148,9 +151,11 @@ class CollectionContent:
         newest = await self._log.last_matching(COLLECTION, fence)
         if newest is None or newest.sequence != message.sequence:
             return
+        session = self._sessions.of(request.collection)
         try:
-            outcome, image = await self._pinner.place_collection(request, self._sessions.of(request.collection))
+            outcome, image = await self._pinner.place_collection(request, session)
         except PinUnavailable as error:  # retry: the content is good and waits in the object store
+            await self._waiting.renew(message.stored_at, _uploads([request.image]), session)
             raise retry_later(error, message.deliveries, collection=str(request.collection)) from error
         fact = conclude_collection(request, outcome, image.uri if image else None, self._pinner.retrieved_from)
         try:
@@ -163,10 +168,18 @@ class CollectionContent:
 class UploadContent:
     """Handles `upload.requested`."""
 
-    def __init__(self, log: EventLog, pinner: ContentPinner, sessions: Sessions, pinned: PinnedUploads) -> None:
+    def __init__(
+        self,
+        log: EventLog,
+        pinner: ContentPinner,
+        sessions: Sessions,
+        waiting: WaitingUploads,
+        pinned: PinnedUploads,
+    ) -> None:
         self._log = log
         self._pinner = pinner
         self._sessions = sessions
+        self._waiting = waiting
         self._pinned = pinned
 
     async def on_requested(self, message: Message[UploadRequested]) -> None:
@@ -185,6 +198,7 @@ class UploadContent:
                 return
             refusal = await self._pinner.place_upload(request, session)
         except PinUnavailable as error:  # retry: the content is good and waits in the object store
+            await self._waiting.renew(message.stored_at, [request.sha256], session)
             raise retry_later(error, message.deliveries, sha256=request.sha256) from error
         fact = conclude_upload(request, refusal, self._pinner.retrieved_from)
         if isinstance(fact, UploadPinned):
@@ -197,6 +211,10 @@ class UploadContent:
             except SequenceConflict:  # stop: another worker has told it; what it said stands
                 return
         _log.info(fact.type(), sha256=request.sha256)
+
+
+def _uploads(images: Iterable[Image | None]) -> list[str]:
+    return [image.sha256 for image in images if isinstance(image, UploadedImage)]
 
 
 def retry_later(error: PinUnavailable, deliveries: int, **about: str) -> RetryLater:

@@ -25,7 +25,7 @@ from services.ipfs.pinning import Pinning
 from services.ipfs.quorum import Quorum
 from services.ipfs.sessions import Sessions
 from services.ipfs.settings import IpfsSettings
-from services.ipfs.uploads import PinnedUploads
+from services.ipfs.uploads import PinnedUploads, WaitingUploads
 
 NAME = "ipfs"
 COLLECTION_CONCURRENCY = 4
@@ -50,10 +50,10 @@ async def serve(life: Lifecycle, settings: IpfsSettings) -> None:
         await life.enter(outside_images(settings, life.clock)),
     )
     pinner = ContentPinner(uploads, pinned, how, concurrency=settings.pin_concurrency)
-    sessions = Sessions()
-    mints = MintContent(log, pinner, sessions)
-    collections = CollectionContent(log, pinner, sessions)
-    files = UploadContent(log, pinner, sessions, pinned)
+    sessions, waiting = Sessions(), WaitingUploads(uploads, life.clock)
+    mints = MintContent(log, pinner, sessions, waiting)
+    collections = CollectionContent(log, pinner, sessions, waiting)
+    files = UploadContent(log, pinner, sessions, waiting, pinned)
     life.health.add("nats", log.ping)
     life.health.add("pinning", pinning.check)
     life.spawn("mint", log.consume(IPFS_MINT, mints.on_requested, concurrency=settings.ipfs_concurrency))

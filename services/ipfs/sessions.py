@@ -28,6 +28,8 @@ class Session:
     pinned: set[Cid] = field(default_factory=set[Cid])
     outcomes: dict[int, Outcome] = field(default_factory=dict[int, Outcome])
     """By position in the request; filled where the whole operation shares one metadata directory."""
+    renewed_at: float | None = None
+    """When its uploads were last kept for longer, by the monotonic clock; see `uploads`."""
     fetches: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(FETCHES_AT_ONCE))
     turn_began: float | None = None
     """When the first image of this delivery was fetched from outside, by the monotonic clock; see `outside_turns`."""

@@ -4,18 +4,28 @@ Used by `content` and `handlers`. The fact is told before the bytes are deleted,
 they are called: a later mint of the same image needs neither the bytes nor another pin.
 """
 
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Final
 
 from chassis import telemetry
+from chassis.clock import Clock
 from chassis.log import EventLog, SequenceConflict, UploadStore
 from chassis.vanished import vanished
 from contracts.content import Restored, Vanished
 from contracts.fact import Event, Fact
-from contracts.streams import CONTENT
+from contracts.streams import CONTENT, UPLOADS
 from contracts.upload import UploadPinned, upload_fence
+from services.ipfs.sessions import Session
 
 MAX_CONFLICTS: Final = 4
 """Refused publishes before the next delivery is left to tell it."""
+
+RENEWED_AFTER_SECONDS: Final = UPLOADS.ttl / 2 - 86_400
+"""An upload that a request names is kept for half of its time to live at least: a day before, it is looked after."""
+
+RENEWAL_SECONDS: Final = 21_600.0
+"""Between two looks; one puts anew what is in the second half of its time to live."""
 
 FROM_UPLOAD: Final = "upload"
 """Where content was had again when somebody sent it once more; see `Restored.source`."""
@@ -67,3 +77,25 @@ class PinnedUploads:
             return
         if not keep:
             await self._store.delete(pinned.sha256)
+
+
+class WaitingUploads:
+    """The bytes in the object store of requests that wait for pinning services longer than it keeps them."""
+
+    def __init__(self, store: UploadStore, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def renew(self, stored_at: datetime, sha256s: Iterable[str], session: Session) -> None:
+        """Have the uploads of a request that is on the log since `stored_at` kept for longer, if it is time.
+
+        Raises LogUnavailable.
+        """
+        now = self._clock.monotonic()
+        waited = (self._clock.now() - stored_at).total_seconds()
+        renewed = session.renewed_at is not None and now - session.renewed_at < RENEWAL_SECONDS
+        if waited < RENEWED_AFTER_SECONDS or renewed:
+            return
+        for sha256 in set(sha256s):
+            await self._store.renew(sha256)
+        session.renewed_at = now

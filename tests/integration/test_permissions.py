@@ -287,6 +287,8 @@ async def test_the_services_do_with_the_log_what_they_have_to(server: Server) ->
         stored = await ipfs.uploads(UPLOADS)
         assert await stored.get(DIGEST) == DATA
         await stored.delete(DIGEST)
+        await stored.put(DIGEST, DATA)  # as it does for what is about to be removed
+        await stored.delete(DIGEST)
         await ipfs.publish(PINNED, cause=None)
         taken: list[Message[Any]] = []
 

@@ -84,7 +84,7 @@ async def everything_again(nats_url: str) -> list[str]:
         minting = Minting(log, _any(world), lander, chain, signer.pubkey, clock)
         directory = Directory(log, clock)
         handlers: Mapping[Consumer, Callable[[Message[Any]], Awaitable[None]]] = {
-            IPFS_MINT: MintContent(log, _any(world), Sessions()).on_requested,
+            IPFS_MINT: MintContent(log, _any(world), Sessions(), _any(world)).on_requested,
             MINTER_MINT: minting.on_pinned,
             MINTER_FINALITY: minting.on_confirmed,
             MINTER_CANCELLED: Cancelling(log).on_cancelled,

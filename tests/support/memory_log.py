@@ -251,12 +251,17 @@ class MemoryUploads:
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
+        self.renewed: list[str] = []
 
     async def put(self, sha256: str, data: bytes) -> None:
         """See `chassis.log.UploadStore.put`."""
         if hashlib.sha256(data).hexdigest() != sha256:
             raise ValueError("the digest is not the data's")
         self.objects.setdefault(sha256, data)
+
+    async def renew(self, sha256: str) -> None:
+        """See `chassis.log.UploadStore.renew`."""
+        self.renewed.append(sha256)
 
     async def get(self, sha256: str) -> bytes | None:
         """See `chassis.log.UploadStore.get`."""

@@ -27,6 +27,7 @@ from services.ipfs.domain import Refusal as PinRefusal
 from services.ipfs.handlers import MintContent
 from services.ipfs.ports import PinUnavailable
 from services.ipfs.sessions import Sessions
+from services.ipfs.uploads import WaitingUploads
 from services.minter.adapters.node import Guard, Node
 from services.minter.adapters.pool import PoolOptions, RpcPool
 from services.minter.cancelling import Cancelling
@@ -38,7 +39,7 @@ from services.minter.watcher import SignatureWatcher
 from tests.support.crashing import CrashingChain, CrashingLog, Fuse, crashed
 from tests.support.ending import end
 from tests.support.forking_chain import BLOCK_SECONDS, FaultyNode, ForkingChain
-from tests.support.memory_log import MemoryLog
+from tests.support.memory_log import MemoryLog, MemoryUploads
 from tests.support.scheduled_wires import Durable, FaultyLog, FaultyTables, consume
 from tests.support.virtual_time import LoopClock
 from tests.support.weather import Weather
@@ -203,7 +204,7 @@ async def ipfs(world: World, fuse: Fuse, _: contextlib.AsyncExitStack) -> list[C
     """The parts of `services.ipfs.main` that mints need, before a pinning service that is none."""
     log = CrashingLog(FaultyLog(world.log, world.weather), fuse)
     pinner = cast("ContentPinner", Pinning(world.weather, frozenset(world.refused)))
-    content = MintContent(log, pinner, Sessions())
+    content = MintContent(log, pinner, Sessions(), WaitingUploads(MemoryUploads(), world.clock))
     return [consume(world.consumers[IPFS_MINT.name], content.on_requested, world.weather, world.clock, 4)]
 
 

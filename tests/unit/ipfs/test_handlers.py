@@ -25,7 +25,7 @@ from services.ipfs.outside_turns import TURN_SECONDS, OutsideTurns
 from services.ipfs.pinning import Layout, Pinning
 from services.ipfs.ports import ContentMismatch, OutsideImages, OutsideRefused, Pinnable, PinRefused, PinUnavailable
 from services.ipfs.sessions import FETCHES_AT_ONCE, Sessions
-from services.ipfs.uploads import PinnedUploads
+from services.ipfs.uploads import RENEWAL_SECONDS, RENEWED_AFTER_SECONDS, PinnedUploads, WaitingUploads
 from tests.support.content import (
     Kept,
     MemoryPinning,
@@ -52,7 +52,10 @@ class World:
         self.pinning = pinning or MemoryPinning()
 
     def worker(self, pinning: MemoryPinning | None = None) -> MintContent:
-        return MintContent(self.log, self.pinner(pinning), Sessions())
+        return MintContent(self.log, self.pinner(pinning), Sessions(), self.waiting())
+
+    def waiting(self) -> WaitingUploads:
+        return WaitingUploads(self.uploads, self.clock)
 
     def pinner(self, pinning: MemoryPinning | None = None) -> ContentPinner:
         outside = OutsideTurns(self.outside, self.clock) if self.outside else None
@@ -201,7 +204,7 @@ async def test_bytes_that_another_mint_pinned_and_deleted_meanwhile_are_not_miss
     await world.log.publish(another, cause=None)
     late = LateUploads(world.worker(), message)
     pinner = ContentPinner(late, PinnedUploads(world.log, world.uploads), Pinning(world.pinning, V1), concurrency=4)
-    await MintContent(world.log, pinner, Sessions()).on_requested(world.log.messages(Requested)[1])
+    await MintContent(world.log, pinner, Sessions(), world.waiting()).on_requested(world.log.messages(Requested)[1])
     assert world.log.facts(PinFailed) == []
     (known,) = world.log.facts(UploadPinned)
     assert [fact.items[0].image_uri for fact in world.log.facts(Pinned)] == [known.uri] * 2
@@ -416,6 +419,30 @@ async def test_an_unavailable_service_delays_the_chunk_and_keeps_what_is_done() 
     assert repeated == [import_bytes(png(3)).cid]
 
 
+async def test_the_uploads_of_what_waits_for_days_are_kept_for_longer() -> None:
+    def fail(_: Kept) -> None:
+        raise PinUnavailable("nobody answers")
+
+    world = World(MemoryPinning(fail))
+    message = await world.requested(mint_request(nft(0), nft(1), nft(2, image="ar://x"), batch_size=1))
+    message = replace(message, stored_at=world.clock.now())
+    worker = world.worker()
+
+    async def try_it() -> list[str]:
+        with pytest.raises(RetryLater):
+            await worker.on_requested(message)
+        return sorted(world.uploads.renewed)
+
+    wanted = sorted(sha256(png(number)) for number in range(2))
+    await world.clock.advance(RENEWED_AFTER_SECONDS - 1)
+    assert await try_it() == []
+    await world.clock.advance(1)
+    assert await try_it() == wanted, "of all chunks"
+    assert await try_it() == wanted, "not at every try"
+    await world.clock.advance(RENEWAL_SECONDS)
+    assert await try_it() == sorted(2 * wanted)
+
+
 async def test_without_a_hint_the_delay_grows() -> None:
     def fail(_: Kept) -> None:
         raise PinUnavailable("nobody answers")
@@ -560,9 +587,13 @@ class TestUploads:
             size=len(stored),
         )
 
+    def handler(self, world: World) -> UploadContent:
+        pinned = PinnedUploads(world.log, world.uploads)
+        return UploadContent(world.log, world.pinner(), Sessions(), world.waiting(), pinned)
+
     async def handle(self, world: World, request: UploadRequested) -> None:
         await world.log.publish(request, cause=None)
-        handler = UploadContent(world.log, world.pinner(), Sessions(), PinnedUploads(world.log, world.uploads))
+        handler = self.handler(world)
         message = world.log.messages(UploadRequested)[-1]
         await asyncio.gather(handler.on_requested(message), handler.on_requested(message))
         await handler.on_requested(message)
@@ -597,7 +628,7 @@ class TestUploads:
 
     async def test_what_an_audit_missed_is_pinned_again(self) -> None:
         world = World()
-        handler = UploadContent(world.log, world.pinner(), Sessions(), PinnedUploads(world.log, world.uploads))
+        handler = self.handler(world)
         for _ in range(2):
             world.uploads.objects[sha256(self.data)] = self.data
             await world.log.publish(self.requested(), cause=None)
@@ -621,7 +652,7 @@ class TestUploads:
 
 class TestCollections:
     def handler(self, world: World) -> CollectionContent:
-        return CollectionContent(world.log, world.pinner(), Sessions())
+        return CollectionContent(world.log, world.pinner(), Sessions(), world.waiting())
 
     async def requested(self, world: World, image: bytes | None) -> Message[CollectionRequested]:
         if image:
