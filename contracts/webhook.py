@@ -169,6 +169,11 @@ def thread_pattern(webhook: UUID, about: str) -> str:
     return f"delivery.queued.v1.{webhook}.{about}.*"
 
 
+def attempts_pattern(webhook: UUID, about: str) -> str:
+    """Return the pattern of every attempt in a thread."""
+    return f"delivery.attempted.v1.{webhook}.{about}.*"
+
+
 def queue_pattern(webhook: UUID) -> str:
     """Return the pattern of everything queued for a webhook."""
     return f"delivery.queued.v1.{webhook}.*.*"

@@ -24,9 +24,8 @@ the one just as the other gets there. One of them says `attempted`, and carries 
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
 from typing import Final
 from uuid import UUID
 from weakref import WeakValueDictionary
@@ -36,8 +35,7 @@ from msgspec import structs
 
 from chassis.clock import Clock
 from chassis.log import LogUnavailable, Message, RetryLater, SequenceConflict
-from chassis.redaction import Secret
-from chassis.sealing import Sealer, Unsealable
+from chassis.sealing import Unsealable
 from chassis.telemetry import get_logger
 from contracts.streams import DELIVERY
 from contracts.webhook import (
@@ -46,6 +44,7 @@ from contracts.webhook import (
     DeliveryState,
     WebhookConfigured,
     WebhookState,
+    attempts_pattern,
     thread_pattern,
 )
 from services.notifier.domain import (
@@ -59,6 +58,7 @@ from services.notifier.domain import (
     seconds_left,
     waited_since,
 )
+from services.notifier.keyring import Keyring
 from services.notifier.parking import say_parked
 from services.notifier.ports import NotifierLog, Sender
 from services.notifier.recovery import LOOK_AGAIN_SECONDS, Recoveries
@@ -73,23 +73,6 @@ DISABLED: Final = "The webhook is disabled; set it active and replay."
 
 _log = get_logger(__name__)
 _encoder = msgspec.json.Encoder()
-
-
-class Keyring:
-    """The signing secrets. `configured` are WEBHOOK_SECRET's; without `sealer` no other webhook can be signed."""
-
-    def __init__(self, sealer: Sealer | None, configured: Sequence[Secret] = ()) -> None:
-        self._sealer = sealer
-        self._configured = tuple(configured)
-
-    def secrets(self, webhook: WebhookConfigured, now: datetime) -> Sequence[Secret]:
-        """Return the secrets that sign at `now`, the newest first. Raises Unsealable."""
-        if not webhook.secrets:
-            return self._configured
-        if self._sealer is None:
-            raise Unsealable("WEBHOOK_SEALING_KEYS is not set")
-        valid = [each for each in webhook.secrets if each.expires_at is None or each.expires_at > now]
-        return [self._sealer.open(each.sealed) for each in valid]
 
 
 class Courier:
@@ -134,21 +117,43 @@ class Courier:
 
     async def _begin(self, message: Message[DeliveryQueued]) -> Message[DeliveryQueued] | None:
         """Return the first of the thread that is this message's to make; None when somebody else carries the thread."""
-        current = message
+        queued = message.data
+        if queued.previous is None:
+            return message
+        before = await self._stands(queued, queued.previous)
+        if before is not None and before.data.ended:
+            return message
+        newest = await self._event_log.last_matching(DELIVERY, attempts_pattern(queued.webhook, queued.about))
+        ours = newest is not None and newest.data.carrier == queued.delivery
+        if not ours and not await self._is_still(message, newest):
+            return None
+        first, before = await self._first_not_ended(message)
+        if ours or first is message or is_forsaken(first.stored_at, before, self._clock.now()):
+            return first
+        return None
+
+    async def _is_still(self, message: Message[DeliveryQueued], newest: Message[DeliveryAttempted] | None) -> bool:
+        """Return whether nothing has been done in the thread for long, or ever will be before `message`."""
+        queued, now = message.data, self._clock.now()
+        if newest is not None:
+            return is_forsaken(newest.stored_at, newest, now)
+        first = await self._event_log.lookup.next(DELIVERY, thread_pattern(queued.webhook, queued.about), 0)
+        return first is None or first.sequence >= message.sequence or is_forsaken(first.stored_at, None, now)
+
+    async def _first_not_ended(
+        self, message: Message[DeliveryQueued]
+    ) -> tuple[Message[DeliveryQueued], Message[DeliveryAttempted] | None]:
+        """Return where the thread stands still, going back from `message`."""
+        current, stands, thread = message, None, message.data
         while (previous := current.data.previous) is not None:
-            before = await self._stands(message.data, previous)
-            if before is not None and before.data.ended:
-                return current
+            before = await self._stands(thread, previous)
             found = await self._event_log.last(
-                DeliveryQueued, webhook=message.data.webhook, about=message.data.about, delivery=previous
+                DeliveryQueued, webhook=thread.webhook, about=thread.about, delivery=previous
             )
-            if found is None:  # it has left the log
-                return current
-            ours = before is not None and before.data.carrier == message.data.delivery
-            if not ours and not is_forsaken(found, before, self._clock.now()):
-                return None
-            current = found
-        return current
+            if found is None or (before is not None and before.data.ended):  # it has left the log, or is done
+                break
+            current, stands = found, before
+        return current, stands
 
     async def _stands(self, queued: DeliveryQueued, delivery: UUID) -> Message[DeliveryAttempted] | None:
         return await self._event_log.last(
@@ -192,7 +197,7 @@ class Courier:
     def _is_anothers(self, message: Message[DeliveryQueued], before: Message[DeliveryAttempted], carrier: UUID) -> bool:
         if before.data.carrier in (None, carrier):
             return False
-        return before.data.ended or not is_forsaken(message, before, self._clock.now())
+        return before.data.ended or not is_forsaken(message.stored_at, before, self._clock.now())
 
     def _seconds_left(self, queued: DeliveryQueued, before: Message[DeliveryAttempted] | None) -> float:
         if before is None or before.data.ended or self._recoveries.is_back(queued.webhook, before.sequence):

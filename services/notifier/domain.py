@@ -241,12 +241,12 @@ def pause_after(before: Message[DeliveryAttempted]) -> float:
     return 0.0 if again is None else (again - before.event.time).total_seconds()
 
 
-def is_forsaken(queued: Message[DeliveryQueued], before: Message[DeliveryAttempted] | None, now: datetime) -> bool:
+def is_forsaken(queued_at: datetime, before: Message[DeliveryAttempted] | None, now: datetime) -> bool:
     """Return whether a delivery that has not ended is so long overdue that nobody carries it any more.
 
     It happens when the log loses how a delivery stood, but not that its message was dealt with.
     """
-    due = queued.stored_at if before is None else before.stored_at + timedelta(seconds=pause_after(before))
+    due = queued_at if before is None else before.stored_at + timedelta(seconds=pause_after(before))
     return (now - due).total_seconds() > FORSAKEN_SECONDS
 
 

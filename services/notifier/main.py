@@ -14,9 +14,10 @@ from contracts.fact import Producer
 from contracts.streams import NOTIFIER_COLLECTION, NOTIFIER_MINT, NOTIFIER_REPLAY
 from services.notifier.adapters.http import HttpSender, http_client
 from services.notifier.configured import configure
-from services.notifier.courier import Courier, Keyring
+from services.notifier.courier import Courier
 from services.notifier.couriers import Couriers
 from services.notifier.directory import Directory
+from services.notifier.keyring import Keyring
 from services.notifier.looking_back import LookingBack
 from services.notifier.parking import tell_parked
 from services.notifier.queueing import Queueing

@@ -22,8 +22,9 @@ from contracts.webhook import (
     SealedSecret,
     WebhookConfigured,
 )
-from services.notifier.courier import Courier, Keyring
+from services.notifier.courier import Courier
 from services.notifier.domain import Answer, Schedule
+from services.notifier.keyring import Keyring
 from tests.support.memory_log import MemoryLog
 from tests.support.webhooks import SECRET, Received
 
@@ -59,6 +60,7 @@ class World:
     clock: ManualClock = field(default_factory=ManualClock)
     draining: asyncio.Event = field(default_factory=asyncio.Event)
     log: MemoryLog = field(init=False)
+    _last: dict[UUID, UUID] = field(default_factory=dict[UUID, UUID])
 
     def __post_init__(self) -> None:
         self.log = MemoryLog(now=self.clock.now)
@@ -82,9 +84,8 @@ class World:
         await self.log.publish(structs.replace(webhook, **changes), cause=None)
 
     async def queue(self, *operations: int) -> list[Message[DeliveryQueued]]:
-        """Queue one event about each operation, in this order; an operation may come again."""
-        last: dict[UUID, UUID] = {}
-        for number, operation in enumerate(operations):
+        """Queue one more event about each operation, in this order; an operation may come again."""
+        for number, operation in enumerate(operations, start=len(self.log.facts(Completed))):
             fact = Completed(operation=UUID(int=operation), total=number, minted=0, failed=0)
             sequence = await self.log.publish(fact, cause=None)
             event = self.log.messages(Completed)[-1].event.id
@@ -95,9 +96,9 @@ class World:
                 event=event,
                 event_type="mint.completed",
                 source=EventSource(stream="MINT", sequence=sequence),
-                previous=last.get(fact.operation),
+                previous=self._last.get(fact.operation),
             )
-            last[fact.operation] = event
+            self._last[fact.operation] = event
             await self.log.publish(queued, cause=None)
         return self.log.messages(DeliveryQueued)
 

@@ -93,6 +93,17 @@ async def test_what_the_log_forgot_is_taken_up_by_the_next_of_its_thread_in_orde
     assert told(world) == [0, 0, 1, 2]
 
 
+async def test_a_thread_that_stands_still_goes_on_however_often_something_new_comes() -> None:
+    world = World()
+    await world.configure()
+    process = world.courier()
+    await world.queue(1)
+    for _ in range(3):  # each too soon after the one before it to find that one forsaken
+        await world.clock.advance(FORSAKEN_SECONDS * 0.4)
+        await process.on_queued((await world.queue(1))[-1])
+    assert told(world) == [0, 1, 2, 3]
+
+
 async def test_what_came_before_and_is_gone_from_the_log_holds_up_nothing() -> None:
     world = World()
     await world.configure()
