@@ -142,6 +142,7 @@ def _inspect(file: BinaryIO, size: int, limits: ImageLimits) -> ImageInfo:
             return ImageInfo(kind, 0, 0)
     scans = _jpeg_scans(file)
     try:
+        # Pillow asks no more of a file than this.
         with Image.open(cast("IO[bytes]", _Metered(file)), formats=FORMATS) as image:
             return _decode(image, scans, limits)
     except ImageRefused:
@@ -221,35 +222,21 @@ def _too_many_parts() -> ImageRefused:
     return ImageRefused(ImageProblem.TOO_MANY_PARTS, "the file is made of more parts than any image needs")
 
 
-class _Metered(io.BufferedIOBase):
+class _Metered:
     """A file that is read in at most MAX_READS pieces: what its decoder does in Python is bounded with them."""
 
     def __init__(self, file: BinaryIO) -> None:
-        self._file = file
         self._left = MAX_READS
+        self._read = file.read
+        self.seek = file.seek
+        self.tell = file.tell
 
-    def read(self, size: int | None = -1, /) -> bytes:
+    def read(self, size: int = -1) -> bytes:
         """Read on. Raises ImageRefused."""
         self._left -= 1
         if self._left < 0:
             raise _too_many_parts()
-        return self._file.read(-1 if size is None else size)
-
-    def seek(self, offset: int, whence: int = 0, /) -> int:
-        """Go elsewhere."""
-        return self._file.seek(offset, whence)
-
-    def tell(self) -> int:
-        """Return where it is."""
-        return self._file.tell()
-
-    def seekable(self) -> bool:
-        """It is."""
-        return True
-
-    def readable(self) -> bool:
-        """It is."""
-        return True
+        return self._read(size)
 
 
 def markup_type(head: bytes) -> str | None:
