@@ -211,4 +211,4 @@ async def test_the_demo_ends_by_itself_when_told_so(tmp_path: Path) -> None:
     assert users_of(data) == []
     wrong = mintstream("demo", "--standard", "v3", "--data", str(data))
     assert wrong.status == 2
-    assert "it is v1 or v2" in wrong.text
+    assert "'v3' is not one of 'v1', 'v2'" in wrong.text
