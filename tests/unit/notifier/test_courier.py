@@ -4,8 +4,9 @@ import asyncio
 import json
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from random import Random
 from uuid import UUID
 
 import pytest
@@ -14,10 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from chassis.log import LogUnavailable, RetryLater
+from chassis.log import LogUnavailable, Message, RetryLater
 from chassis.redaction import Secret
 from chassis.sealing import Sealer
 from contracts.notification import TEST_EVENT
+from contracts.streams import DELIVERY
 from contracts.webhook import (
     DeliveryAttempted,
     DeliveryQueued,
@@ -27,7 +29,8 @@ from contracts.webhook import (
     WebhookConfigured,
     WebhookState,
 )
-from services.notifier.domain import Answer, Schedule
+from services.notifier.courier import Courier
+from services.notifier.domain import FORSAKEN_SECONDS, Answer, Schedule
 from tests.support.delivering import SEALER, WEBHOOK, World
 from tests.support.webhooks import OTHER_SECRET, SECRET
 
@@ -198,47 +201,82 @@ ANSWERS: Mapping[str, Answer | Exception] = {
 }
 
 
+@dataclass
+class Crashing:
+    """JetStream and two processes: what is not acknowledged comes again, in any order, several at once, to either."""
+
+    world: World
+    order: Random
+    crashes_after: int
+    """How often a process dies between the answer and the record of it."""
+    losses: int
+    """How often the log loses its tail, but not that messages were acknowledged."""
+
+    def __post_init__(self) -> None:
+        self.couriers = [self.new_process() for _ in range(2)]
+
+    def new_process(self) -> Courier:
+        return self.world.courier(Schedule(first=1.0, longest=2.0))
+
+    async def deliver(self, waiting: list[Message[DeliveryQueued]]) -> None:
+        for _ in range(500):
+            if not waiting:
+                return
+            await self._step(waiting)
+        raise AssertionError("messages are left")
+
+    async def _step(self, waiting: list[Message[DeliveryQueued]]) -> None:
+        order, log = self.order, self.world.log
+        batch = order.sample(waiting, k=min(len(waiting), order.randint(1, 3)))
+        if self.crashes_after and order.random() < 0.3:
+            self.crashes_after -= 1
+            log.fail_publishes = [LogUnavailable("the process died after the answer")]
+        takers = [order.choice(self.couriers) for _ in batch]
+        work = [taker.on_queued(message) for taker, message in zip(takers, batch, strict=True)]
+        outcomes = await asyncio.gather(*work, return_exceptions=True)
+        log.fail_publishes = []
+        for message, outcome in zip(batch, outcomes, strict=True):
+            assert outcome is None or isinstance(outcome, RetryLater | LogUnavailable), outcome
+            if outcome is None:
+                waiting.remove(message)
+        deliveries = log.streams[DELIVERY.name]
+        if self.losses and order.random() < 0.3:
+            self.losses -= 1
+            for _ in range(order.randint(1, 3)):
+                if ".attempted." in deliveries[-1].subject:
+                    deliveries.pop()
+        await self.world.clock.advance(1.0)
+        if order.random() < 0.3:
+            self.couriers.append(self.new_process())
+            self.couriers.pop(0)
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     operations=st.lists(st.integers(1, 3), min_size=1, max_size=12),
     failures=st.lists(st.sampled_from(sorted(ANSWERS)), max_size=30),
+    losses=st.integers(0, 4),
     order=st.randoms(use_true_random=False),
 )
 def test_whatever_fails_every_thread_is_delivered_in_order(
-    operations: list[int], failures: list[str], order: Any
+    operations: list[int], failures: list[str], losses: int, order: Random
 ) -> None:
-    """As JetStream would: what is not acknowledged comes again, in any order, several at once, to either of two."""
-
     async def run() -> None:
         world = World()
         await world.configure()
         waiting = await world.queue(*operations)
         world.sender.answers = [ANSWERS[each] for each in failures]
-        crashes_after = failures.count("crash after")
-        couriers = [world.courier(Schedule(first=1.0, longest=2.0)) for _ in range(2)]
-        for _ in range(500):
-            if not waiting:
-                break
-            batch = order.sample(waiting, k=min(len(waiting), order.randint(1, 3)))
-            if crashes_after and order.random() < 0.3:
-                # The answer was taken, and the record of it is lost with the process.
-                crashes_after -= 1
-                world.log.fail_publishes = [LogUnavailable("the process died after the answer")]
-            takers = [order.choice(couriers) for _ in batch]
-            work = [taker.on_queued(message) for taker, message in zip(takers, batch, strict=True)]
-            outcomes = await asyncio.gather(*work, return_exceptions=True)
-            world.log.fail_publishes = []
-            for message, outcome in zip(batch, outcomes, strict=True):
-                assert outcome is None or isinstance(outcome, RetryLater | LogUnavailable), outcome
-                if outcome is None:
-                    waiting.remove(message)
-            await world.clock.advance(1.0)
-            if order.random() < 0.3:
-                couriers.append(world.courier(Schedule(first=1.0, longest=2.0)))  # a new process
-                couriers.pop(0)
-        assert not waiting, "no message is left"
+        crashing = Crashing(world, order, failures.count("crash after"), losses)
+        await crashing.deliver(waiting)
+        queued = list(operations)
+        if crashing.losses < losses:  # what nobody is given any more is taken up when something new comes
+            await world.clock.advance(FORSAKEN_SECONDS + 2.0)
+            crashing.losses = 0
+            again = sorted(set(operations))
+            await crashing.deliver((await world.queue(*again))[-len(again) :])
+            queued += again
         assert set(world.ended().values()) == {DeliveryState.DELIVERED}
-        assert len(world.ended()) == len(operations)
+        assert len(world.ended()) == len(queued)
         taken: defaultdict[str, list[int]] = defaultdict(list)
         for received in world.sender.taken:
             number = json.loads(received.body)["data"]["total"]
@@ -246,7 +284,6 @@ def test_whatever_fails_every_thread_is_delivered_in_order(
             if number not in thread:
                 thread.append(number)
         for thread, numbers in taken.items():
-            wanted = [number for number, operation in enumerate(operations) if str(UUID(int=operation)) == thread]
-            assert numbers == wanted
+            assert numbers == [number for number, each in enumerate(queued) if str(UUID(int=each)) == thread]
 
     asyncio.run(run())
