@@ -19,7 +19,8 @@ from chassis.messaging import Log
 from contracts import registry
 from contracts.dead import DeadLetter, DeadLetterSettled
 from contracts.fact import Event, Fact
-from contracts.streams import DEAD, STREAMS
+from contracts.mint import Confirmed, Failed
+from contracts.streams import DEAD, MINT, STREAMS
 
 
 class LetterLog(EventLog, Protocol):
@@ -97,6 +98,7 @@ async def replay(log: Log, number: int, *, caller: str = "", cause: Event[Fact] 
     """
     found = await _open(log, number)
     stream = next(each for each in STREAMS if each.name == found.fact.stream)
+    await _check_end(log, found.message)
     try:
         said_at = await log.repair().repeat(stream, found.message)
     except SequenceConflict:
@@ -110,6 +112,16 @@ async def replay(log: Log, number: int, *, caller: str = "", cause: Event[Fact] 
     return await _settle(
         log, DeadLetterSettled(letter=number, outcome="replayed", said_at=said_at, caller=caller), cause
     )
+
+
+async def _check_end(log: Log, message: RawMessage) -> None:
+    """Raise Superseded for a confirmation that a failure took back: said again behind it, it would stand for good."""
+    kind, _, about = message.subject.partition(".v1.")
+    if f"{kind}.v1" != Confirmed.type():
+        return
+    newest = await log.lookup.newest(MINT, f"mint.*.v1.{about}")
+    if newest is not None and newest.sequence > message.sequence and registry.type_of(newest.subject) == Failed.type():
+        raise Superseded(f"{newest.subject} was said since: the transaction is not on chain any more. Drop the letter")
 
 
 async def drop(log: LetterLog, number: int, *, caller: str = "") -> DeadLetterSettled:

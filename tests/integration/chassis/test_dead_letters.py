@@ -8,9 +8,9 @@ import pytest
 from chassis.dead_letters import AlreadySettled, NoSuchLetter, Superseded, drop, letter, letters, replay
 from chassis.log import InvalidEvent, Message
 from chassis.messaging import Connection, Log
-from contracts.dead import DeadLetterSettled
+from contracts.dead import DeadLetter, DeadLetterSettled
 from contracts.fact import Producer
-from contracts.mint import Requested
+from contracts.mint import Confirmed, Failed, FailureCode, ItemFailure, Requested
 from contracts.streams import DEAD, IPFS_MINT, MINT
 from tests.support.samples import SAMPLES
 
@@ -68,6 +68,31 @@ async def test_a_replay_that_died_before_it_was_settled_is_not_said_twice(log: L
     said_at = await log.repair().repeat(MINT, (await letter(log, 1)).message)
     assert (await replay(log, 1)).said_at == said_at
     assert await log.last_sequence(MINT) == said_at
+
+
+async def test_a_confirmation_that_was_taken_back_is_not_said_again(log: Log) -> None:
+    landed = next(each for each in SAMPLES if isinstance(each, Confirmed))
+    said = await log.publish(landed, cause=None)
+    raw = await log.lookup.raw(MINT, said)
+    assert raw is not None
+    buried = DeadLetter(
+        stream=MINT.name,
+        consumer="notifier-mint",
+        subject_name=raw.subject,
+        stream_sequence=said,
+        reason="not yet",
+        deliveries=8,
+        payload=raw.payload.decode(),
+    )
+    await log.publish(buried, cause=None)
+    taken_back = ItemFailure(items=(0,), code=FailureCode.PROGRAM_REFUSED, reason="A fork dropped it.")
+    gone = Failed(
+        operation=landed.operation, chunk=landed.chunk, tx=landed.tx, failure=taken_back, dropped=landed.signature
+    )
+    await log.publish(gone, cause=None)
+    with pytest.raises(Superseded, match="not on chain any more"):
+        await replay(log, 1)
+    assert await log.last_sequence(MINT) == said + 1
 
 
 async def test_what_was_said_since_is_not_undone(log: Log, nats_url: str) -> None:
