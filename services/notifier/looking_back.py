@@ -27,6 +27,8 @@ WINDOW: Final = timedelta(minutes=10)
 """How far before a stream's last message it is looked: nats-server syncs its files every two minutes unless it is told
 otherwise, and an event is queued within seconds."""
 MAX_EVENTS: Final = 10_000
+TRIES: Final = 12
+"""So often it is tried on a log that answers, and does not let us look: an upgrade before its permissions."""
 RETRY_SECONDS: Final = 1.0
 PATIENCE_SECONDS: Final = 5.0
 """How long a new event waits in hand; then it is delivered again later."""
@@ -41,6 +43,10 @@ class WatchedLog(NotifierLog, ConsumerWatch, Protocol):
     @property
     def connectivity(self) -> Connectivity:
         """Counts the cuts."""
+        ...
+
+    async def ping(self) -> None:
+        """Return when the log answers; raises LogUnavailable."""
         ...
 
 
@@ -60,19 +66,32 @@ class LookingBack:
         """Look back now and after every lost connection, until cancelled."""
         while True:
             epoch = self._event_log.connectivity.epoch
-            try:
-                await self._look_back()
-            except (LogUnavailable, RetryLater) as error:  # retry: new events wait on the log
-                _log.warning("cannot look back", reason=str(error))
+            tries = 0
+            while tries < TRIES and not await self._has_looked():
                 await self._clock.sleep(RETRY_SECONDS)
-                continue
-            except Exception:
-                # Go on: noise on the log, or a mistake of ours. What is new must not wait for what may be missing.
-                _log.exception("looking back failed")
+                tries += await self._answers()
             async with self._looked:
                 self._looked_in = epoch
                 self._looked.notify_all()
             await self._event_log.connectivity.left(epoch)
+
+    async def _has_looked(self) -> bool:
+        try:
+            await self._look_back()
+        except (LogUnavailable, RetryLater) as error:  # retry: new events wait on the log
+            _log.warning("cannot look back", reason=str(error))
+            return False
+        except Exception:
+            # Go on: noise on the log, or a mistake of ours. What is new must not wait for what may be missing.
+            _log.exception("looking back failed")
+        return True
+
+    async def _answers(self) -> bool:
+        try:
+            await self._event_log.ping()
+        except LogUnavailable:  # go on trying: when it is back is when something may be missing
+            return False
+        return True
 
     async def on_fact(self, message: Message[Any]) -> None:
         """See `Queueing.on_fact`. Raises RetryLater while it is not known whether something is missing."""

@@ -171,6 +171,9 @@ class MemoryLog:
             if not early and not gone and any(matches(each, raw.subject) for each in patterns):
                 yield raw
 
+    async def ping(self) -> None:
+        """See `chassis.messaging.Log.ping`."""
+
     def drain(self) -> None:
         """Let every `consume` return once its messages are handled."""
         self._draining.set()

@@ -1,15 +1,16 @@
 """After a loss of DELIVERY's tail: what was queued is queued again, in order, and before anything new."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from chassis.log import ConsumerStanding
+from chassis.clock import ManualClock
+from chassis.log import ConsumerStanding, LogUnavailable
 from contracts.mint import Completed
-from contracts.streams import DELIVERY, MINT, NOTIFIER_MINT
+from contracts.streams import DELIVERY, MINT, NOTIFIER_MINT, Stream
 from contracts.webhook import DeliveryQueued
-from services.notifier.looking_back import LookingBack
+from services.notifier.looking_back import RETRY_SECONDS, TRIES, LookingBack
 from tests.support.ending import end
 from tests.support.samples import CONFIRMED
 from tests.unit.notifier.test_queueing import ADMINS, COMPLETED, OWNERS, World, running
@@ -19,6 +20,7 @@ from tests.unit.notifier.test_queueing import ADMINS, COMPLETED, OWNERS, World, 
 class Scene:
     world: World
     looking_back: LookingBack
+    clock: ManualClock
 
     def __post_init__(self) -> None:
         self.log = self.world.log
@@ -45,7 +47,8 @@ class Scene:
 @asynccontextmanager
 async def looking() -> AsyncGenerator[Scene]:
     async with running() as world:
-        scene = Scene(world, LookingBack(world.log, world.directory, world.queueing, world.clock))
+        clock = ManualClock()
+        scene = Scene(world, LookingBack(world.log, world.directory, world.queueing, clock), clock)
         scene.to_come(0)
         work = asyncio.create_task(scene.looking_back.run())
         try:
@@ -101,3 +104,49 @@ async def test_noise_on_the_log_does_not_keep_anybody_from_what_is_new() -> None
         await scene.looking_back.on_fact(message)
         scene.log.streams[MINT.name].pop()
         assert scene.chains() == WHOLE
+
+
+async def test_a_log_that_does_not_let_us_look_keeps_nobody_from_what_is_new_for_long() -> None:
+    async with looking() as scene:
+        asked = 0
+
+        async def refuse(stream: Stream) -> list[ConsumerStanding]:
+            nonlocal asked
+            asked += 1
+            raise LogUnavailable("not permitted")
+
+        scene.log.consumers = refuse  # pyright: ignore[reportAttributeAccessIssue]  (a method of this one object)
+        scene.log.connectivity.lost()
+        for _ in range(TRIES):
+            await scene.clock.advance(RETRY_SECONDS)
+        assert asked == TRIES
+        await scene.world.happen(CONFIRMED)
+        await scene.looking_back.on_fact(scene.log.messages(type(CONFIRMED))[-1])
+        assert scene.chains() == [["mint.confirmed"]] * 2
+
+
+async def test_while_the_log_is_away_nobody_gives_up_looking() -> None:
+    async with looking() as scene:
+        away = True
+
+        async def fail(*_: object) -> None:
+            if away:
+                raise LogUnavailable("away")
+
+        consumers = scene.log.consumers
+        scene.log.ping = fail  # pyright: ignore[reportAttributeAccessIssue]  (a method of this one object)
+
+        async def ask(stream: Stream) -> Sequence[ConsumerStanding]:
+            await fail()
+            return await consumers(stream)
+
+        scene.log.consumers = ask  # pyright: ignore[reportAttributeAccessIssue]
+        await scene.world.happen(CONFIRMED)
+        scene.lose(2)
+        for _ in range(TRIES * 3):
+            await scene.clock.advance(RETRY_SECONDS)
+        assert scene.chains() == [[], []]
+        away = False
+        await scene.clock.advance(RETRY_SECONDS)
+        await scene.looking_back.on_fact(scene.log.messages(type(CONFIRMED))[-1])
+        assert scene.chains() == [["mint.confirmed"]] * 2
