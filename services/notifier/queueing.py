@@ -13,7 +13,6 @@ from typing import Any, Final
 from uuid import UUID
 
 from chassis.log import Message, RetryLater, SequenceConflict
-from chassis.telemetry import get_logger
 from contracts import registry
 from contracts.fact import Event, Fact
 from contracts.mint import Requested
@@ -27,8 +26,6 @@ MAX_CONFLICTS: Final = 16
 KEPT_OWNERS: Final = 4096
 CLOCK_SKEW: Final = timedelta(minutes=1)
 """By how much the clocks of two streams' leaders may differ: rather an event too many than one too few."""
-
-_log = get_logger(__name__)
 
 
 class Queueing:
