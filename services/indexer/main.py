@@ -99,7 +99,8 @@ def migrate_only() -> int:
 
     try:
         asyncio.run(migrate())
-    except (MigrationError, DatabaseUnavailable, asyncpg.PostgresError) as error:  # stop: the platform runs it again
+    except (MigrationError, DatabaseUnavailable, asyncpg.PostgresError, OSError) as error:
+        # Stop: the platform runs it again. A TimeoutError, which is an OSError: another one is at it for long.
         log.error("cannot migrate", reason=f"{type(error).__name__}: {error}")
         return lifecycle.EXIT_FAILED
     finally:
