@@ -15,7 +15,6 @@ import aiodns
 from chassis.outside import Resolve
 
 TRY_SECONDS: Final = 3.0
-"""What one name server has for an answer, the first time it is asked."""
 TRIES: Final = 2
 
 
@@ -29,12 +28,15 @@ class AddressNode(Protocol):
 
 
 @asynccontextmanager
-async def name_service(servers: Sequence[str] | None = None) -> AsyncGenerator[Resolve]:
+async def name_service(
+    servers: Sequence[str] | None = None, *, seconds: float = TRY_SECONDS
+) -> AsyncGenerator[Resolve]:
     """Open the look-up: it gives the addresses of a name, none when it does not resolve now.
 
-    `servers` are `address:port`; by default /etc/resolv.conf counts. /etc/hosts counts before them.
+    `servers` are `address:port`; by default /etc/resolv.conf counts. /etc/hosts counts before them. A server has `seconds`
+    for an answer, the first time it is asked.
     """
-    async with aiodns.DNSResolver(servers, timeout=TRY_SECONDS, tries=TRIES) as resolver:
+    async with aiodns.DNSResolver(servers, timeout=seconds, tries=TRIES) as resolver:
 
         async def look_up(host: str) -> list[str]:
             try:

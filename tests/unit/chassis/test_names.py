@@ -54,7 +54,7 @@ async def name_server() -> AsyncGenerator[tuple[NameServer, str]]:
 
 
 async def test_names_whose_servers_are_silent_hold_up_no_other() -> None:
-    async with name_server() as (server, address), name_service([address]) as look_up:
+    async with name_server() as (server, address), name_service([address], seconds=120.0) as look_up:
         silent = [asyncio.ensure_future(look_up(f"silent{number}.test")) for number in range(SILENT)]
         await server.all_silent.wait()
         assert await look_up("shop.test") == ["93.184.215.14"]
@@ -65,7 +65,7 @@ async def test_names_whose_servers_are_silent_hold_up_no_other() -> None:
 
 
 async def test_addresses_are_themselves_and_what_is_no_name_has_none() -> None:
-    async with name_server() as (_, address), name_service([address]) as look_up:
+    async with name_server() as (_, address), name_service([address], seconds=120.0) as look_up:
         assert await look_up("127.0.0.1") == ["127.0.0.1"]
         assert await look_up("::1") == ["::1"]
         for name in ("unknown.test", "a..b", "a" * 64 + ".test", "fe80::1%eth0", "\x00", ""):
