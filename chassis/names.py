@@ -33,8 +33,8 @@ async def name_service(
 ) -> AsyncGenerator[Resolve]:
     """Open the look-up: it gives the addresses of a name, none when it does not resolve now.
 
-    `servers` are `address:port`; by default /etc/resolv.conf counts. /etc/hosts counts before them. A server has `seconds`
-    for an answer, the first time it is asked.
+    `servers` are `address:port`; by default /etc/resolv.conf counts. /etc/hosts counts before them. A server has
+    `seconds` for an answer, the first time it is asked.
     """
     async with aiodns.DNSResolver(servers, timeout=seconds, tries=TRIES) as resolver:
 
