@@ -106,7 +106,7 @@ ROLES: tuple[Role, ...] = (
     Role(
         name="indexer",
         looks_up=(MINT, COLLECTION, CONTENT, GUARD, WEBHOOK, DELIVERY, DEAD),
-        follows=(MINT, COLLECTION),
+        follows=(MINT, COLLECTION, GUARD),
         mends=(MINT, COLLECTION),
         repeats=(UploadRequested, Challenged, ReplayRequested, DeliveryQueued, DeadLetterReplayRequested),
     ),
