@@ -251,6 +251,8 @@ class Guard:
                 await self._restore_exactly(stream, loss)
                 return told
             except SequenceConflict as error:
+                if await self._loss(stream, ()) is None:
+                    return told  # somebody else has put it back, or it was not lost: a server told an earlier end
                 # Somebody spoke meanwhile. What was put back so far is found among what is present.
                 _logger.warning("others have spoken since the loss", stream=stream.name, reason=str(error))
                 told = await self._alarm(stream, replace(loss, replaced=True), told)

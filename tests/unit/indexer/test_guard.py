@@ -387,6 +387,22 @@ async def test_a_lost_tail_comes_back_with_what_was_pruned_of_it(world: World) -
     assert not world.copy.emptied
 
 
+async def test_tables_that_agree_with_the_log_after_all_stay(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server may tell an earlier end for a moment; or another guard was quicker."""
+    await world.say(5)
+    world.keep()
+    before, true = world.payloads(), world.log.last_sequence
+    ends = [3]
+
+    async def earlier(stream: Stream) -> int:
+        return ends.pop() if ends and stream == MINT else await true(stream)
+
+    monkeypatch.setattr(world.log, "last_sequence", earlier)
+    await world.guard.whole()
+    assert world.payloads() == before
+    assert not world.copy.emptied
+
+
 async def test_a_copy_of_another_log_is_put_back_nowhere(world: World) -> None:
     """DATABASE_URL may name the database of another environment: what was asked for there is not minted here."""
     other = World()
