@@ -63,14 +63,15 @@ def _exif_without_gps(tiff: bytes) -> bytes | None:
 
 def _jpeg(data: bytes) -> bytes:
     kept = bytearray()
-    position = end = 0
+    position, end = 0, len(data)
     for segment in jpeg.segments(data):
         if segment.kind == jpeg.APP1:
             before, app1 = data[position : segment.start], _app1(data[segment.start : segment.end])
             # Fill bytes go with their segment: with what comes behind it they could be another one.
             kept += before + app1 if app1 else before.rstrip(b"\xff")
             position = segment.end
-        end = segment.end if segment.kind == jpeg.END else len(data)
+        if segment.kind == jpeg.END:
+            end = segment.end
     return bytes(kept) + data[position : end if _behind_tells_place(data, end) else len(data)]
 
 

@@ -218,5 +218,10 @@ def test_a_gif_that_is_cut_off_or_damaged_is_stripped_once(noise: bytes, length:
         assert without_location(stripped, "image/gif") == stripped
 
 
+def test_a_jpeg_without_an_end_has_nothing_behind_it() -> None:
+    for data in (b"", b"\xa9xyz", photo("JPEG", gps=False)[:-2] + b"\xa9xyz"):
+        assert without_location(data, "image/jpeg") == data
+
+
 def test_other_types_are_left_alone() -> None:
     assert without_location(XMP, "image/svg+xml") == XMP
