@@ -131,6 +131,12 @@ async def test_a_full_disk_is_no_mistake_of_the_caller(monkeypatch: pytest.Monke
         await read(encoded([("images", "x.png", b"1")]))
 
 
+@pytest.mark.parametrize("head", [b"X: " + b"a" * 5_000, b"a" * 5_000 + b": 1", b"a: 1\r\n" * 9])
+async def test_the_head_of_a_part_is_bounded(head: bytes) -> None:
+    with pytest.raises(MalformedBody):
+        await read(b"--boundary\r\n" + head + b"\r\n\r\n1\r\n--boundary--\r\n")
+
+
 async def test_a_form_of_endless_empty_parts_is_refused() -> None:
     with pytest.raises(MalformedBody):
         await read(encoded([("images", "", b"")] * (MAX_PARTS + 1)))
