@@ -13,7 +13,6 @@ import msgspec
 
 from contracts.fact import Count, Fact, Hash32
 
-
 MAX_HOLES = 1000
 """Most holes that one alarm tells of."""
 
