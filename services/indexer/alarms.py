@@ -36,19 +36,17 @@ class Alarms:
     async def witnesses(self, message: Message[Challenged]) -> list[Witness]:
         """Return what the minters that ask now were told is stored, each of which knows of its own messages alone.
 
-        The answer to one opens its gate, whatever another one knows. What was said before the newest alarm is known.
+        The answer to one opens its gate, whatever another one knows. What was said before its stream's alarm is known.
         """
-        alarm = await self._log.last_matching(GUARD, Truncated.pattern())
+        alarmed = {each.data.stream: each.sequence for each in await self._after(0)}
         told: dict[UUID, Witness] = {}
         since = message.stored_at - TOGETHER
         async for raw in self._log.lookup.history(GUARD, [Challenged.pattern()], since):
-            if alarm is not None and raw.sequence < alarm.sequence:
-                continue
             try:
                 event: Event[Challenged] = decode(raw.subject, raw.payload)
             except UndecodableMessage:
                 continue  # stop: a newer version's question, which is no service's of now
-            told |= {each.event: each for each in event.data.witnesses}
+            told |= {each.event: each for each in event.data.witnesses if raw.sequence > alarmed.get(each.stream, 0)}
         return list(told.values())
 
     async def remember(self) -> None:
@@ -61,7 +59,7 @@ class Alarms:
         if (newest.data.truncation if newest else None) == (kept[-1].truncation if kept else None):
             return
         for told in await self._after(0):
-            await self._vault.keep(told)
+            await self._vault.keep(told.data)
         for told in kept:
             if await self._log.publish_once(told, cause=None):
                 _logger.warning("the log had lost an alarm", truncation=str(told.truncation))
@@ -69,16 +67,16 @@ class Alarms:
     async def begun(self) -> list[Truncated]:
         """Return the alarms of repairs that are not known to be through."""
         answer = await self._log.last_matching(GUARD, Verified.pattern())
-        return await self._after(0 if answer is None else answer.sequence)
+        return [told.data for told in await self._after(0 if answer is None else answer.sequence)]
 
-    async def _after(self, position: int) -> list[Truncated]:
+    async def _after(self, position: int) -> list[Message[Truncated]]:
         """Return the alarms that the log holds beyond a sequence."""
         newest = await self._log.last_matching(GUARD, Truncated.pattern())
-        begun: list[Truncated] = []
+        alarms: list[Message[Truncated]] = []
         while newest is not None and position < newest.sequence:
             found = await self._log.lookup.next(GUARD, Truncated.pattern(), position)
             if found is None:
                 break
-            begun.append(found.data)
+            alarms.append(found)
             position = found.sequence
-        return begun
+        return alarms

@@ -77,7 +77,7 @@ class Guard:
         self._read_in: dict[str, int] = {}
         self._emptied = asyncio.Event()
         self._whole_in: int | None = None
-        self._alarmed_in: int | None = None
+        self._alarmed_in: dict[str, int] = {}
         self._read: dict[str, Witness] = {}
 
     async def on_challenged(self, message: Message[Challenged]) -> None:
@@ -172,6 +172,12 @@ class Guard:
 
     async def _verify(self, epoch: int, witnesses: Sequence[Witness]) -> None:
         losses = [(stream, loss) for stream in PROJECTED if (loss := await self._loss(stream, witnesses))]
+        # What cannot be restored is missing ever after: its alarm is raised once.
+        losses = [
+            (stream, loss)
+            for stream, loss in losses
+            if self._alarmed_in.get(stream.name) != epoch or loss.first <= await self._kept(stream)
+        ]
         for stream, loss in losses:
             if loss.replaced and await self._copies.are_strangers(stream, loss.first):
                 raise ForeignCopy(stream.name)
@@ -179,9 +185,6 @@ class Guard:
         begun = await self._alarms.begun()
         if not losses and not begun:
             return
-        restorable = [loss for stream, loss in losses if loss.first <= await self._kept(stream)]
-        if losses and self._alarmed_in == epoch and not restorable:
-            return  # the alarm was raised for this very loss, and what can be restored was
         for stream, loss in losses:
             begun = await self._alarm(stream, loss, begun)
         # Collections first: whoever is given a request that is back looks for its collection at once.
@@ -194,7 +197,7 @@ class Guard:
         if anew:
             _logger.warning("the log has changed where it was lost: projecting it anew")
             await self._vault.empty()
-        self._alarmed_in = epoch
+        self._alarmed_in |= dict.fromkeys(names, epoch)
         self._read.clear()
         last = begun[-1].truncation
         try:

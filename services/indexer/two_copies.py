@@ -144,6 +144,8 @@ class TwoCopies:
             return False
         watermark = await self._vault.watermark(stream.name)
         end = min(watermark, await self._log.last_sequence(stream))
+        if end < first:
+            return False  # there is no copy of anything that is there
         logged = [raw for place in (first, end) for raw in await self.messages(stream, place, place)]
         kept = [raw for place in (first, end) for raw in await self._vault.messages(stream.name, place, place)]
         newest = await self._vault.messages(stream.name, watermark, watermark)

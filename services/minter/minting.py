@@ -7,6 +7,7 @@ land it again if a fork dropped it). What the log says last of a transaction, ov
 import asyncio
 from collections.abc import Awaitable
 from dataclasses import replace
+from typing import NoReturn
 from uuid import UUID
 
 from solders.pubkey import Pubkey
@@ -167,7 +168,7 @@ class Minting:
             raise RetryLater("not final yet", after=FINALITY_DELAY - max(age, 0.0))
         signed = await self._log.last(Signed, operation=confirmed.operation, chunk=confirmed.chunk, tx=confirmed.tx)
         if signed is None:
-            raise MissingFact(f"{message.subject} was confirmed and never signed")
+            await self._missing(f"{message.subject} was confirmed and never signed")
         attempts = (*signed.data.earlier, signed.data.attempt)
         view = await self._watcher.view(attempts)
         step = next_step(attempts, view, since_send=0.0)
@@ -212,13 +213,19 @@ class Minting:
         pinned = await self._log.last(Pinned, operation=confirmed.operation, chunk=confirmed.chunk)
         collection = await self._collection(confirmed.collection)
         if pinned is None or collection is None:
-            raise MissingFact(f"{message.subject} has no pinned content or no collection on the log")
+            await self._missing(f"{message.subject} has no pinned content or no collection on the log")
         passage = self._relearner.passage if self._relearner is not None else None
         plan = await self._planner.standing(confirmed.operation, confirmed.chunk)
         planned = next((each for each in plan.transactions if each.tx == confirmed.tx), None) if plan else None
         if planned is None:
-            raise MissingFact(f"{message.subject} was confirmed and never planned")
+            await self._missing(f"{message.subject} was confirmed and never planned")
         await self._land(await self._transaction(message.event, collection, pinned.data, planned, passage, reopen=True))
+
+    async def _missing(self, reason: str) -> NoReturn:
+        """Raise MissingFact; RetryLater, without a limit, while nobody knows whether the log has only lost it."""
+        if self._relearner is not None:
+            await self._relearner.admitted()
+        raise MissingFact(reason)
 
     async def _transaction(
         self,

@@ -117,6 +117,10 @@ class Relearner:
         """How the gate is open now; None while it is closed."""
         return self._gate.passage
 
+    async def admitted(self) -> None:
+        """Return when the gate is open, and the log so whole as it can be; raises RetryLater while it is closed."""
+        await self._gate.admit()
+
     async def begun(self, pinned: Pinned) -> tuple[PlannedTransaction, ...]:
         """Return the transactions of the chunk that were signed or landed under a plan that is lost; raises RetryLater.
 

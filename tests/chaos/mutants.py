@@ -19,6 +19,7 @@ from services.indexer.entries import Entry
 from services.indexer.ports import Committed, Fenced
 from services.minter import lander
 from services.minter.drafting import Draft, Drafter, Work
+from services.minter.gate import Gate, Passage
 from services.minter.landing import ChainView, Sign, Step, next_step
 from services.minter.minting import FINALITY_DELAY, Minting
 from services.minter.ports import Chain, Look
@@ -133,6 +134,23 @@ def watermark_outside_the_transaction() -> Generator[Program]:
     yield Program(tables=LooseWatermark)
 
 
+class Credulous(Gate):
+    """Open, whatever the log has lost."""
+
+    @property
+    def passage(self) -> Passage | None:
+        return Passage(0, None)
+
+    async def run(self) -> None:
+        await self._clock.sleep(1e9)
+
+
+@contextmanager
+def sign_before_the_log_is_verified() -> Generator[Program]:
+    """A minter that was cut off goes on with what it knows."""
+    yield Program(gate=Credulous)
+
+
 MUTANTS: Final[Mapping[str, Mutant]] = {
     "send before intend": send_before_intend,
     "sign again without proof of expiry": sign_again_without_proof,
@@ -140,6 +158,7 @@ MUTANTS: Final[Mapping[str, Mutant]] = {
     "acknowledge before publish": acknowledge_before_publish,
     "wait by a wrong clock": wait_by_a_wrong_clock,
     "watermark outside the transaction": watermark_outside_the_transaction,
+    "sign before the log is verified": sign_before_the_log_is_verified,
 }
 
 

@@ -14,6 +14,7 @@ import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 import structlog
 
@@ -90,6 +91,8 @@ def count(tally: Tally, world: World) -> None:
             "confirmations": len(world.log.facts(Confirmed)),
             "failed transactions": len(world.log.facts(Failed)),
             "deaths of processes": world.deaths,
+            "lost messages": world.server.lost.total(),
+            "operations that wait for a person": len(world.waiting()),
         }
     )
     tally.virtual_seconds += world.clock.monotonic()
@@ -126,7 +129,11 @@ def main() -> None:
 
 def quiet() -> None:
     """The program's own log lines are not what is looked at here."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    structlog.configure(processors=[_drop], wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+
+
+def _drop(*_: object) -> NoReturn:
+    raise structlog.DropEvent
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from solders.hash import Hash
+from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 
 from bubblegum import hashing, pda
@@ -20,6 +21,7 @@ from bubblegum.programs import BUBBLEGUM, MPL_ACCOUNT_COMPRESSION, MPL_NOOP
 from bubblegum.transaction import ExecutedInstruction, ExecutedTransaction
 from bubblegum.types import MetadataArgsV2
 from services.minter.adapters.solana_rpc import Answer, NodeRefused, RateLimited, SolanaRpc
+from services.minter.gate import LostIntent
 from services.minter.landing import Commitment, SignatureState
 from services.minter.ports import (
     ChainUnavailable,
@@ -55,6 +57,9 @@ class Sent:
     instructions: tuple[ExecutedInstruction, ...]
     made_on: bytes
     """The blockhash that it carries."""
+    wire: bytes
+    names: frozenset[Pubkey]
+    """Every account that it names."""
 
     @property
     def mints(self) -> int:
@@ -170,6 +175,11 @@ class ForkingChain:
                 shown.append(each)
         return ExecutedTransaction(signature, self.blocks[height].slot, ran.error, tuple(shown))
 
+    def naming(self, mark: Pubkey, up_to: int) -> list[Sent]:
+        """What names `mark` and ran without an error, oldest first, as of block `up_to`."""
+        ran = (ran for block in self.blocks[: up_to + 1] for ran in block.ran.values())
+        return [each.sent for each in ran if each.error is None and mark in each.sent.names]
+
     def landed(self) -> list[ExecutedTransaction]:
         """Everything in the blocks, in order."""
         return [self.told(one, height) for height, block in enumerate(self.blocks) for one in block.ran]
@@ -183,7 +193,8 @@ def read(wire: bytes) -> Sent:
         ExecutedInstruction(keys[each.program_id_index], tuple(keys[i] for i in each.accounts), bytes(each.data))
         for each in transaction.message.instructions
     )
-    return Sent(str(transaction.signatures[0]), instructions, bytes(transaction.message.recent_blockhash))
+    made_on = bytes(transaction.message.recent_blockhash)
+    return Sent(str(transaction.signatures[0]), instructions, made_on, wire, frozenset(keys))
 
 
 def _minted(instruction: ExecutedInstruction, number: int) -> ExecutedInstruction:
@@ -280,6 +291,13 @@ class FaultyNode(SolanaRpc):
         tip = await self._tip()
         height = self._chain.find(signature, tip - CONFIRMATION)
         return None if height is None else ConfirmedTransaction(self._chain.told(signature, height), FEE)
+
+    async def landed(self, mark: Pubkey, at_least: int) -> Sequence[LostIntent]:
+        """See `services.minter.gate.Trail`: getSignaturesForAddress at `confirmed`, with minContextSlot."""
+        tip = await self._tip()
+        if self._slot(tip) < at_least:
+            raise ChainUnavailable("minimum context slot has not been reached")
+        return [LostIntent(each.signature, each.wire) for each in self._chain.naming(mark, tip - CONFIRMATION)]
 
     async def minimum_rent(self, size: int) -> int:
         await self._tip()

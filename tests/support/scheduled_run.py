@@ -50,19 +50,30 @@ async def ask(world: World, number: int) -> None:
         batch_size=chance.randint(1, 8),
         delay_between_batches_ms=chance.choice([0, 0, 0, 2000]),
     )
-    await world.log.publish_once(request, cause=None)
+    retries = chance.random() < 0.5
+    await world.say(request)
     if chance.random() < 0.3:
-        await world.log.publish_once(request, cause=None)
+        await world.say(request)
     if chance.random() < 0.25:
         await world.clock.sleep(chance.expovariate(0.2))
-        await world.log.publish_once(Cancelled(operation=request.operation), cause=None)
-    while not (end_of := [fact for fact in world.log.facts(Completed) if fact.operation == request.operation]):
+        await world.server.back()
+        if await world.log.last(Requested, operation=request.operation) is not None:
+            await world.say(Cancelled(operation=request.operation))
+    again = msgspec.structs.replace(
+        request, operation=UUID(int=(number + 1) << 64 | 7 << 76 | 1), retry_of=request.operation, nfts=nfts[:1]
+    )
+    while not await satisfied(world, request, again if retries else None):
         await world.clock.sleep(1.0)
-    if end_of[0].failed and chance.random() < 0.5:
-        again = msgspec.structs.replace(
-            request, operation=UUID(int=(number + 1) << 64 | 7 << 76 | 1), retry_of=request.operation, nfts=nfts[:1]
-        )
-        await world.log.publish_once(again, cause=None)
+
+
+async def satisfied(world: World, request: Requested, again: Requested | None) -> bool:
+    """Whether everything has come to an end that no loss can take back; what the log has lost is asked for again."""
+    end_of = await world.log.last(Completed, operation=request.operation)
+    wanted = [request, *([again] if again is not None and end_of is not None and end_of.data.failed else [])]
+    for each in wanted:
+        if await world.log.last(Requested, operation=each.operation) is None:
+            await world.say(each)
+    return world.weather.calm and all([await world.is_over(each.operation) for each in wanted])
 
 
 def recipient_of(number: int) -> Pubkey:
@@ -95,7 +106,7 @@ async def _living(world: World) -> AsyncGenerator[tuple[list["asyncio.Task[None]
     await world.log.publish(collection, cause=None)
     parts: list[Parts] = [ipfs, indexer, *[minter] * world.weather.random.randint(1, MINTERS)]
     processes = [asyncio.create_task(live(world, each)) for each in parts]
-    processes.append(asyncio.create_task(_grow(world)))
+    processes += [asyncio.create_task(_grow(world)), asyncio.create_task(world.server.run())]
     callers = [asyncio.create_task(ask(world, number)) for number in range(world.weather.random.randint(1, 4))]
     try:
         yield processes, callers

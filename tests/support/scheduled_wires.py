@@ -2,35 +2,44 @@
 or after, acknowledgements get lost, and messages come again while the first worker is still at them."""
 
 import asyncio
-from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
+from dataclasses import fields
+from datetime import datetime
 from typing import Any, TypeVar
 
 from chassis.clock import Clock
 from chassis.delivery import Ack, Again, Bury, judge
-from chassis.log import Handler, LogUnavailable, Message, RawMessage
+from chassis.log import Handler, LogUnavailable, Message, RawMessage, RetryLater, SequenceConflict
 from contracts import registry
 from contracts.dead import DeadLetter
 from contracts.fact import Event, Fact
-from contracts.streams import Consumer, Stream
+from contracts.guard import Truncated, Witness
+from contracts.leaving import operation_of
+from contracts.streams import MINT, Consumer, Stream
 from services.indexer.entries import Entry
 from services.indexer.ports import Committed, StoreUnavailable
-from tests.support.memory_log import MemoryLog, matches
 from tests.support.memory_tables import MemoryTables
+from tests.support.scheduled_server import Connected, Durable, Server
 from tests.support.weather import Weather
 
 F = TypeVar("F", bound=Fact)
 T = TypeVar("T")
 POLL = 0.2
 """Seconds between two looks for messages."""
+A_PERSON = 60.0
+"""Seconds from which on a retry waits for somebody to look."""
 
 
-class FaultyLog:
-    """`chassis.log.EventLog` and `LogReader` over a bad wire."""
+class FaultyLog(Connected):
+    """`chassis.messaging.Log` over a bad wire, as far as the processes use it.
 
-    def __init__(self, log: MemoryLog, weather: Weather) -> None:
-        self._log = log
+    A publish that the server's death cuts off is tried again when there is a server again, as the real one does.
+    """
+
+    def __init__(self, server: Server, weather: Weather, *, speaks_up: bool = False) -> None:
+        super().__init__(speaks_up=speaks_up)
+        self._server = server
+        self._log = server.log
         self._weather = weather
 
     async def publish(
@@ -42,23 +51,44 @@ class FaultyLog:
         fence: str | None = None,
     ) -> int:
         """See `EventLog.publish`."""
-        return await self._told(
-            lambda: self._log.publish(fact, cause=cause, expected_sequence=expected_sequence, fence=fence)
-        )
+        stream = registry.stream_of(type(fact))
+
+        async def store() -> int:
+            return await self._log.publish(fact, cause=cause, expected_sequence=expected_sequence, fence=fence)
+
+        sequence = await self._stored(stream, store)
+        event: Event[Any] = registry.decode(fact.subject(), self._log.streams[stream.name][sequence - 1].payload)
+        self.witnesses[stream.name] = Witness(stream=stream.name, sequence=sequence, event=event.id)
+        return sequence
 
     async def publish_once(self, fact: Fact, *, cause: Event[Fact] | None) -> bool:
         """See `EventLog.publish_once`."""
-        return await self._told(lambda: self._log.publish_once(fact, cause=cause))
+        try:
+            await self.publish(fact, cause=cause, expected_sequence=0)
+        except SequenceConflict:
+            return False
+        return True
 
-    async def _told(self, effect: Callable[[], Awaitable[T]]) -> T:
-        await self._weather.pass_time()
-        if self._weather.happens("publish_lost"):
-            raise LogUnavailable("not stored")
-        result = await effect()
-        await self._weather.pass_time()
-        if self._weather.happens("publish_unheard"):
-            raise LogUnavailable("stored, and the acknowledgement was lost")
-        return result
+    async def _stored(self, stream: Stream, store: Callable[[], Awaitable[int]]) -> int:
+        """Store a message; what was stored and lost again before anybody heard of it is stored once more."""
+        while True:
+            epoch = self.connectivity.epoch
+            await self._weather.pass_time()
+            if self._weather.happens("publish_lost"):
+                raise LogUnavailable("not stored")
+            if self._server.is_up:
+                sequence = await store()
+                stored = self._log.streams[stream.name][sequence - 1 : sequence]
+                await self._weather.pass_time()
+                if self._weather.happens("publish_unheard"):
+                    raise LogUnavailable("stored, and the acknowledgement was lost")
+                if self.connectivity.epoch == epoch:
+                    return sequence
+                await self._server.back()
+                if stored and self._log.streams[stream.name][sequence - 1 : sequence] == stored:
+                    return sequence
+            else:
+                await self._server.back()
 
     async def last(self, fact: type[F], **tokens: object) -> Message[F] | None:
         """See `EventLog.last`."""
@@ -72,73 +102,97 @@ class FaultyLog:
         """See `LogReader.last_sequence`."""
         return await self._read(lambda: self._log.last_sequence(stream))
 
+    async def first_sequence(self, stream: Stream) -> int:
+        """See `services.indexer.history.WholeLog.first_sequence`."""
+        return await self._read(lambda: self._log.first_sequence(stream))
+
     async def _read(self, effect: Callable[[], Awaitable[T]]) -> T:
         await self._weather.pass_time()
-        if self._weather.happens("read_lost"):
+        if self._weather.happens("read_lost") or not self._server.is_up:
             raise LogUnavailable("no answer")
         return await effect()
 
     async def read(self, stream: Stream, after: int) -> AsyncIterator[RawMessage]:
-        """See `LogReader.read`."""
+        """See `LogReader.read`; goes on when there is a server again."""
+        await self._server.back()
         async for raw in self._log.read(stream, after):
             if self._weather.happens("read_lost"):
                 raise LogUnavailable("cut off")
             yield raw
 
-
-@dataclass
-class Durable:
-    """A durable consumer: what outlives its workers. A message is somebody's for a while, and then anybody's again."""
-
-    log: MemoryLog
-    consumer: Consumer
-    ack_wait: float
-    done: set[int] = field(default_factory=set[int])
-    leases: dict[int, float] = field(default_factory=dict[int, float])
-    deliveries: Counter[int] = field(default_factory=Counter[int])
-    failures: Counter[int] = field(default_factory=Counter[int])
-    _open: list[RawMessage] = field(default_factory=list[RawMessage])
-    _position: int = 0
-
     @property
-    def unsettled(self) -> bool:
-        """Whether a message was handed out or is to be, and is not done."""
-        self._look()
-        return bool(self._open)
+    def lookup(self) -> "FaultyLog":
+        """See `history.WholeLog.lookup`."""
+        return self
 
-    def take(self, now: float) -> RawMessage | None:
-        """The next message that nobody has in hand."""
-        self._look()
-        for raw in self._open:
-            if self.leases.get(raw.sequence, 0.0) <= now:
-                self.leases[raw.sequence] = now + self.ack_wait
-                self.deliveries[raw.sequence] += 1
-                return raw
-        return None
+    async def at(self, stream: Stream, sequence: int) -> Message[Any] | None:
+        """See `LogLookup.at`."""
+        return await self._read(lambda: self._log.at(stream, sequence))
 
-    def _look(self) -> None:
-        messages = self.log.streams[self.consumer.stream]
-        for raw in messages[self._position :]:
-            if any(matches(pattern, raw.subject) for pattern in self.consumer.filters):
-                self._open.append(raw)
-        self._position = len(messages)
-        self._open = [raw for raw in self._open if raw.sequence not in self.done]
+    async def next(self, stream: Stream, pattern: str, after: int) -> Message[Any] | None:
+        """See `LogLookup.next`."""
+        return await self._read(lambda: self._log.next(stream, pattern, after))
+
+    def history(
+        self, stream: Stream, patterns: Sequence[str], since: datetime | None = None, after: int = 0
+    ) -> AsyncIterator[RawMessage]:
+        """See `LogLookup.history`."""
+        return self._log.history(stream, patterns, since, after)
+
+    def repair(self) -> "FaultyLog":
+        """See `chassis.messaging.Log.repair`."""
+        return self
+
+    async def append(self, stream: Stream, raw: RawMessage, *, exactly: bool) -> int:
+        """See `Repairing.append`."""
+
+        async def store() -> int:
+            if exactly and len(self._log.streams[stream.name]) != raw.sequence - 1:
+                raise SequenceConflict(raw.subject, raw.sequence - 1)
+            self._log.put_raw(stream, raw.subject, raw.payload)
+            return len(self._log.streams[stream.name])
+
+        return await self._stored(stream, store)
+
+    async def repeat(self, stream: Stream, raw: RawMessage) -> int:
+        """See `Repairing.repeat`."""
+
+        async def store() -> int:
+            newest = await self._log.last_matching(stream, raw.subject)
+            if newest is None or newest.sequence != raw.sequence:
+                raise SequenceConflict(raw.subject, raw.sequence)
+            self._log.put_raw(stream, raw.subject, raw.payload)
+            return len(self._log.streams[stream.name])
+
+        return await self._stored(stream, store)
+
+    async def renew(self, consumers: Iterable[Consumer]) -> None:
+        """See `Repairing.renew`."""
+
+        async def made() -> None:
+            self._server.renew(consumers)
+
+        await self._read(made)
 
 
-async def consume(durable: Durable, handler: Handler, weather: Weather, clock: Clock, concurrency: int) -> None:
+async def consume(
+    server: Server, name: str, handler: Handler, weather: Weather, clock: Clock, concurrency: int
+) -> None:
     """Work as one process of a service does, until it dies."""
-    hands = asyncio.Semaphore(concurrency)
+    durable, hands = server.durables[name], asyncio.Semaphore(concurrency)
     async with asyncio.TaskGroup() as group:
         while True:
             await hands.acquire()
-            while (raw := durable.take(clock.monotonic())) is None:
+            while not server.is_up or (raw := durable.take(clock.monotonic())) is None:
                 await clock.sleep(POLL)
-            task = group.create_task(_deliver(durable, handler, raw, weather, clock))
+            task = group.create_task(_deliver(server, durable, handler, raw, weather, clock))
             task.add_done_callback(lambda _: hands.release())
 
 
-async def _deliver(durable: Durable, handler: Handler, raw: RawMessage, weather: Weather, clock: Clock) -> None:
-    """Hand one message to the handler and do as `chassis.delivery` says."""
+async def _deliver(
+    server: Server, durable: Durable, handler: Handler, raw: RawMessage, weather: Weather, clock: Clock
+) -> None:
+    """Hand one message to the handler and do as `chassis.delivery` says, which the client says when it is connected."""
     sequence, times = raw.sequence, durable.deliveries[raw.sequence]
     failure: Exception | None = None
     try:
@@ -146,10 +200,15 @@ async def _deliver(durable: Durable, handler: Handler, raw: RawMessage, weather:
         await handler(Message(event, raw.subject, sequence, raw.stored_at, raw.headers, times))
     except Exception as error:
         failure = error
+    await server.back()
+    if isinstance(failure, RetryLater) and failure.after >= A_PERSON:
+        durable.stopped[sequence] = failure.reason
+    else:
+        durable.stopped.pop(sequence, None)
     match judge(failure, times, durable.failures[sequence] + 1, durable.consumer.max_deliveries):
         case Ack():
             if not weather.happens("ack_lost"):
-                durable.done.add(sequence)
+                durable.acknowledge(sequence)
         case Again(delay=delay, unknown=unknown):
             durable.failures[sequence] += unknown
             durable.leases[sequence] = clock.monotonic() + delay
@@ -164,13 +223,22 @@ async def _deliver(durable: Durable, handler: Handler, raw: RawMessage, weather:
                 payload=raw.payload.decode(),
             )
             await durable.log.publish(letter, cause=None)
-            durable.done.add(sequence)
+            durable.acknowledge(sequence)
 
 
 class FaultyTables(MemoryTables):
     """Tables whose transactions fail, or are committed unheard."""
 
     weather: Weather
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.losses: list[Truncated] = []
+
+    @property
+    def vault(self) -> "Vault":
+        """The second copy of the log."""
+        return Vault(self)
 
     async def watermark(self, stream: str) -> int:
         """See `ports.Store.watermark`."""
@@ -191,3 +259,45 @@ class FaultyTables(MemoryTables):
         await self.weather.pass_time()
         if self.weather.happens("store_lost"):
             raise StoreUnavailable("rolled back")
+
+
+class Vault:
+    """See `services.indexer.guard.Vault`, on the tables in memory."""
+
+    def __init__(self, tables: FaultyTables) -> None:
+        self._tables = tables
+
+    async def watermark(self, stream: str) -> int:
+        """See `Vault.watermark`."""
+        await self._tables.fail_before()
+        return self._tables.watermarks[stream]
+
+    async def messages(self, stream: str, first: int, last: int) -> Sequence[RawMessage]:
+        """See `Vault.messages`."""
+        await self._tables.fail_before()
+        kept = (self._tables.log.get((stream, sequence)) for sequence in range(first, last + 1))
+        return [raw for raw in kept if raw is not None]
+
+    async def subjects(self, operations: Collection[str]) -> Sequence[tuple[int, str]]:
+        """See `Vault.subjects`."""
+        await self._tables.fail_before()
+        kept = ((sequence, raw.subject) for (stream, sequence), raw in self._tables.log.items() if stream == MINT.name)
+        return [(sequence, subject) for sequence, subject in kept if operation_of(subject) in operations]
+
+    async def losses(self) -> Sequence[Truncated]:
+        """See `Vault.losses`."""
+        await self._tables.fail_before()
+        return list(self._tables.losses)
+
+    async def keep(self, loss: Truncated) -> None:
+        """See `Vault.keep`."""
+        await self._tables.fail_before()
+        if loss.truncation not in {each.truncation for each in self._tables.losses}:
+            self._tables.losses.append(loss)
+
+    async def empty(self) -> None:
+        """See `Vault.empty`."""
+        await self._tables.fail_before()
+        fresh = MemoryTables()
+        for each in fields(MemoryTables):
+            setattr(self._tables, each.name, getattr(fresh, each.name))

@@ -6,7 +6,7 @@ its nodes, tables; and weather in which every one of their calls may be lost, la
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, MutableMapping, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
@@ -15,12 +15,29 @@ from uuid import UUID
 
 from solders.keypair import Keypair
 
-from contracts.fact import Event, Fact
-from contracts.mint import Completed, Confirmed, Failed, Finalized, Requested, Signed
-from contracts.streams import COLLECTION, IPFS_MINT, MINT, MINTER_CANCELLED, MINTER_FINALITY, MINTER_MINT
+from chassis.connectivity import Connectivity
+from chassis.log import LogLookup, RawMessage
+from contracts.fact import Fact
+from contracts.guard import Witness
+from contracts.mint import Cancelled, Completed, Confirmed, Failed, Finalized, Requested
+from contracts.registry import decode
+from contracts.streams import (
+    COLLECTION,
+    INDEXER_GUARD,
+    IPFS_MINT,
+    MINT,
+    MINTER_CANCELLED,
+    MINTER_FINALITY,
+    MINTER_MINT,
+    Consumer,
+    Stream,
+)
 from services.indexer.closing import Closer
-from services.indexer.ports import Committed, Fenced, SettledOperations, Store
+from services.indexer.guard import Guard as TruncationGuard
+from services.indexer.guarded import GuardedLog, GuardedTables, Tables
+from services.indexer.ports import Committed, Fenced
 from services.indexer.projector import Projector
+from services.indexer.two_copies import Vault
 from services.ipfs.content import ContentPinner
 from services.ipfs.domain import Outcome, Placed
 from services.ipfs.domain import Refusal as PinRefusal
@@ -31,16 +48,19 @@ from services.ipfs.uploads import WaitingUploads
 from services.minter.adapters.node import Guard, Node
 from services.minter.adapters.pool import PoolOptions, RpcPool
 from services.minter.cancelling import Cancelling
+from services.minter.gate import Gate
 from services.minter.lander import Lander
 from services.minter.minting import Minting
 from services.minter.ports import Chain
+from services.minter.relearning import Relearner
 from services.minter.signer import Signer
 from services.minter.watcher import SignatureWatcher
 from tests.support.crashing import CrashingChain, CrashingLog, Fuse, crashed
 from tests.support.ending import end
 from tests.support.forking_chain import BLOCK_SECONDS, FaultyNode, ForkingChain
-from tests.support.memory_log import MemoryLog, MemoryUploads
-from tests.support.scheduled_wires import Durable, FaultyLog, FaultyTables, consume
+from tests.support.memory_log import MemoryUploads
+from tests.support.scheduled_server import Durable, Server, WitnessedLog
+from tests.support.scheduled_wires import FaultyLog, FaultyTables, consume
 from tests.support.virtual_time import LoopClock
 from tests.support.weather import Weather
 
@@ -58,6 +78,8 @@ class Program:
     lander: type[Lander] = Lander
     minting: type[Minting] = Minting
     tables: type[FaultyTables] = FaultyTables
+    gate: type[Gate] = Gate
+    guard: type[TruncationGuard] = TruncationGuard
     chain: Callable[[Chain], Chain] = lambda chain: chain
 
 
@@ -74,44 +96,71 @@ class WrongClock(LoopClock):
         return super().now() + (timedelta(0) if self._weather.calm else self._error)
 
 
-class WitnessedLog(MemoryLog):
-    """Remembers what was intended, so that every send can be held to it."""
-
-    def __init__(self, clock: LoopClock) -> None:
-        super().__init__(now=clock.now)
-        self.intended: set[str] = set()
-
-    async def publish(
-        self,
-        fact: Fact,
-        *,
-        cause: Event[Fact] | None,
-        expected_sequence: int | None = None,
-        fence: str | None = None,
-    ) -> int:
-        """See `MemoryLog.publish`, which decides before it first lets others run."""
-        before = len(self.streams[MINT.name])
-        publishing = super().publish(fact, cause=cause, expected_sequence=expected_sequence, fence=fence)
-        try:
-            return await publishing
-        finally:
-            if isinstance(fact, Signed) and len(self.streams[MINT.name]) > before:
-                self.intended.add(fact.attempt.signature)
-
-
 class Mortal(Fuse):
     """A fuse that blows when the weather says so, at any call, before or after its effect."""
 
-    def __init__(self, weather: Weather) -> None:
+    def __init__(self, weather: Weather, server: Server) -> None:
         super().__init__()
         self._weather = weather
+        self._server = server
 
     async def around(self, call: str, effect: Awaitable[T]) -> T:
         """See `Fuse.around`."""
-        if self._weather.happens("crash"):
+        if not self._server.is_feared_for and self._weather.happens("crash"):
             self.call, self.nth = call, self.calls[call] + 1
             self.when = self._weather.random.choice(["before", "after"])
         return await super().around(call, effect)
+
+
+class ProcessLog(CrashingLog):
+    """A process's log: whatever it does there may be its last."""
+
+    def __init__(self, log: FaultyLog, fuse: Fuse) -> None:
+        super().__init__(log, fuse)
+        self._wire = log
+
+    @property
+    def connectivity(self) -> Connectivity:
+        """See `guard.WatchedLog.connectivity`."""
+        return self._wire.connectivity
+
+    @property
+    def witnesses(self) -> MutableMapping[str, Witness]:
+        """See `gate.WatchedLog.witnesses`."""
+        return self._wire.witnesses
+
+    @property
+    def lookup(self) -> LogLookup:
+        """See `history.WholeLog.lookup`."""
+        return self._wire.lookup
+
+    async def last_sequence(self, stream: Stream) -> int:
+        """See `LogReader.last_sequence`."""
+        return await self._fuse.around("last_sequence", self._wire.last_sequence(stream))
+
+    async def first_sequence(self, stream: Stream) -> int:
+        """See `history.WholeLog.first_sequence`."""
+        return await self._fuse.around("first_sequence", self._wire.first_sequence(stream))
+
+    def read(self, stream: Stream, after: int) -> AsyncIterator[RawMessage]:
+        """See `LogReader.read`."""
+        return self._wire.read(stream, after)
+
+    def repair(self) -> "ProcessLog":
+        """See `guard.WatchedLog.repair`."""
+        return self
+
+    async def append(self, stream: Stream, raw: RawMessage, *, exactly: bool) -> int:
+        """See `Repairing.append`."""
+        return await self._fuse.around("append", self._wire.append(stream, raw, exactly=exactly))
+
+    async def repeat(self, stream: Stream, raw: RawMessage) -> int:
+        """See `Repairing.repeat`."""
+        return await self._fuse.around("repeat", self._wire.repeat(stream, raw))
+
+    async def renew(self, consumers: Iterable[Consumer]) -> None:
+        """See `Repairing.renew`."""
+        await self._fuse.around("renew", self._wire.renew(consumers))
 
 
 @dataclass
@@ -119,7 +168,7 @@ class Pinning:
     """Stands for `services.ipfs.content.ContentPinner`: content is pinned, refused for good, or not now."""
 
     weather: Weather
-    refused: frozenset[str]
+    refused: Set[str]
     retrieved_from: str | None = None
 
     async def place_nfts(
@@ -147,10 +196,12 @@ class World:
     log: WitnessedLog
     chain: ForkingChain
     tables: FaultyTables
-    consumers: dict[str, Durable]
+    server: Server
     refused: set[str] = field(default_factory=set[str])
     found: list[str] = field(default_factory=list[str])
     """Violations seen on the way."""
+    cancelled: set[UUID] = field(default_factory=set[UUID])
+    """Operations that were ever cancelled, whatever the log still says."""
     deaths: int = 0
 
     @classmethod
@@ -160,11 +211,10 @@ class World:
         log, tables = WitnessedLog(clock), program.tables()
         tables.weather = weather
         ack_wait = weather.random.choice([6.0, 6.0, 30.0])
-        consumers = {
-            each.name: Durable(log, each, ack_wait)
-            for each in (IPFS_MINT, MINTER_MINT, MINTER_CANCELLED, MINTER_FINALITY)
-        }
-        world = cls(weather, program, clock, log, ForkingChain(weather), tables, consumers)
+        server = Server(log, tables, weather, clock)
+        for each in (IPFS_MINT, MINTER_MINT, MINTER_CANCELLED, MINTER_FINALITY, INDEXER_GUARD):
+            server.durables[each.name] = Durable(log, each, ack_wait)
+        world = cls(weather, program, clock, log, ForkingChain(weather), tables, server)
         world.chain.on_send = world.sent
         return world
 
@@ -176,10 +226,11 @@ class World:
     def unfinished(self) -> str | None:
         """Say what has not come to its end; None when everything has."""
         completed = {fact.operation for fact in self.log.facts(Completed)}
-        if waiting := [fact for fact in self.log.facts(Requested) if fact.operation not in completed]:
+        ended = completed | self.waiting()
+        if waiting := [fact for fact in self.log.facts(Requested) if fact.operation not in ended]:
             return f"{len(waiting)} operations are not completed"
-        for name, durable in self.consumers.items():
-            if durable.unsettled:
+        for name, durable in self.server.durables.items():
+            if any(raw.sequence not in durable.stopped for raw in durable.unsettled):
                 return f"{name} has messages in hand"
         for stream in (MINT, COLLECTION):
             if self.tables.watermarks[stream.name] != len(self.log.streams[stream.name]):
@@ -187,6 +238,23 @@ class World:
         confirmed = {fact.signature for fact in self.last_words().values() if isinstance(fact, Confirmed)}
         final = {fact.signature for fact in self.log.facts(Finalized)}
         return None if confirmed <= final else "what is confirmed is not final"
+
+    async def say(self, fact: Fact) -> None:
+        """Say what callers say through a gateway, which answers when the log has it."""
+        await self.server.back()
+        if isinstance(fact, Cancelled):
+            self.cancelled.add(fact.operation)
+        await self.log.publish_once(fact, cause=None)
+
+    async def is_over(self, operation: UUID) -> bool:
+        """Whether the operation is completed, or waits for a person."""
+        return operation in self.waiting() or await self.log.last(Completed, operation=operation) is not None
+
+    def waiting(self) -> set[UUID]:
+        """The operations that wait for a person: something of them was begun that no plan explains."""
+        chunks = self.server.durables[MINTER_MINT.name]
+        stopped = (raw for raw in chunks.unsettled if raw.sequence in chunks.stopped)
+        return {decode(raw.subject, raw.payload).data.operation for raw in stopped}
 
     def last_words(self) -> dict[tuple[UUID, int, int], Confirmed | Failed]:
         """What the log says last of each transaction's outcome; a fork may have it say another."""
@@ -200,16 +268,16 @@ class World:
 Parts = Callable[[World, Fuse, contextlib.AsyncExitStack], Awaitable[list[Coroutine[Any, Any, None]]]]
 
 
-async def ipfs(world: World, fuse: Fuse, _: contextlib.AsyncExitStack) -> list[Coroutine[Any, Any, None]]:
+async def ipfs(world: World, fuse: Fuse, resources: contextlib.AsyncExitStack) -> list[Coroutine[Any, Any, None]]:
     """The parts of `services.ipfs.main` that mints need, before a pinning service that is none."""
-    log = CrashingLog(FaultyLog(world.log, world.weather), fuse)
-    pinner = cast("ContentPinner", Pinning(world.weather, frozenset(world.refused)))
+    log = connected(world, fuse, resources)
+    pinner = cast("ContentPinner", Pinning(world.weather, world.refused))
     content = MintContent(log, pinner, Sessions(), WaitingUploads(MemoryUploads(), world.clock))
-    return [consume(world.consumers[IPFS_MINT.name], content.on_requested, world.weather, world.clock, 4)]
+    return [consume(world.server, IPFS_MINT.name, content.on_requested, world.weather, world.clock, 4)]
 
 
 async def minter(world: World, fuse: Fuse, resources: contextlib.AsyncExitStack) -> list[Coroutine[Any, Any, None]]:
-    """The parts of `services.minter.main`, without gate, funds, fees and growth."""
+    """The parts of `services.minter.main`, without funds, fees and growth."""
     clock = WrongClock(world.weather)
     guard = Guard("genesis", compare=True)
     rpcs = [FaultyNode(world.chain, forgetful=number == 1) for number in range(3)]
@@ -217,33 +285,39 @@ async def minter(world: World, fuse: Fuse, resources: contextlib.AsyncExitStack)
     pool = RpcPool(nodes, clock, PoolOptions())
     resources.push_async_callback(pool.close)
     chain = world.program.chain(cast("Chain", CrashingChain(pool, fuse)))
-    log = CrashingLog(FaultyLog(world.log, world.weather), fuse)
+    log = connected(world, fuse, resources, speaks_up=True)
     signer = Signer(Keypair.from_seed(bytes(32)))
     watcher = SignatureWatcher(chain, clock, BLOCK_SECONDS)
-    lander = world.program.lander(chain, signer, watcher, clock, max_in_flight=16)
-    minting = world.program.minting(log, chain, lander, watcher, signer.pubkey, clock)
+    gate = world.program.gate(log, chain, rpcs[0], clock)
+    lander = world.program.lander(chain, signer, watcher, clock, max_in_flight=16, gate=gate)
+    relearner = Relearner(log, gate, chain)
+    minting = world.program.minting(log, chain, lander, watcher, signer.pubkey, clock, relearner=relearner)
     handlers = {
         MINTER_MINT.name: minting.on_pinned,
         MINTER_CANCELLED.name: Cancelling(log).on_cancelled,
         MINTER_FINALITY.name: minting.on_confirmed,
     }
-    work = [consume(world.consumers[name], handler, world.weather, clock, 8) for name, handler in handlers.items()]
-    return [pool.run(), watcher.run(), *work]
+    work = [consume(world.server, name, handler, world.weather, clock, 8) for name, handler in handlers.items()]
+    return [pool.run(), watcher.run(), gate.run(), *work]
 
 
-async def indexer(world: World, fuse: Fuse, _: contextlib.AsyncExitStack) -> list[Coroutine[Any, Any, None]]:
-    """The parts of `services.indexer.term`: two projectors, and the closer once they have caught up."""
+async def indexer(world: World, fuse: Fuse, resources: contextlib.AsyncExitStack) -> list[Coroutine[Any, Any, None]]:
+    """The parts of `services.indexer.term`: two projectors, and the closer once they have caught up; and the guard."""
     clock = WrongClock(world.weather)
-    log = FaultyLog(world.log, world.weather)
-    store = cast("Store", CrashingChain(cast("Chain", world.tables), fuse))
-    closer = Closer(CrashingLog(log, fuse), cast("SettledOperations", store), clock)
+    log = connected(world, fuse, resources)
+    vault = cast("Vault", CrashingChain(cast("Chain", world.tables.vault), fuse))
+    truncation = world.program.guard(log, vault)
+    guarded = GuardedLog(log, truncation)
+    tables = cast("Tables", CrashingChain(cast("Chain", world.tables), fuse))
+    store = GuardedTables(tables, truncation)
+    closer = Closer(guarded, store, clock)
 
     def on_commit(committed: Committed) -> None:
         if committed.settled or committed.unheard:
             closer.wake()
 
     projectors = [
-        Projector(stream, log=log, store=store, clock=clock, on_commit=on_commit) for stream in (MINT, COLLECTION)
+        Projector(stream, log=guarded, store=store, clock=clock, on_commit=on_commit) for stream in (MINT, COLLECTION)
     ]
 
     async def close() -> None:
@@ -251,13 +325,22 @@ async def indexer(world: World, fuse: Fuse, _: contextlib.AsyncExitStack) -> lis
             await projector.caught_up.wait()
         await closer.run()
 
-    return [*(projector.run() for projector in projectors), close()]
+    challenges = consume(world.server, INDEXER_GUARD.name, truncation.on_challenged, world.weather, clock, 4)
+    return [*(projector.run() for projector in projectors), close(), challenges, truncation.fence()]
+
+
+def connected(world: World, fuse: Fuse, resources: contextlib.AsyncExitStack, *, speaks_up: bool = False) -> ProcessLog:
+    """A connection to the log for as long as the process lives."""
+    wire = FaultyLog(world.server, world.weather, speaks_up=speaks_up)
+    world.server.connected.append(wire)
+    resources.callback(world.server.connected.remove, wire)
+    return ProcessLog(wire, fuse)
 
 
 async def live(world: World, parts: Parts) -> None:
     """Run a process, again and again: it starts, and dies of its fuse or of nothing."""
     while True:
-        fuse = Mortal(world.weather)
+        fuse = Mortal(world.weather, world.server)
         async with contextlib.AsyncExitStack() as resources:
             tasks = [asyncio.create_task(each) for each in await parts(world, fuse, resources)]
             try:

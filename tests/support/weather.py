@@ -27,8 +27,12 @@ WORST: Final[Mapping[str, float]] = {
     "pin_refused": 0.2,
     "crash": 0.04,
     "clock_jump": 0.5,
+    "tail_lost": 1.0,
 }
-"""The most often that each can happen: a share of the calls (blocks, for forks) that it can happen to."""
+"""The most often that each can happen: a share of the calls (blocks, for forks; half minutes, for tails) that it can
+happen to."""
+UNSYNCED: Final = (0.0, 0.5, 3.0, 15.0, 60.0, 120.0)
+"""For how many seconds the log may not have been synced; the last is nats-server's default (`sync_interval`)."""
 
 
 @dataclass
@@ -65,6 +69,10 @@ class Weather:
     def clock_error(self) -> float:
         """By how many seconds a wall clock that jumps is wrong from then on."""
         return self.random.choice([-3600.0, -90.0, -5.0, 5.0, 90.0, 3600.0])
+
+    def unsynced(self) -> float:
+        """How many seconds of a stream's newest messages are gone when the log's server dies."""
+        return self.random.choice(UNSYNCED)
 
     def blocks_until_landing(self) -> int:
         """How many blocks a transaction waits in the mempool, more than its blockhash lives at times."""

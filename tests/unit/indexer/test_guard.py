@@ -18,11 +18,12 @@ from contracts.guard import Archived, Challenged, Hole, Truncated, Verified, Wit
 from contracts.leaving import operation_of
 from contracts.mint import Cancelled, Completed, Confirmed, Signed
 from contracts.registry import decode
-from contracts.streams import GUARD, INDEXER_GUARD, MINT, Consumer, Stream
+from contracts.streams import COLLECTION, GUARD, INDEXER_GUARD, MINT, Consumer, Stream
 from services.indexer.guard import ForeignCopy, Guard
 from services.indexer.guarded import GuardedLog, NotedLog
 from services.indexer.history import History
 from services.indexer.ports import Fenced, StoreUnavailable
+from tests.support import samples
 from tests.support.indexing import pin_failed, requested, uid
 from tests.support.memory_log import MemoryLog
 from tests.support.settled import settled_story
@@ -232,6 +233,15 @@ async def test_what_never_reached_the_copy_is_missed_by_who_was_told_of_it(world
     assert len(world.payloads()) == 5
 
 
+async def test_what_never_reached_the_copy_is_missed_although_others_have_spoken_since(world: World) -> None:
+    await world.say(2)
+    witness = world.witness()
+    world.log.cut(MINT, 0)
+    await world.say(3)
+    assert (await world.answer(witness)).truncation == world.told()[0].data.truncation
+    assert len(world.payloads()) == 3
+
+
 async def test_an_alarm_that_the_log_forgets_is_said_again(world: World) -> None:
     await world.say(5)
     world.keep()
@@ -245,6 +255,19 @@ async def test_an_alarm_that_the_log_forgets_is_said_again(world: World) -> None
     world.log.connectivity.lost()
     await world.answer()
     assert world.copy.alarms == [told.data], "a copy that knows less is told"
+
+
+async def test_the_loss_of_one_stream_hides_none_of_another(world: World) -> None:
+    await world.say(3)
+    witness = world.witness()
+    await world.log.publish(samples.COLLECTION_CREATED, cause=None)
+    world.copy.kept[COLLECTION.name] = list(world.log.streams[COLLECTION.name])
+    world.log.cut(COLLECTION, 0)
+    world.log.cut(MINT, 1)
+    await world.guard.whole()
+    assert [each.data.stream for each in world.told()] == [COLLECTION.name], "of the other one the tables know nothing"
+    await world.answer(witness)
+    assert [each.data.stream for each in world.told()] == [COLLECTION.name, MINT.name]
 
 
 async def test_one_is_not_answered_before_it_is_heard_what_another_one_knows(world: World) -> None:

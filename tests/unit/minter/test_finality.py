@@ -4,19 +4,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import cast
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 from msgspec.structs import replace
 from solders.keypair import Keypair
 
 from chassis.clock import SystemClock
-from chassis.log import Message, RetryLater
+from chassis.log import Message, MissingFact, RetryLater
 from contracts.mint import Attempt, Confirmed, Failed, Finalized
 from services.minter.lander import Lander, Settled, Transaction
 from services.minter.landing import ChainView, Commitment, SignatureState
 from services.minter.minting import Minting
 from services.minter.ports import Chain
 from services.minter.refusals import METADATA, Refusal
+from services.minter.relearning import Relearner
 from services.minter.watcher import SignatureWatcher
 from tests.support import samples
 from tests.support.memory_log import MemoryLog
@@ -73,6 +75,7 @@ async def watch(
     clock: SystemClock | None = None,
     of: Message[Confirmed] | None = None,
     landings: Landings | None = None,
+    relearner: Relearner | None = None,
 ) -> Landings:
     """Hand the log's confirmation, or one of them, to the handler."""
     landings = landings or Landings()
@@ -83,6 +86,7 @@ async def watch(
         cast("SignatureWatcher", Watcher(view)),
         Keypair().pubkey(),
         clock or LaterClock(),
+        relearner=relearner,
     )
     await minting.on_confirmed(of or log.messages(Confirmed)[0])
     return landings
@@ -101,6 +105,17 @@ async def test_what_is_final_is_told_once(log: MemoryLog) -> None:
         assert (await watch(log, shown(FINAL))).labels == []
     (finalized,) = log.facts(Finalized)
     assert (finalized.signature, finalized.slot) == (samples.SIGNED.attempt.signature, FINAL.slot)
+
+
+async def test_what_is_missing_counts_for_no_failure_while_the_log_may_have_lost_it(log: MemoryLog) -> None:
+    (confirmed,) = log.messages(Confirmed)
+    for stream in log.streams.values():
+        stream.clear()
+    relearner = cast("Relearner", Mock(admitted=AsyncMock(side_effect=RetryLater("closed", after=1.0))))
+    with pytest.raises(RetryLater):
+        await watch(log, shown(None), of=confirmed, relearner=relearner)
+    with pytest.raises(MissingFact):
+        await watch(log, shown(None), of=confirmed)
 
 
 async def test_what_the_log_has_lost_is_not_called_final(log: MemoryLog) -> None:
