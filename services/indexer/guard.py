@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any, Final, Protocol
+from uuid import UUID
 
 import uuid_utils.compat as uuid_utils
 
@@ -33,6 +34,9 @@ from services.indexer.two_copies import SpokenLog, TwoCopies, Vault
 PROJECTED: Final = (MINT, COLLECTION)
 RETRY: Final = 1.0
 """Seconds before a challenge is taken up again that cannot be answered now."""
+SETTLING: Final = 2.0
+"""Seconds that the other minters have to ask, too, before the first answer over a connection: each of them alone may
+know of what was lost, and an answer opens the gate of whoever got it. They try to come back four times a second."""
 
 PAGE: Final = 5_000
 """Messages that are held at once while all are put back."""
@@ -77,12 +81,17 @@ class Guard:
         self._read_in: dict[str, int] = {}
         self._emptied = asyncio.Event()
         self._whole_in: int | None = None
+        self._settled_in: int | None = None
+        """The epoch in which whoever was connected has had the time to ask."""
+        self._put_off: set[tuple[int, UUID]] = set()
+        """Challenges that came before, by epoch."""
         self._alarmed_in: dict[str, int] = {}
         self._read: dict[str, Witness] = {}
 
     async def on_challenged(self, message: Message[Challenged]) -> None:
-        """Compare and answer; RetryLater when log or copy cannot be read now."""
+        """Compare and answer; RetryLater when log or copy cannot be read now, or others may be about to ask."""
         try:
+            await self._let_others_ask(message.data.challenge)
             await self.whole(await self._alarms.witnesses(message))
             truncation = await self._log.last_matching(GUARD, Truncated.pattern())
             verified = Verified(
@@ -93,6 +102,17 @@ class Guard:
         except (LogUnavailable, StoreUnavailable) as error:
             # Retry: the gate stays closed meanwhile, and nothing is lost.
             raise RetryLater(f"the log cannot be verified now: {error}", after=RETRY) from error
+
+    async def _let_others_ask(self, challenge: UUID) -> None:
+        """Return when they had the time, or when no gate was ever opened, so that nobody has signed anything."""
+        epoch = self._log.connectivity.epoch
+        if self._settled_in == epoch:
+            return
+        if (epoch, challenge) not in self._put_off and await self._log.last_matching(GUARD, Verified.pattern()):
+            self._put_off = {each for each in self._put_off if each[0] == epoch} | {(epoch, challenge)}
+            raise RetryLater("other minters may be about to ask", after=SETTLING)
+        self._settled_in = epoch
+        self._put_off.clear()
 
     async def whole(self, witnesses: Sequence[Witness] = ()) -> int:
         """Return the epoch of the connection in which the log was found whole, or made so.

@@ -12,14 +12,14 @@ from msgspec.structs import replace
 
 from archive.reading import HistoryIncomplete
 from chassis.connectivity import Connectivity
-from chassis.log import LogUnavailable, Message, RawMessage, SequenceConflict
+from chassis.log import LogUnavailable, Message, RawMessage, RetryLater, SequenceConflict
 from contracts.fact import Fact
 from contracts.guard import Archived, Challenged, Hole, Truncated, Verified, Witness
 from contracts.leaving import operation_of
 from contracts.mint import Cancelled, Completed, Confirmed, Signed
 from contracts.registry import decode
 from contracts.streams import COLLECTION, GUARD, INDEXER_GUARD, MINT, Consumer, Stream
-from services.indexer.guard import ForeignCopy, Guard
+from services.indexer.guard import SETTLING, ForeignCopy, Guard
 from services.indexer.guarded import GuardedLog, NotedLog
 from services.indexer.history import History
 from services.indexer.ports import Fenced, StoreUnavailable
@@ -282,8 +282,51 @@ async def test_one_is_not_answered_before_it_is_heard_what_another_one_knows(wor
     (told,) = world.told()
     assert answer is not None
     assert answer.data.truncation == told.data.truncation
-    await Guard(world.log, world.copy).on_challenged(second)
+    later = Guard(world.log, world.copy)
+    with pytest.raises(RetryLater):
+        await later.on_challenged(second)
+    await later.on_challenged(second)
     assert len(world.told()) == 1, "what came before the alarm is known"
+
+
+async def test_whoever_asks_first_after_a_cut_waits_until_the_others_have_had_the_time_to_ask(world: World) -> None:
+    async def ask(*witnesses: Witness) -> Message[Challenged]:
+        await world.log.publish(Challenged(challenge=uuid4(), witnesses=witnesses), cause=None)
+        return world.log.messages(Challenged)[-1]
+
+    async def answer(asked: Message[Challenged]) -> Verified | None:
+        found = await world.log.last(Verified, challenge=asked.data.challenge)
+        return found.data if found else None
+
+    await world.guard.on_challenged(first := await ask())
+    assert await answer(first) is not None, "before the first answer of all nobody can have signed"
+    await world.say(3)
+    witness = world.witness()
+    world.log.cut(MINT, 1)
+    world.log.connectivity.lost()
+    early = await ask()
+    with pytest.raises(RetryLater) as put_off:
+        await world.guard.on_challenged(early)
+    assert put_off.value.after == SETTLING
+    assert await answer(early) is None
+    late = await ask(witness)
+    await world.guard.on_challenged(early)
+    (told,) = world.told()
+    answered = await answer(early)
+    assert answered is not None
+    assert answered.truncation == told.data.truncation, "what the later one knows counts for the earlier one"
+    await world.guard.on_challenged(late)
+    assert await answer(late) is not None, "nobody is waited for twice over one connection"
+
+
+async def test_a_challenge_that_was_put_off_over_an_earlier_connection_waits_anew(world: World) -> None:
+    await world.log.publish(Verified(challenge=uuid4()), cause=None)
+    await world.log.publish(Challenged(challenge=uuid4()), cause=None)
+    (asked,) = world.log.messages(Challenged)
+    for _ in range(2):
+        with pytest.raises(RetryLater):
+            await world.guard.on_challenged(asked)
+        world.log.connectivity.lost()
 
 
 async def test_a_place_that_the_stream_never_reaches_is_waited_for_until_the_connection_is_lost(world: World) -> None:
