@@ -131,7 +131,7 @@ async def test_who_waits_for_pins_holds_up_no_other_request() -> None:
         waiting = [asyncio.create_task(client.post(PATH, files=form(png(number)))) for number in range(2)]
         while len(gateway.log.facts(UploadRequested)) < len(waiting):  # noqa: ASYNC110
             await asyncio.sleep(0.001)
-        while (await client.get("/api/collections")).status_code == 503:  # until both have let their places go
+        while (await client.get("/api/collections")).status_code == 503:  # noqa: ASYNC110 (until both have let go)
             await asyncio.sleep(0.001)
         assert not any(job.done() for job in waiting)
         assert {(await finished(gateway, job)).status_code for job in waiting} == {200}
