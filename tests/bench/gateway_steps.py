@@ -172,7 +172,7 @@ def steps() -> dict[str, float]:
     body = read_body(MintSingleBody, fields)
     operation = uuid_utils.uuid7()
     requested = domain.single_requested(body, (None,), (), operation, 10, "api-key")
-    line = get_logger("services.gateway.api.scope")
+    line = get_logger("services.gateway.api.scope").bind()
     asked = MINT_REQUEST
     told: dict[str, object] = {"method": "POST", "path": "/api/mint/single", "status": 200, "duration_ms": 1.5}
     told |= {"user_agent": None, "ip": "127.0.0.1", "operation": str(operation), "collection": str(COLLECTION)}
