@@ -9,7 +9,7 @@ looking on the chain for transactions whose intent was lost for good, the minter
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any, Final, Protocol
@@ -21,6 +21,7 @@ from chassis import metrics
 from chassis.connectivity import Connectivity
 from chassis.log import LogUnavailable, Message, RawMessage, RetryLater, SequenceConflict
 from chassis.messaging_repair import Repairing
+from chassis.racing import work_until
 from chassis.telemetry import get_logger
 from contracts.fact import Event
 from contracts.guard import MAX_HOLES, Challenged, Truncated, Verified, Witness
@@ -126,27 +127,12 @@ class Guard:
                 async with AsyncExitStack() as held:
                     for lock in self._applying.values():
                         await held.enter_async_context(lock)
-                    await self._while_connected(epoch, self._verify(epoch, known))
+                    # A stream that ends before the place up to which it is read keeps its reader waiting.
+                    await work_until(self._verify(epoch, known), self._log.connectivity.left(epoch))
             if self._log.connectivity.epoch != epoch:
                 raise LogUnavailable("the connection was lost while the log was being verified")
             self._whole_in = epoch
             return epoch
-
-    async def _while_connected(self, epoch: int, work: Coroutine[Any, Any, None]) -> None:
-        """Do the work, unless the connection is lost meanwhile: raises LogUnavailable then.
-
-        A stream that ends before the place up to which it is read keeps its reader waiting.
-        """
-        working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(self._log.connectivity.left(epoch))
-        try:
-            await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
-            if not working.done():
-                raise LogUnavailable("the connection was lost while the log was being verified")
-            working.result()
-        finally:
-            for task in (working, leaving):
-                task.cancel()
-            await asyncio.gather(working, leaving, return_exceptions=True)
 
     def begin(self, stream: Stream, epoch: int) -> None:
         """A reading of the stream begins in this epoch: what it brings may be applied until the epoch ends."""
