@@ -3,9 +3,9 @@
 Used by whatever asks a URL that came from outside: images (ipfs), webhooks (notifier). Such a URL is hostile: https on
 port 443 only, no credentials in it, every address that its name resolves to public, and the request made to the very
 address that was checked, because a second look-up could give another. Whoever asks must also follow no redirect
-unchecked, trust no proxy from the environment, keep no cookies (`NoCookies`), use a connection once (a second name at
-the same address must show its own certificate), and look names up where one whose servers are silent holds up no other
-(`chassis.names`). Not done here: the request itself.
+unchecked, trust no proxy from the environment, keep no cookies, use a connection once (a second name at the same
+address must show its own certificate): `outside_client` keeps to that; and look names up where one whose servers are
+silent holds up no other (`chassis.names`). Not done here: the request itself.
 """
 
 import ipaddress
@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from http.cookiejar import CookieJar
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
+
+import httpx
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Resolve = Callable[[str], Awaitable[list[str]]]
@@ -144,3 +146,11 @@ class NoCookies(CookieJar):
 
     def extract_cookies(self, response: object, request: object) -> None:
         """Leave what an answer sets where it is."""
+
+
+def outside_client(timeout: httpx.Timeout | None) -> httpx.AsyncClient:
+    """Return a client for what `Destinations` finds; whoever enters it closes it. Timeouts bound each step."""
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+    return httpx.AsyncClient(
+        timeout=timeout, limits=limits, follow_redirects=False, trust_env=False, cookies=NoCookies()
+    )

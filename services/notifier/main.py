@@ -6,13 +6,13 @@ from chassis import lifecycle
 from chassis.lifecycle import Lifecycle
 from chassis.messaging import Connection, Log
 from chassis.names import name_service
-from chassis.outside import Destinations
+from chassis.outside import Destinations, outside_client
 from chassis.pulse import Pulse
 from chassis.settings import load_or_exit
 from chassis.version import VERSION
 from contracts.fact import Producer
 from contracts.streams import NOTIFIER_COLLECTION, NOTIFIER_MINT, NOTIFIER_REPLAY
-from services.notifier.adapters.http import HttpSender, http_client
+from services.notifier.adapters.http import HttpSender
 from services.notifier.configured import configure
 from services.notifier.courier import Courier
 from services.notifier.couriers import Couriers
@@ -31,7 +31,7 @@ REPLAYS = 4
 
 async def serve(life: Lifecycle, settings: NotifierSettings) -> None:
     """Run the notifier until it is told to drain."""
-    client = await life.enter(http_client())
+    client = await life.enter(outside_client(None))  # the sender bounds an exchange as a whole
     log = await life.enter(Log.session(Connection.of(settings, Producer(name=NAME, version=VERSION)), life.clock))
     await log.declare()
     await configure(log, settings.webhook_url, settings.webhook_events, life.clock.now())

@@ -4,7 +4,6 @@ What a gateway gives is held against the CID, byte for byte: its word alone prov
 specification of ipfs/specs. Not done here: subdomain gateways, CAR and block responses.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import BinaryIO, Final
@@ -85,13 +84,9 @@ class HttpGateway:
         """Ask for a file and yield its pieces, up to `max_bytes` of them. Raises PinUnavailable."""
         request = self._client.build_request("GET", f"{self._url}/ipfs/{path}", headers={"Accept-Encoding": "identity"})
         try:
-            async with asyncio.timeout(whole_exchange(self._client, max_bytes)):
-                response = await self._client.send(request, stream=True)
-                try:
-                    self._check(response, path)
-                    yield self._pieces(response, max_bytes)
-                finally:
-                    await response.aclose()
+            async with whole_exchange(self._client, request, max_bytes) as response:
+                self._check(response, path)
+                yield self._pieces(response, max_bytes)
         except (httpx.HTTPError, TimeoutError) as error:  # retry: it may be busy or restarting
             raise PinUnavailable(f"{self._url} cannot be read ({type(error).__name__})") from error
 

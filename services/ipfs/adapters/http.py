@@ -137,12 +137,8 @@ class Exchange:
     @asynccontextmanager
     async def _answer(self, request: httpx.Request, sent_bytes: int) -> AsyncGenerator[httpx.Response]:
         try:
-            async with asyncio.timeout(whole_exchange(self._client, sent_bytes)):
-                response = await self._client.send(request, stream=True)
-                try:
-                    yield response
-                finally:
-                    await response.aclose()
+            async with whole_exchange(self._client, request, sent_bytes) as response:
+                yield response
         except (httpx.TimeoutException, TimeoutError) as error:  # retry: it may be busy
             raise PinUnavailable(f"{self._name} did not answer in time ({type(error).__name__})") from error
         except httpx.TransportError as error:  # retry: it may be restarting
@@ -159,10 +155,22 @@ class Exchange:
         return bytes(body)
 
 
-def whole_exchange(client: httpx.AsyncClient, content_bytes: int) -> float | None:
-    """Return the seconds that a request over `client` and its answer may take; None when nothing bounds its steps."""
+@asynccontextmanager
+async def whole_exchange(
+    client: httpx.AsyncClient, request: httpx.Request, content_bytes: int
+) -> AsyncGenerator[httpx.Response]:
+    """Send a request and yield its answer, which is read within; `content_bytes` are sent or read.
+
+    Raises TimeoutError when that takes too long as a whole, if the client bounds its steps, and what httpx raises.
+    """
     step = client.timeout.read
-    return None if step is None else STEPS * step + content_bytes / SLOWEST_BYTES_PER_SECOND
+    seconds = None if step is None else STEPS * step + content_bytes / SLOWEST_BYTES_PER_SECOND
+    async with asyncio.timeout(seconds):
+        response = await client.send(request, stream=True)
+        try:
+            yield response
+        finally:
+            await response.aclose()
 
 
 def is_compressed(response: httpx.Response) -> bool:

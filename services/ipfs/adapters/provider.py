@@ -9,7 +9,7 @@ import httpx
 from chassis.clock import Clock
 from chassis.images import MAX_IMAGE_BYTES, ImageLimits
 from chassis.names import name_service
-from chassis.outside import NoCookies
+from chassis.outside import NoCookies, outside_client
 from services.ipfs.adapters.gateway import HttpGateway
 from services.ipfs.adapters.kubo import KuboPinning
 from services.ipfs.adapters.outside import OutsideFetcher
@@ -106,12 +106,6 @@ async def outside_images(settings: IpfsSettings, clock: Clock) -> AsyncGenerator
         return
     timeout = httpx.Timeout(settings.pin_timeout_seconds, connect=CONNECT_SECONDS)
     seconds = settings.pin_timeout_seconds
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
-    async with (
-        httpx.AsyncClient(
-            timeout=timeout, limits=limits, follow_redirects=False, trust_env=False, cookies=NoCookies()
-        ) as client,
-        name_service() as resolve,
-    ):
+    async with outside_client(timeout) as client, name_service() as resolve:
         fetcher = OutsideFetcher(client, clock, max_bytes=MAX_IMAGE_BYTES, seconds=seconds, resolve=resolve)
         yield OutsideTurns(fetcher, clock)

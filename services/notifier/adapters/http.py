@@ -7,33 +7,19 @@ name at the same address must show its own certificate), and the whole exchange 
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from typing import Final
 
 import httpx
 
 from chassis.clock import Clock
-from chassis.outside import MAX_ADDRESSES, AddressRefused, AddressUnknown, Destination, Destinations, NoCookies
+from chassis.outside import MAX_ADDRESSES, AddressRefused, AddressUnknown, Destination, Destinations
 from chassis.retry_after import retry_after
 from chassis.version import VERSION
 from services.notifier.domain import GONE, Answer
 
 MAX_RETRY_AFTER_SECONDS: Final = 86_400.0
 USER_AGENT: Final = f"Mintstream-Webhooks/{VERSION}"
-
-
-@asynccontextmanager
-async def http_client() -> AsyncGenerator[httpx.AsyncClient]:
-    """Open the client: no redirects, no proxies from the environment, no cookies, every connection used once."""
-    async with httpx.AsyncClient(
-        limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
-        follow_redirects=False,
-        trust_env=False,
-        cookies=NoCookies(),
-        timeout=None,  # noqa: S113  (bounded as a whole)
-    ) as client:
-        yield client
 
 
 class HttpSender:

@@ -11,9 +11,9 @@ import pytest
 from starlette.responses import Response
 
 from chassis.clock import ManualClock
-from chassis.outside import Destinations
+from chassis.outside import Destinations, outside_client
 from chassis.settings import SettingsError, load
-from services.notifier.adapters.http import HttpSender, http_client
+from services.notifier.adapters.http import HttpSender
 from services.notifier.domain import Answer
 from services.notifier.settings import NotifierSettings
 from tests.support.webhooks import OTHER_SECRET, SECRET, Received, receiver
@@ -179,7 +179,7 @@ async def opened_sender() -> AsyncGenerator[tuple[HttpSender, httpx.AsyncClient]
         return names.get(host, [host])
 
     local = Destinations(resolve, inside=[ipaddress.ip_network("127.0.0.0/8")], any_port=True)
-    async with http_client() as client:
+    async with outside_client(None) as client:
         yield HttpSender(client, local, ManualClock(), seconds=60.0), client
 
 
