@@ -134,10 +134,9 @@ def _png_chunk(kind: bytes, content: bytes) -> bytes:
 
 def _png_text_has_location(kind: bytes, content: bytes) -> bool:
     """Tell whether a text chunk may hold a location. A compressed packet is not opened: it counts as one that does."""
+    # A profile in hexadecimal digits, or a tag by itself: `exif:GPSLatitude`, as ImageMagick writes them.
     if content.startswith(b"Raw profile type ") or _speaks_of_gps(content.partition(b"\0")[0]):
-        return (
-            True  # a profile in hexadecimal digits, or a tag by itself: `exif:GPSLatitude`, as ImageMagick writes them
-        )
+        return True
     if not content.startswith(_XMP_PNG):
         return False
     compressed = kind == b"zTXt" or content[len(_XMP_PNG) : len(_XMP_PNG) + 1] == b"\x01"

@@ -101,11 +101,7 @@ def redact(value: object, depth: int = 0) -> object:
 
 def redact_mapping(mapping: Mapping[object, object], depth: int = 0) -> dict[str, object]:
     """A copy of `mapping` with the values of secret-looking keys replaced and the others redacted."""
-    redacted: dict[str, object] = {}
-    for key, value in mapping.items():
-        name = str(key)
-        if value is not None and is_secret_name(name):
-            redacted[name] = REDACTED
-        else:
-            redacted[name] = scrub(value) if isinstance(value, str) else redact(value, depth)
-    return redacted
+    return {
+        str(key): REDACTED if value is not None and is_secret_name(str(key)) else redact(value, depth)
+        for key, value in mapping.items()
+    }

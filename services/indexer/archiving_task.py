@@ -4,7 +4,7 @@ One process at a time, by an advisory lock, whether a replica of the indexer or 
 (`archiving`).
 """
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,6 +20,7 @@ from chassis.log import LogUnavailable, RawMessage
 from chassis.telemetry import get_logger
 from contracts.streams import COLLECTION, MINT, Stream
 from services.indexer.archiving import Archiver, Bounds
+from services.indexer.columns import as_columns
 from services.indexer.event_log import header_text, keepable
 from services.indexer.pauses import pause_after
 from services.indexer.ports import StoreUnavailable
@@ -108,15 +109,14 @@ async def restore_copies(pool: Pool, archive: Archive, stream: Stream) -> int:
                     await connection.fetchval(
                         "SELECT reach_event_log($1, $2, $3)", stream.name, manifest.first, manifest.last
                     )
-                    await connection.execute(_RESTORE, stream.name, *_columns(messages))
+                    await connection.execute(_RESTORE, stream.name, *as_columns(messages, _row, 5))
                 restored += len(messages) - kept
     return restored
 
 
-def _columns(messages: Sequence[RawMessage]) -> tuple[list[object], ...]:
-    """Return the messages as the arrays of `_RESTORE`."""
-    rows = [(raw.sequence, raw.subject, raw.payload, header_text(raw.headers), raw.stored_at) for raw in messages]
-    return tuple([row[position] for row in rows] for position in range(5))
+def _row(raw: RawMessage) -> tuple[object, ...]:
+    """The columns of `_RESTORE`."""
+    return raw.sequence, raw.subject, raw.payload, header_text(raw.headers), raw.stored_at
 
 
 @asynccontextmanager

@@ -97,10 +97,7 @@ class _Receiving:
 
 async def _whole(request: Request, limit: int) -> bytes:
     body = _Bounded(request, limit)
-    first = await body.chunk()
-    if not body.more:
-        return first
-    chunks = [first]
+    chunks: list[bytes] = []
     while body.more:
         chunks.append(await body.chunk())
     return b"".join(chunks)
