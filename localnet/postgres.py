@@ -7,8 +7,11 @@ installed Postgres (15 or later) to use instead of the wheel's. Not done here: t
 """
 
 import asyncio
+import base64
 import hashlib
+import hmac
 import os
+import secrets
 import signal
 import stat
 import tempfile
@@ -47,6 +50,7 @@ _SETTINGS: Final = {
     "log_line_prefix": "%m [%p] %a ",
 }
 _HELPERS_SECONDS: Final = 10.0
+_SCRAM_ITERATIONS: Final = 4096  # Postgres's own (`scram_iterations`)
 # For tests: a crash of the machine may lose everything, a crash of the server nothing.
 _FAST_SETTINGS: Final = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_wal_size": "4GB"}
 _HBA: Final = f"""\
@@ -256,8 +260,21 @@ async def _provision(addresses: Addresses, options: PostgresOptions) -> None:
 async def _ensure_role(connection: Connection, role: PostgresRole) -> None:
     exists = await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role.name)
     verb = "ALTER" if exists else "CREATE"
-    # CREATE ROLE takes no parameters; format('%L') quotes as the server wants it.
-    statement = await connection.fetchval(
-        f"SELECT format('{verb} ROLE %I LOGIN PASSWORD %L', $1::text, $2::text)", role.name, role.password
-    )
-    await connection.execute(statement)
+    # The server writes a statement that fails, or during which it is killed, into its log: so no password goes there.
+    await connection.execute(f"{verb} ROLE {quoted(role.name)} LOGIN PASSWORD '{scram_verifier(role.password)}'")
+
+
+def scram_verifier(password: str) -> str:
+    """What Postgres keeps of a password instead of it (`pg_authid.rolpassword`), as psql's `\\password` sends it.
+
+    The form is Postgres's, the keys are those of RFC 5802, section 3. Raises ValueError for a password that SASLprep
+    (RFC 4013) might change, which is one with other characters than printable ASCII.
+    """
+    if not (password.isascii() and password.isprintable()):
+        raise ValueError("a password of the embedded Postgres is of printable ASCII characters")
+    salt = secrets.token_bytes(16)
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, _SCRAM_ITERATIONS)
+    stored_key = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
+    server_key = hmac.digest(salted, b"Server Key", "sha256")
+    salt_text, stored, server = (base64.b64encode(part).decode() for part in (salt, stored_key, server_key))
+    return f"SCRAM-SHA-256${_SCRAM_ITERATIONS}:{salt_text}${stored}:{server}"

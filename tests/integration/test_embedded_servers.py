@@ -22,7 +22,7 @@ from localnet.errors import StackError
 from localnet.linux import alive, free_port
 from localnet.lock import DirectoryLock
 from localnet.nats_server import NatsOptions, NatsUser, nats_spec
-from localnet.postgres import PostgresOptions, PostgresRole, dsn, postgres_spec, superuser_dsn
+from localnet.postgres import PostgresOptions, PostgresRole, dsn, postgres_spec, scram_verifier, superuser_dsn
 from localnet.postgres_cluster import cache_directory
 from localnet.supervisor import Supervisor
 from tests.support import small_disk
@@ -191,6 +191,24 @@ async def test_postgres_keeps_its_data_and_takes_new_passwords(tmp_path: Path) -
         connection = await connect(dsn(child.addresses, "mint", changed))
         assert await connection.fetchval("SELECT count(*) FROM t") == 0
         await connection.close()
+
+
+async def test_a_password_is_in_no_statement_that_postgres_logs(tmp_path: Path) -> None:
+    options = PostgresOptions(data_dir=tmp_path, fast=True, owner=OWNER)
+    async with running(postgres_spec(options)) as child:
+        superuser = await connect(superuser_dsn(child.addresses))
+        await superuser.execute("ALTER DATABASE postgres SET default_transaction_read_only = on")
+        await superuser.close()
+    with pytest.raises(StackError, match="its roles and database cannot be made"):
+        await Child(postgres_spec(options)).start()
+    logged = (tmp_path / "postgres.log").read_text()
+    assert f'STATEMENT:  ALTER ROLE "{OWNER.name}"' in logged
+    assert OWNER.password not in logged
+
+
+def test_a_password_that_saslprep_might_change_is_refused() -> None:
+    with pytest.raises(ValueError, match="printable ASCII"):
+        scram_verifier("pässword")
 
 
 async def test_postgres_starts_again_at_once_after_a_kill(tmp_path: Path) -> None:
