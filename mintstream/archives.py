@@ -189,10 +189,8 @@ async def _drop(settings: Places, age: timedelta) -> Told:
     ):
         archive = _archive_of(settings, log)
         for stream in STREAMS:
-            newest = await archive.last(stream)
             until = SystemClock().now() - age
-            dropped = await drop_archived(pool, stream, newest.last, until) if newest else 0
-            told[stream.name] = {"dropped": dropped}
+            told[stream.name] = {"dropped": await drop_archived(pool, archive, stream, until)}
     return told
 
 

@@ -13,7 +13,7 @@ from typing import Final
 import asyncpg
 
 from archive.reading import Archive, HistoryIncomplete
-from archive.segments import ArchiveBroken
+from archive.segments import ArchiveBroken, Manifest
 from chassis.clock import Clock
 from chassis.database import Pool
 from chassis.log import LogUnavailable, RawMessage
@@ -24,6 +24,7 @@ from services.indexer.columns import as_columns
 from services.indexer.event_log import header_text, keepable
 from services.indexer.pauses import pause_after
 from services.indexer.ports import StoreUnavailable
+from services.indexer.truncation import PARTITION
 from services.indexer.vault import PostgresVault
 
 STREAMS: Final = (MINT, COLLECTION)
@@ -74,20 +75,38 @@ async def archive_all(
         }
 
 
-async def drop_copies(pool: Pool, stream: Stream, archived: int, until: datetime) -> int:
-    """Drop the partitions of event_log that are archived (up to sequence `archived`) and older than `until`.
+async def drop_copies(pool: Pool, archive: Archive, stream: Stream, until: datetime) -> int:
+    """Drop the partitions of event_log that are older than `until`, once the archive was read and says the same.
 
-    Not those that somebody still reads: the end of an operation is told from the message that settled it. Returns how
-    many partitions were dropped; raises StoreUnavailable.
+    Of what has left the stream the archive is then all that there is. Not those that somebody still reads: the end of
+    an operation is told from the message that settled it. Returns how many partitions were dropped; raises
+    ArchiveBroken, LogUnavailable and StoreUnavailable, and then nothing was dropped.
     """
+    manifests = [manifest async for manifest in archive.manifests(stream)]
+    archived = manifests[-1].last if manifests else 0
     try:
+        end = int(await pool.fetchval(_DROPPABLE, stream.name, archived, until)) // PARTITION * PARTITION
+        for manifest in manifests:
+            if manifest.first <= end:
+                await _hold_to_copies(PostgresVault(pool), archive, stream, manifest, end)
         async with pool.acquire() as connection, connection.transaction():
             await connection.execute("SET LOCAL lock_timeout = '2s'")
-            up_to = await connection.fetchval(_DROPPABLE, stream.name, archived, until)
-            return int(await connection.fetchval("SELECT shorten_event_log($1, $2)", stream.name, up_to))
+            return int(await connection.fetchval("SELECT shorten_event_log($1, $2)", stream.name, end))
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         # Retry, by the caller: nothing was dropped.
         raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+
+
+async def _hold_to_copies(vault: PostgresVault, archive: Archive, stream: Stream, manifest: Manifest, end: int) -> None:
+    """Raise ArchiveBroken unless the segment has every copy that there is of its messages up to sequence `end`."""
+    copies = await vault.messages(stream.name, manifest.first, min(manifest.last, end))
+    if not copies:
+        return  # dropped before
+    await archive.ids(manifest)
+    archived = {raw.sequence: (raw.subject, raw.payload) for raw in await archive.segment(manifest)}
+    for raw in copies:
+        if archived.get(raw.sequence) != (raw.subject, raw.payload):
+            raise ArchiveBroken(stream.name, manifest.number, f"event_log has another message {raw.sequence}")
 
 
 async def restore_copies(pool: Pool, archive: Archive, stream: Stream) -> int:

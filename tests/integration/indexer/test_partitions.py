@@ -1,5 +1,6 @@
 """event_log in partitions: made before they are needed, dropped once they are archived, never missed."""
 
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -7,10 +8,10 @@ import pytest
 
 from archive.object_store import ObjectStore
 from archive.reading import Archive
-from archive.segments import ArchiveBroken
+from archive.segments import ArchiveBroken, Manifest
 from chassis.database import Pool
 from chassis.log import RawMessage
-from contracts.streams import COLLECTION, MINT
+from contracts.streams import COLLECTION, MINT, Stream
 from services.indexer import archiving
 from services.indexer.archiving import Archiver, Bounds
 from services.indexer.archiving_task import drop_copies, restore_copies
@@ -65,21 +66,59 @@ async def test_a_partition_that_vanished_is_made_again(store: PostgresStore, poo
     assert await store.watermark("MINT") == 2
 
 
+class Vouching(Archive):
+    """An archive of segments as large as partitions, which has what `keep` keeps."""
+
+    def __init__(self, last: int, payload: bytes | None = b"") -> None:
+        """`payload` is that of its messages; None: its messages are missing."""
+        self._last = last
+        self._payload = payload
+
+    async def manifests(self, stream: Stream, after: Manifest | None = None) -> AsyncIterator[Manifest]:
+        del after
+        for number, first in enumerate(range(1, self._last + 1, WIDTH), 1):
+            last = min(first + WIDTH - 1, self._last)
+            yield Manifest(
+                stream=stream.name, number=number, first=first, last=last, size=1, sha256="", previous=None, ids=""
+            )
+
+    async def ids(self, manifest: Manifest) -> frozenset[str]:
+        return frozenset()
+
+    async def segment(self, manifest: Manifest) -> list[RawMessage]:
+        if self._payload is None:
+            raise ArchiveBroken(manifest.stream, manifest.number, "its messages are missing")
+        return [RawMessage("mint.x.v1.y", manifest.last, START, self._payload, {})]
+
+
+@pytest.mark.parametrize(("payload", "fault"), [(None, "messages are missing"), (b"forged", "another message 1000000")])
+async def test_no_copy_is_dropped_that_the_archive_does_not_have_any_more(
+    pool: Pool, payload: bytes | None, fault: str
+) -> None:
+    await pool.execute("SELECT reach_event_log('MINT', 1, $1)", 3 * WIDTH)
+    await keep(pool, "MINT", WIDTH, 2 * WIDTH)
+    with pytest.raises(ArchiveBroken, match=f"segment 1: .*{fault}"):
+        await drop_copies(pool, Vouching(3 * WIDTH, payload), MINT, START + timedelta(days=365))
+    assert len(await partitions(pool)) == 3
+
+
 async def test_only_archived_old_copies_that_nobody_needs_are_dropped(pool: Pool) -> None:
+    archive = Vouching(3 * WIDTH)
     for stream in ("MINT", "COLLECTION"):
         await pool.execute("SELECT reach_event_log($1, 1, $2)", stream, 3 * WIDTH)
         await keep(pool, stream, WIDTH, 2 * WIDTH)
     everything = START + timedelta(days=365)
-    assert await drop_copies(pool, MINT, WIDTH - 1, everything) == 0
-    assert await drop_copies(pool, MINT, 3 * WIDTH, START) == 0
+    assert await drop_copies(pool, Vouching(0), MINT, everything) == 0
+    assert await drop_copies(pool, Vouching(WIDTH - 1), MINT, everything) == 0
+    assert await drop_copies(pool, archive, MINT, START) == 0
     await pool.execute(
         """INSERT INTO mint_operations (id, transaction_id, collection_id, recipient, total_nfts, metadata, start_time,
                                         created_at, updated_at, settled_sequence)
            VALUES ($1::uuid, $1::uuid::text, $1::uuid, 'r', 1, '{}', now(), now(), now(), 1500000)""",
         uid("unended"),
     )
-    assert await drop_copies(pool, MINT, 3 * WIDTH, everything) == 1
-    assert await drop_copies(pool, COLLECTION, 3 * WIDTH, everything) == 2
+    assert await drop_copies(pool, archive, MINT, everything) == 1
+    assert await drop_copies(pool, archive, COLLECTION, everything) == 2
     assert [name for name in await partitions(pool) if "mint" in name] == ["event_log_mint_1", "event_log_mint_2"]
     assert [name for name in await partitions(pool) if "coll" in name] == ["event_log_collection_2"]
 
