@@ -1,10 +1,10 @@
 """Dead letters: which there are, and what a person does about one: replay its message, or drop it.
 
 Used by the operator's command line; by the gateway, which reads and drops; and by the indexer, which replays for it.
-Nothing is deleted: what was decided is a fact on the same stream, said once of each letter. A replay says the original
-message again on its own subject, under the condition that nothing was said there since, so that it cannot undo what
-came later and cannot happen twice. Every consumer of the subject is given it once more, which handlers bear as they
-bear any redelivery: its event id is the one that it had.
+Nothing is deleted: what was decided is a fact on the same stream, said once of each letter. A replay says the message
+again as it stands on its stream, under the condition that nothing was said on its subject since, so that it cannot undo
+what came later, cannot happen twice, and can say nothing that was never said. Every consumer of the subject is given it
+once more, which handlers bear as they bear any redelivery: its event id is the one that it had.
 """
 
 import base64
@@ -16,11 +16,12 @@ from typing import Any, Protocol, cast
 
 from chassis.log import EventLog, LogLookup, Message, RawMessage, SequenceConflict
 from chassis.messaging import Log
+from chassis.subjects import matches
 from contracts import registry
 from contracts.dead import DeadLetter, DeadLetterSettled
 from contracts.fact import Event, Fact
 from contracts.mint import Confirmed, Failed
-from contracts.streams import DEAD, MINT, STREAMS
+from contracts.streams import DEAD, MINT, STREAMS, Stream
 
 
 class LetterLog(EventLog, Protocol):
@@ -97,20 +98,37 @@ async def replay(log: Log, number: int, *, caller: str = "", cause: Event[Fact] 
     letter open; the next try finds it said, and settles.
     """
     found = await _open(log, number)
-    stream = next(each for each in STREAMS if each.name == found.fact.stream)
-    await _check_end(log, found.message)
-    try:
-        said_at = await log.repair().repeat(stream, found.message)
-    except SequenceConflict:
-        newest = await log.lookup.newest(stream, found.message.subject)
-        if newest is None or newest.sequence <= found.message.sequence or newest.payload != found.message.payload:
-            raise Superseded(
-                f"something else was said on {found.message.subject} since: what the log says now counts. "
-                "Look at it, and drop the letter if it is answered"
-            ) from None
-        said_at = newest.sequence
+    told = found.message
+    stream, standing = await _standing(log, found)
+    await _check_end(log, told)
+    said_at = standing.sequence
+    if said_at == told.sequence:  # beyond, it was said again before, by somebody who died before settling
+        try:
+            said_at = await log.repair().repeat(stream, standing)
+        except SequenceConflict:
+            raise Superseded(f"something else was said on {told.subject} just now: look at it, and try again") from None
     return await _settle(
         log, DeadLetterSettled(letter=number, outcome="replayed", said_at=said_at, caller=caller), cause
+    )
+
+
+async def _standing(log: Log, found: Letter) -> tuple[Stream, RawMessage]:
+    """Return the stream and its newest message on the letter's subject; raises Superseded unless it is the letter's.
+
+    A letter only points at a message. Any service writes letters, and whoever replays them may say more than that
+    service may: so nothing of a letter is said that does not stand on the stream.
+    """
+    told = found.message
+    for stream in STREAMS:
+        if stream.name == found.fact.stream and any(matches(pattern, told.subject) for pattern in stream.subjects):
+            newest = await log.lookup.newest(stream, told.subject)
+            if newest is None or newest.sequence < told.sequence:
+                break
+            if (newest.subject, newest.payload) == (told.subject, told.payload):
+                return stream, newest
+    raise Superseded(
+        f"something else was said on {told.subject} since, or never this: what the log says now counts. "
+        "Look at it, and drop the letter if it is answered"
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 from chassis.dead_letters import AlreadySettled, NoSuchLetter, Superseded, drop, letter, letters, replay
 from chassis.log import InvalidEvent, Message
 from chassis.messaging import Connection, Log
+from contracts import registry
 from contracts.dead import DeadLetter, DeadLetterSettled
 from contracts.fact import Producer
 from contracts.mint import Confirmed, Failed, FailureCode, ItemFailure, Requested
@@ -93,6 +94,37 @@ async def test_a_confirmation_that_was_taken_back_is_not_said_again(log: Log) ->
     with pytest.raises(Superseded, match="not on chain any more"):
         await replay(log, 1)
     assert await log.last_sequence(MINT) == said + 1
+
+
+async def test_a_letter_about_what_was_never_said_says_nothing(log: Log) -> None:
+    """Every service may write letters; the one that replays them may say what no other may."""
+    landed = next(each for each in SAMPLES if isinstance(each, Confirmed))
+    forged = registry.encode(log.envelope(landed, None)).decode()
+    said = await log.publish(REQUESTED, cause=None)
+    truth = await log.lookup.raw(MINT, said)
+    assert truth is not None
+    lies = (
+        (MINT.name, landed.subject(), 0, forged),  # never said: nothing stands on its subject
+        (MINT.name, truth.subject, said, truth.payload.decode().replace(str(REQUESTED.recipient), "1" * 32)),
+        (MINT.name, "mint.>", said, truth.payload.decode()),
+        (MINT.name, "", said, truth.payload.decode()),
+        (DEAD.name, truth.subject, said, truth.payload.decode()),
+        ("NONE", truth.subject, said, truth.payload.decode()),
+    )
+    for number, (stream, subject, sequence, payload) in enumerate(lies, start=1):
+        lie = DeadLetter(
+            stream=stream,
+            consumer="ipfs-mint",
+            subject_name=subject,
+            stream_sequence=sequence,
+            reason="not yet",
+            deliveries=1,
+            payload=payload,
+        )
+        await log.publish(lie, cause=None)
+        with pytest.raises(Superseded):
+            await replay(log, number)
+    assert await log.last_sequence(MINT) == said
 
 
 async def test_what_was_said_since_is_not_undone(log: Log, nats_url: str) -> None:
