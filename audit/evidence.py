@@ -65,6 +65,8 @@ class Evidence:
     """The second copy of each message, by sequence."""
     copied: Set[int] = frozenset()
     """Messages that have left the stream and are known from their second copy alone, by sequence."""
+    lost: Set[int] = frozenset()
+    """Messages that the stream has no more although it must, and the archive has, by sequence."""
     archived: Mapping[int, bytes] = field(default_factory=dict[int, bytes])
     """What the archive has of each message, by sequence, if it was read."""
     archive: Mapping[str, str | None] = field(default_factory=dict[str, str | None])

@@ -167,6 +167,7 @@ class Gatherer:
             collection_address=address,
             copies={raw.sequence: raw.payload for raw in copies},
             copied=left,
+            lost=said.left - may_leave((raw.sequence, raw.subject) for raw in said.messages),
             archived=said.archived,
             archive=said.archive,
             projected=first["projected"] if first else None,

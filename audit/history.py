@@ -5,7 +5,7 @@ done here: checking the archive (`archive` does, as it is read).
 """
 
 import contextlib
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, TypeVar
@@ -42,6 +42,8 @@ class Said:
     messages: Sequence[RawMessage]
     archived: Mapping[int, bytes] = field(default_factory=dict[int, bytes])
     """The payloads of those that the archive has, by sequence, if it was read."""
+    left: Set[int] = frozenset()
+    """Those that the archive has and the stream does not, by sequence."""
     archive: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
     """What was read of the archive, and what is wrong with it; None: it is what was archived."""
 
@@ -68,6 +70,7 @@ class WholeLog:
         return Said(
             _in_order({**found.messages, **held}),
             archived={sequence: raw.payload for sequence, raw in found.messages.items()},
+            left=found.messages.keys() - held.keys(),
             archive={f"{stream.name}, segment {number}": None for number in found.segments},
         )
 

@@ -21,7 +21,10 @@ def check_copies(evidence: Evidence) -> Iterator[Finding]:
     for logged in evidence.events:
         copy = evidence.copies.get(logged.sequence)
         about = f"message {logged.sequence}"
-        if copy is None:
+        if logged.sequence in evidence.lost:
+            reason = "the stream has it no more, and must have it for ever"
+            yield answer("second copy", about, holds=False, reason=reason)
+        elif copy is None:
             yield _copy_missing(evidence, logged.sequence)
         elif logged.sequence in evidence.copied:
             reason = "it has left the stream, and no archive vouches for it"

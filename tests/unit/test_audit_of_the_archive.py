@@ -125,10 +125,12 @@ async def test_a_pruned_operation_is_audited_from_the_archive_or_else_from_its_c
     assert set((await copies_of(archive_in(tmp_path, log))).values()) == {Verdict.PROVEN}
     unknown = {about for about, verdict in (await copies_of(None)).items() if verdict is Verdict.UNKNOWN}
     assert unknown == {f"message {sequence}" for sequence in log.left["MINT"]}
-    log.left["MINT"].add(everything[-1].sequence)  # which stays for ever: this is a loss
-    evidence = await replace(gatherer(log, None), database=Copies()).evidence(OPERATION)
-    broken = {each.about for each in audit(evidence).findings if each.verdict is Verdict.BROKEN}
-    assert f"message {everything[-1].sequence}" in broken
+    for lost in (everything[-1].sequence, everything[0].sequence):  # which stay for ever: as if never asked for
+        log.left["MINT"].add(lost)
+        for archive in (None, archive_in(tmp_path, log)):
+            evidence = await replace(gatherer(log, archive), database=Copies()).evidence(OPERATION)
+            broken = {each.about for each in audit(evidence).findings if each.verdict is Verdict.BROKEN}
+            assert f"message {lost}" in broken, archive
 
 
 async def test_only_the_segments_that_have_the_operation_are_read_and_manifests_once(
