@@ -342,8 +342,12 @@ class Log:
     async def read(self, stream: Stream, after: int) -> AsyncIterator[RawMessage]:
         """Yield every message of `stream` beyond sequence `after`, in order, until closed."""
         reader = StreamReader(self._client, self._jetstream, stream, self._clock)
-        async for message in reader.read(after):
-            yield message
+        try:
+            async for message in reader.read(after):
+                yield message
+        finally:
+            # Whoever reads next tells it: the last word of one that has stopped would stand beside that.
+            metrics.CONSUMER_LAG.set(0, consumer=stream.name)
 
     # Consuming -------------------------------------------------------------------------------------------------
 

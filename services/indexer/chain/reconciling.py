@@ -77,7 +77,12 @@ class Reconciler:
 
     async def run(self) -> None:
         """Compare until cancelled."""
-        await self._rounds.run()
+        try:
+            await self._rounds.run()
+        finally:
+            # Whoever leads next tells it: what this process said last would stand beside that for as long as it lives.
+            self._standing.clear()
+            self._tell()
 
     async def reconcile(self, among: frozenset[UUID] | None) -> None:
         """Compare these collections, or all when None, and say what has changed.
@@ -262,6 +267,9 @@ class Reconciler:
 
     def _measure(self, standing: CollectionDrift) -> None:
         self._standing[standing.collection] = {each.kind: each.count for each in standing.differences}
+        self._tell()
+
+    def _tell(self) -> None:
         for kind in DriftKind:
             metrics.DRIFT.set(sum(each.get(kind, 0) for each in self._standing.values()), kind=kind)
 

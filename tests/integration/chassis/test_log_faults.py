@@ -13,6 +13,7 @@ from uuid import UUID
 import nats
 import pytest
 
+from chassis import metrics
 from chassis.batching import Batching, Burst
 from chassis.exposition import REGISTRY
 from chassis.log import Message, RawMessage
@@ -191,6 +192,28 @@ async def test_who_loses_a_fence_is_counted(server: Child) -> None:
         assert fenced() == before
         assert not await log.publish_once(completed(1), cause=None)
         assert fenced() == before + 1
+
+
+async def test_who_no_longer_reads_tells_of_no_lag(server: Child) -> None:
+    """An indexer that lost the lead lives on: its last word would keep the alert up for ever."""
+
+    def lag() -> float | None:
+        return REGISTRY.get_sample_value("mintstream_consumer_lag", {"consumer": "MINT"})
+
+    async with Log.session(connection(server)) as log:
+        await log.declare(consumers=())
+        await log.publish(completed(1), cause=None)
+        seen = asyncio.Event()
+
+        async def read() -> None:
+            async for _ in log.read(MINT, 0):
+                metrics.CONSUMER_LAG.set(7, consumer="MINT")
+                seen.set()
+
+        reading = asyncio.create_task(read())
+        await seen.wait()
+        await end([reading])
+        assert lag() == 0
 
 
 async def first(log: Log, count: int, after: int = 0) -> AsyncIterator[RawMessage]:

@@ -1,5 +1,6 @@
 """The order of the questions, and what of the answers is believed; on a tree and providers in memory."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from uuid import UUID
@@ -22,6 +23,7 @@ from services.indexer.chain.reading import Followed
 from services.indexer.chain.reconciling import FINALITY, LARGE_TREE_SECONDS, Reconciler
 from services.indexer.ports import Account, Accounts, ChainUnavailable
 from services.indexer.rounds import Partly
+from tests.support.ending import end
 from tests.support.indexing import counted, uid
 from tests.support.leaves import ModelTree, key, metadata_v1
 from tests.support.memory_log import MemoryLog
@@ -207,6 +209,26 @@ async def test_the_metric_is_what_the_log_tells_last(world: World, monkeypatch: 
     assert told[DriftKind.DAS_BEHIND] == 2
     world.shown_ids = []
     assert await differences(world, log) == {}
+    assert told == dict.fromkeys(DriftKind, 0)
+
+
+async def test_who_no_longer_compares_tells_of_no_drift(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An indexer that lost the lead lives on: what it told would stand for ever, beside what the next leader tells."""
+    told: dict[str, float] = {}
+    compared = asyncio.Event()
+
+    def tell(value: float, kind: str) -> None:
+        told[kind] = value
+        if value:
+            compared.set()
+
+    monkeypatch.setattr(metrics.DRIFT, "set", tell)
+    world.shown_ids = [frozenset(world.ids()[2:])]
+    log, tables = MemoryLog(), MemoryTables()
+    await with_collection(log, tables, ADDRESS)
+    comparing = asyncio.create_task(Reconciler(log, world.parts(tables), SystemClock()).run())
+    await compared.wait()
+    await end([comparing])
     assert told == dict.fromkeys(DriftKind, 0)
 
 
