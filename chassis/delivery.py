@@ -21,6 +21,8 @@ BACKOFF_BASE = 0.5
 """Seconds before the first redelivery of a message whose handler failed; doubled each time."""
 BACKOFF_CAP = 60.0
 """Most seconds between two deliveries of one message."""
+_DOUBLINGS = 16
+"""More than reach the cap; of 2 to the number of deliveries there would be no float once there were a thousand."""
 
 _LACKS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EIO, errno.EROFS})
 """What the operating system says when the machine, not the message, is at fault."""
@@ -57,7 +59,7 @@ class ConsumerHalted(Exception):
 
 def backoff(times: int) -> float:
     """Return the seconds to wait before delivery number `times` + 1: exponential, capped."""
-    return min(BACKOFF_CAP, BACKOFF_BASE * 2 ** max(0, times - 1))
+    return min(BACKOFF_CAP, BACKOFF_BASE * 2 ** min(_DOUBLINGS, max(0, times - 1)))
 
 
 def judge(error: Exception | None, deliveries: int, unknown_failures: int, max_unknown_failures: int) -> Verdict:

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
 
+import msgspec
 import nats
 import nats.errors
 import nats.js.errors
@@ -366,10 +367,7 @@ class Log:
         await loop.run()
 
     async def _bury(self, consumer: Consumer, raw: RawMessage, deliveries: int, reason: str) -> None:
-        try:
-            payload, encoding = raw.payload.decode(), "utf-8"
-        except UnicodeDecodeError:
-            payload, encoding = base64.b64encode(raw.payload).decode(), "base64"
+        payload, encoding = _readable(raw.payload)
         letter = DeadLetter(
             stream=consumer.stream,
             consumer=consumer.name,
@@ -392,6 +390,17 @@ class Log:
         except (TimeoutError, nats.errors.Error) as error:
             raise LogUnavailable(f"cannot open the object store {bucket.name}: {type(error).__name__}") from error
         return ObjectStoreUploads(store, bucket, self.lookup)
+
+
+def _readable(payload: bytes) -> tuple[str, str]:
+    """Return a body as a dead letter holds it, and its encoding: as text, unless it is none or grows too much by it."""
+    encoded = base64.b64encode(payload)
+    try:
+        text = payload.decode()
+    except UnicodeDecodeError:
+        return encoded.decode(), "base64"
+    # Quotes and backslashes double in a text within a text. The largest message fits into DEAD as base64 only.
+    return (text, "utf-8") if len(msgspec.json.encode(text)) <= len(encoded) else (encoded.decode(), "base64")
 
 
 def _tls(ca_file: str) -> ssl.SSLContext:

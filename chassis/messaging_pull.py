@@ -23,8 +23,8 @@ from nats.js import JetStreamContext, api
 
 from chassis import metrics
 from chassis.clock import Clock
-from chassis.delivery import Ack, Again, BurialCap, Bury, ConsumerHalted, Verdict, judge
-from chassis.log import Handler, Message, RawMessage, RetryLater
+from chassis.delivery import Ack, Again, BurialCap, Bury, ConsumerHalted, Verdict, backoff, judge
+from chassis.log import Handler, LogUnavailable, Message, RawMessage, RetryLater
 from chassis.logs import get_logger
 from chassis.messaging_spans import processing
 from contracts import registry
@@ -233,7 +233,9 @@ class ConsumerLoop:
             place = place_of(message)
             raw, deliveries = raw_message(message, place), place.deliveries
             verdict = await self._verdict(raw, deliveries)
-            await self._carry_out(verdict, message, raw, deliveries)
+            if isinstance(verdict, Bury):
+                verdict = await self._buried(verdict, raw, deliveries)
+            await self._carry_out(verdict, message, raw)
         finally:
             del self._in_flight[id(message)]
             slots.release()
@@ -263,26 +265,35 @@ class ConsumerLoop:
                 after=round(verdict.delay, 3),
                 reason=verdict.reason,
             )
-        else:
-            self._unknown_failures.pop(raw.sequence, None)
         return verdict
 
-    async def _carry_out(self, verdict: Verdict, message: Msg, raw: RawMessage, deliveries: int) -> None:
+    async def _buried(self, verdict: Bury, raw: RawMessage, deliveries: int) -> Verdict:
+        """Store the message among the dead letters, or have it delivered again until there is room for it."""
+        try:
+            await self.bury(self.consumer, raw, deliveries, verdict.reason)
+        except LogUnavailable as error:
+            # Retry: it may be there or not, and twice is better than never. The consumer goes on with the others.
+            _logger.error("message not buried", consumer=self.consumer.name, subject=raw.subject, reason=str(error))
+            return Again(backoff(deliveries), str(error))
+        _logger.error("message buried", consumer=self.consumer.name, subject=raw.subject, reason=verdict.reason)
+        return verdict
+
+    async def _carry_out(self, verdict: Verdict, message: Msg, raw: RawMessage) -> None:
         try:
             match verdict:
                 case Ack():
                     await message.ack()
                 case Again(delay=delay):
                     await message.nak(delay=delay)
-                case Bury(reason=reason):
-                    _logger.error("message buried", consumer=self.consumer.name, subject=raw.subject, reason=reason)
-                    # Stored among the dead letters first: dying before the next line delivers it once more.
-                    await self.bury(self.consumer, raw, deliveries, reason)
+                case Bury():
+                    # It is stored among the dead letters: dying before this line delivers it once more.
                     await message.term()
         except (TimeoutError, nats.errors.Error) as error:
             # The verdict did not reach the server: the message comes again, and its handler is idempotent.
             _logger.warning("verdict not delivered", subject=raw.subject, error=type(error).__name__)
             return
+        if not isinstance(verdict, Again):
+            self._unknown_failures.pop(raw.sequence, None)
         metrics.CONSUMED.add(consumer=self.consumer.name, verdict=type(verdict).__name__.lower())
         if isinstance(verdict, Bury) and self.cap.record(self.clock.monotonic()):
             raise ConsumerHalted(

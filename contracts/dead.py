@@ -27,7 +27,7 @@ class DeadLetter(Fact, frozen=True, kw_only=True):
     reason: str
     deliveries: Count
     payload: str
-    """The original body: text when it is UTF-8, else base64."""
+    """The original body: text when it is UTF-8 and not much longer in JSON, else base64."""
     payload_encoding: str = "utf-8"
     headers: dict[str, str] = msgspec.field(default_factory=dict[str, str])
     event_id: UUID | None = None

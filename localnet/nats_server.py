@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from contracts.permissions import Permissions
+from contracts.streams import DEAD
 from localnet.child import Addresses, ChildSpec, Started, minimal_environ
 from localnet.errors import StackError
 from localnet.linux import port_holder, port_is_free, runs, terminate
@@ -131,6 +132,7 @@ def _configuration(options: NatsOptions, directory: Path) -> str:
         f'http: "127.0.0.1:{options.monitor_port or -1}"',
         f"ports_file_dir: {json.dumps(str(directory))}",
         f"pid_file: {json.dumps(str(directory / 'nats.pid'))}",
+        f"max_payload: {DEAD.max_message_bytes}",
         f"server_name: {options.cluster.name if options.cluster else 'mintstream-local'}",
         "jetstream {",
         f"  store_dir: {json.dumps(str(directory / 'jetstream'))}",

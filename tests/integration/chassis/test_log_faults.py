@@ -15,12 +15,15 @@ import pytest
 
 from chassis import metrics
 from chassis.batching import Batching, Burst
+from chassis.clock import SystemClock
+from chassis.dead_letters import Letter
 from chassis.exposition import REGISTRY
-from chassis.log import Message, RawMessage
+from chassis.log import InvalidEvent, Message, RawMessage
 from chassis.messaging import WRONG_LAST_SEQUENCE, Connection, Log
+from contracts.dead import DeadLetter
 from contracts.fact import Producer
 from contracts.mint import Completed
-from contracts.streams import MINT, Consumer
+from contracts.streams import DEAD, MINT, Consumer
 from localnet.child import Child, running
 from localnet.nats_server import NatsOptions, nats_spec
 from tests.support.ending import end
@@ -38,6 +41,13 @@ async def server(tmp_path: Path) -> AsyncIterator[Child]:
 
 def connection(server: Child) -> Connection:
     return Connection(servers=(server.addresses["nats"],), producer=Producer(name="test", version="test"), timeout=1.0)
+
+
+class Hurried(SystemClock):
+    """Does not wait before it tries again."""
+
+    async def sleep(self, seconds: float) -> None:
+        await super().sleep(min(seconds, 0.01))
 
 
 def completed(number: int) -> Completed:
@@ -220,3 +230,49 @@ async def first(log: Log, count: int, after: int = 0) -> AsyncIterator[RawMessag
     messages = log.read(MINT, after)
     for _ in range(count):
         yield await anext(messages)
+
+
+async def test_a_message_that_cannot_be_buried_now_is_buried_later(server: Child) -> None:
+    """Nowhere to put it says nothing about the others: the consumer goes on with them."""
+    async with Log.session(connection(server), Hurried()) as log:
+        await log.declare((MINT,), (CONSUMER,), ())
+        await log.publish(completed(1), cause=None)
+        await log.publish(completed(2), cause=None)
+        handled = asyncio.Event()
+
+        async def handle(message: Message[Any]) -> None:
+            if message.sequence == 1:
+                raise InvalidEvent("nonsense")
+            handled.set()
+
+        working = asyncio.create_task(log.consume(CONSUMER, handle, concurrency=1))
+        waiting = asyncio.create_task(handled.wait())
+        await asyncio.wait((working, waiting), return_when=asyncio.FIRST_COMPLETED)
+        assert handled.is_set(), working
+        await log.declare((DEAD,), (), ())
+        buried = await anext(log.read(DEAD, after=0))
+        assert json.loads(buried.payload)["data"]["streamSequence"] == 1
+        log.drain()
+        await working
+
+
+async def test_the_largest_message_is_buried_whole(server: Child) -> None:
+    """Also one that doubles as a text within a text."""
+    async with Log.session(connection(server)) as log:
+        await log.declare((MINT, DEAD), (CONSUMER,), ())
+        payload = b"\\" * (MINT.max_message_bytes - 1024)
+        client = await nats.connect(server.addresses["nats"])
+        await client.jetstream().publish(completed(1).subject(), payload)
+        await client.close()
+        working = asyncio.create_task(log.consume(CONSUMER, nothing, concurrency=1))
+        reading = asyncio.ensure_future(anext(log.read(DEAD, after=0)))
+        await asyncio.wait((working, reading), return_when=asyncio.FIRST_COMPLETED)
+        letter = await log.last(DeadLetter, stream="MINT", consumer="test")
+        assert letter is not None, working
+        assert Letter(1, letter.stored_at, letter.data, None).message.payload == payload
+        log.drain()
+        await working
+
+
+async def nothing(_: Message[Any]) -> None:
+    pass

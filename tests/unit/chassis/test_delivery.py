@@ -4,7 +4,8 @@ import errno
 
 import pytest
 
-from chassis.delivery import Again, Bury, judge
+from chassis.delivery import BACKOFF_CAP, Again, Bury, judge
+from chassis.log import LogUnavailable
 
 FAILURES = 5
 
@@ -26,3 +27,9 @@ def test_what_nobody_knows_is_tried_a_bounded_number_of_times(error: Exception) 
     assert verdict.unknown
     verdict = judge(error, deliveries=5, unknown_failures=FAILURES, max_unknown_failures=FAILURES)
     assert isinstance(verdict, Bury)
+
+
+def test_what_waited_for_a_day_waits_on_when_the_log_is_away() -> None:
+    """Every second an announced retry, and then one that is not: the pause is still a number."""
+    verdict = judge(LogUnavailable("away"), deliveries=100_000, unknown_failures=0, max_unknown_failures=FAILURES)
+    assert verdict == Again(BACKOFF_CAP, "LogUnavailable: away")
