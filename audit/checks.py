@@ -7,12 +7,13 @@ bytes behind a CID and the tree's root decide.
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from uuid import UUID
 
 from audit.doubles import check_doubles
 from audit.evidence import Evidence
 from audit.records import check_archive, check_copies, check_rows
 from audit.report import Finding, Report, Verdict, answer, report_of
-from audit.standing import Place, facts, latest
+from audit.standing import Numbers, Place, facts, latest, numbers
 from bubblegum import hashing
 from bubblegum.changes import Minted
 from bubblegum.decode import decode
@@ -134,11 +135,25 @@ def check_roots(evidence: Evidence) -> Iterator[Finding]:
 
 
 def check_totals(evidence: Evidence) -> Iterator[Finding]:
-    """What the operation's end says are the numbers of its items."""
-    minted = {leaf.item for fact in latest(evidence).values() for leaf in fact.leaves}
-    for fact in facts(evidence, Completed):
-        reason = f"it tells of {fact.minted} minted items, there are {len(minted)}"
-        yield answer("totals", str(evidence.operation), fact.minted == len(minted), reason)
+    """The operation is over, and its end says the numbers of its items, each of which had come to its own end.
+
+    Numbers of when it was decided on, between what caused it and itself: a fork may change them afterwards.
+    """
+    asked = next(facts(evidence, Requested), None)
+    if asked is None:
+        return  # told by `check_readable`
+    about, after, places = str(evidence.operation), tuple(numbers(evidence)), dict[UUID, int]()
+    for place, logged in enumerate(evidence.events):
+        places.setdefault(logged.event.id, place)
+        if isinstance(fact := logged.fact, Completed):
+            told = Numbers(fact.minted, fact.failed, fact.cancelled)
+            cause = places.get(logged.event.causation_id or logged.event.id, place)
+            holds = told in after[cause : place + 1] and fact.total == asked.total == sum(told)
+            reason = f"of {asked.total} items, it tells of {_shown(told)}, and there are {_shown(after[place])}"
+            yield answer("totals", about, holds, reason)
+    if not any(facts(evidence, Completed)):
+        reason = f"the log does not say that it is over: of {asked.total} items, there are {_shown(after[-1])}"
+        yield Finding(question="totals", about=about, verdict=Verdict.UNKNOWN, reason=reason)
 
 
 CHECKS: tuple[Check, ...] = (
@@ -173,6 +188,10 @@ def _why_not_minted(leaf: MintedLeaf, change: Minted | None, item: PinnedItem | 
     if recomputed.hash() != change.change_log.leaf:
         return "the tree's leaf does not follow from the metadata that was pinned"
     return None if recomputed.hash().hex() == leaf.leaf_hash else "the log tells another leaf hash"
+
+
+def _shown(ended: Numbers) -> str:
+    return f"{ended.minted} minted, {ended.failed} failed and {ended.cancelled} cancelled"
 
 
 def _why_not_there(transaction: ExecutedTransaction | None, slot: int) -> str:

@@ -1,11 +1,12 @@
 """What the log says of an operation: its facts, and what of it stands. Pure; for the questions and for `gathering`."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Set
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from audit.evidence import Evidence
 from contracts.fact import Fact
-from contracts.mint import Confirmed, Failed, PinFailed, Pinned, Planned, Signed
+from contracts.mint import Confirmed, Failed, FailureCode, PinFailed, Pinned, Planned, Signed
 
 F = TypeVar("F", bound=Fact)
 
@@ -35,6 +36,36 @@ def failures(evidence: Evidence) -> frozenset[int]:
     pinning = (failure.items for fact in facts(evidence, PinFailed) for failure in fact.failures)
     minting = (fact.failure.items for fact in facts(evidence, Failed))
     return frozenset(index for items in (*pinning, *minting) for index in items)
+
+
+class Numbers(NamedTuple):
+    """How many items have ended, by how."""
+
+    minted: int = 0
+    failed: int = 0
+    cancelled: int = 0
+
+
+def numbers(evidence: Evidence) -> Iterator[Numbers]:
+    """Yield how many items have ended after each event: minted overrules failed, and back goes what a fork dropped."""
+    minted: dict[int, str] = {}
+    codes: dict[int, FailureCode] = {}
+    for logged in evidence.events:
+        match logged.fact:
+            case Confirmed(signature=signature, leaves=leaves):
+                minted |= dict.fromkeys((leaf.item for leaf in leaves), signature)
+            case Failed(failure=failure, dropped=dropped):
+                for index in failure.items:
+                    if dropped is not None and minted.get(index) == dropped:
+                        del minted[index]
+                    codes.setdefault(index, failure.code)
+            case PinFailed(failures=refused):
+                for failure in refused:
+                    codes = dict.fromkeys(failure.items, failure.code) | codes
+            case _:
+                pass
+        ended = Counter(code is FailureCode.CANCELLED for index, code in codes.items() if index not in minted)
+        yield Numbers(len(minted), ended[False], ended[True])
 
 
 def attempted(evidence: Evidence) -> Mapping[Place, Set[str]]:
