@@ -1,7 +1,7 @@
 """Structured logs: one JSON object a line on stderr, or coloured text on a terminal.
 
 Used through `chassis.telemetry`. Every line carries the service, its version and the trace and span identifiers;
-lines of libraries that use the standard `logging` come out the same way. Not done here: shipping logs anywhere.
+warnings of libraries that use the standard `logging` come out the same way. Not done here: shipping logs anywhere.
 """
 
 import asyncio
@@ -25,10 +25,6 @@ from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 from chassis import trace_context
 from chassis.redaction import redact, redact_mapping
 from chassis.settings import LogFormat, LogLevel
-
-# Libraries whose "info" is a line for each request, with its URL, whose path may hold a provider's API key. Not even
-# at level debug: a secret must not depend on a log level.
-_QUIET: Final = ("httpx", "httpx2", "httpcore", "httpcore2", "uvicorn.access", "opentelemetry", "asyncio", "solana")
 
 Renderer = Callable[[WrappedLogger, str, EventDict], str]
 
@@ -75,9 +71,9 @@ def configure_logs(service_name: str, version: str, level: LogLevel, log_format:
         if isinstance(old.formatter, structlog.stdlib.ProcessorFormatter):
             root.removeHandler(old)
     root.addHandler(handler)
-    root.setLevel(level.upper())
-    for name in _QUIET:
-        logging.getLogger(name).setLevel("WARNING")
+    # Below a warning libraries tell of each request: its URL, whose path or query may hold a key, and at level debug
+    # all of its headers. A secret must not depend on a log level.
+    root.setLevel(max(logging.WARNING, logging.getLevelNamesMapping()[level.upper()]))
 
 
 class _StderrHandler(logging.Handler):
