@@ -5,6 +5,8 @@ from typing import Any
 
 import yaml
 
+from contracts.streams import BUCKETS
+from deploy.generate import ROOT
 from deploy.render import K8S
 
 PLATFORM = K8S / "platform"
@@ -34,6 +36,16 @@ def test_every_chart_is_of_an_exact_version_and_every_file_is_there() -> None:
             assert isinstance(value, dict) or (PLATFORM / value).exists(), release["name"]
 
 
+def test_what_waits_for_our_secrets_is_not_awaited_before_they_can_be_made() -> None:
+    """Helm waits for pods to be ready; those of our namespace mount secrets that the operators make of the overlay."""
+    layers = {release["name"]: release["labels"]["layer"] for release in releases()}
+    ours = {release["name"] for release in releases() if release["namespace"] == "mintstream"}
+    assert {name for name, layer in layers.items() if layer == "log"} == ours
+    runbook = (ROOT / "docs" / "runbooks" / "first-deployment.md").read_text()
+    steps = re.findall(r"^(?:helmfile .*-l layer=(\w+) apply|kubectl (apply) -k)", runbook, re.MULTILINE)
+    assert ["".join(step) for step in steps] == ["operators", "apply", "log", "apply", "apply"]
+
+
 def test_the_log_is_three_servers_in_three_zones_with_tls() -> None:
     nats = values("nats.yaml")
     assert nats["config"]["cluster"]["replicas"] == 3
@@ -42,6 +54,14 @@ def test_the_log_is_three_servers_in_three_zones_with_tls() -> None:
     assert nats["config"]["jetstream"]["enabled"] is True
     spread = nats["podTemplate"]["topologySpreadConstraints"]
     assert all(each["whenUnsatisfiable"] == "DoNotSchedule" for each in spread.values())
+
+
+def test_the_servers_limit_is_met_before_the_disk_is_full() -> None:
+    """What it does then is tried on a real server: `tests/integration/test_nats_probe.py`."""
+    store = values("nats.yaml")["config"]["jetstream"]["fileStore"]
+    limit, disk = (int(size.removesuffix("Gi")) for size in (store["maxSize"], store["pvc"]["size"]))
+    # The rest is the file system's, the raft logs' and that of blocks which are being rewritten.
+    assert sum(bucket.max_bytes for bucket in BUCKETS) < limit * 1024**3 <= 0.85 * disk * 1024**3
 
 
 def test_what_shares_our_namespace_keeps_to_its_standard() -> None:
