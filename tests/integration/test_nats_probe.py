@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import nats
 import pytest
 import yaml
+from nats.js.errors import ServiceUnavailableError
 
 from deploy.render import K8S
 from localnet.child import Child, running
@@ -76,6 +77,22 @@ async def test_a_server_is_started_anew_that_could_not_write_and_has_room_again(
             await server.stop()
             await server.start()
             assert await probe(script(server, store), applets) == ALIVE
+
+
+async def test_a_server_at_its_own_limit_refuses_and_needs_no_new_start(tmp_path: Path, applets: Path) -> None:
+    """Which is why the deployed one has a limit below its disk's size (`fileStore.maxSize`)."""
+    options = NatsOptions(data_dir=tmp_path / "nats", max_file_bytes=1_000_000)
+    async with running(nats_spec(options)) as server:
+        client = await nats.connect(server.addresses["nats"])
+        stream = client.jetstream()
+        await stream.add_stream(name="S", subjects=["s"])
+        with pytest.raises(ServiceUnavailableError):
+            await asyncio.gather(*(stream.publish("s", b"x" * 100_000) for _ in range(20)))
+        assert await probe(script(server, tmp_path), applets) == ALIVE
+        assert (await stream.get_msg("S", 1)).data, "what it has it gives"
+        await stream.purge_stream("S")
+        await stream.publish("s", b"x")
+        await client.close()
 
 
 async def test_a_server_that_does_not_answer_is_dead(tmp_path: Path, applets: Path) -> None:
