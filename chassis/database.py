@@ -125,6 +125,16 @@ Without them that takes two hours, in which nobody else can go on. Without meani
 """
 
 
+class UnusableDsn(ValueError):
+    """The connection URL is none. The text holds nothing of it: what it was cut into wrongly may be its password."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the connection URL of Postgres cannot be used: percent-encode what is special in its password "
+            "(/ is %2F, # is %23, ? is %3F, : is %3A), and look at its parameters"
+        )
+
+
 def quoted(name: str) -> str:
     """Return `name` as an SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
@@ -136,8 +146,11 @@ async def connect(
     timeout: float = 10,  # noqa: ASYNC109
     server_settings: Mapping[str, str] | None = None,
 ) -> OwnedConnection:
-    """One connection to `dsn`. Raises OSError, TimeoutError or an `asyncpg.PostgresError`."""
-    opened = await _asyncpg.connect(dsn, timeout=timeout, server_settings=dict(server_settings or {}))
+    """One connection to `dsn`. Raises UnusableDsn, OSError, TimeoutError or an `asyncpg.PostgresError`."""
+    try:
+        opened = await _asyncpg.connect(dsn, timeout=timeout, server_settings=dict(server_settings or {}))
+    except ValueError:  # stop: asyncpg and urllib find the parts of a URL wrong, and quote them
+        raise UnusableDsn from None
     return cast("OwnedConnection", opened)
 
 
@@ -151,12 +164,15 @@ async def create_pool(
     server_settings: Mapping[str, str],
 ) -> Pool:
     """A pool with `min_size` connections open. Raises as `connect` does."""
-    pool = await _asyncpg.create_pool(
-        dsn,
-        min_size=min_size,
-        max_size=max_size,
-        timeout=connect_timeout,
-        command_timeout=command_timeout,
-        server_settings=dict(server_settings),
-    )
+    try:
+        pool = await _asyncpg.create_pool(
+            dsn,
+            min_size=min_size,
+            max_size=max_size,
+            timeout=connect_timeout,
+            command_timeout=command_timeout,
+            server_settings=dict(server_settings),
+        )
+    except ValueError:  # stop: see `connect`
+        raise UnusableDsn from None
     return cast("Pool", pool)

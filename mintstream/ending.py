@@ -65,6 +65,7 @@ ENDS: Final[Mapping[str, Exit | None]] = {
     "builtins.IsADirectoryError": Exit.USAGE,
     "builtins.NotADirectoryError": Exit.USAGE,
     "builtins.PermissionError": Exit.USAGE,
+    "chassis.database.UnusableDsn": Exit.USAGE,
     "chassis.settings.SettingsError": Exit.USAGE,
     "mintstream.drop.DropUnreadable": Exit.USAGE,
     "asyncpg.exceptions.OperatorInterventionError": Exit.UNREACHABLE,

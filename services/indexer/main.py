@@ -14,6 +14,7 @@ import asyncpg
 from archive.object_store import ObjectStore
 from archive.reading import Archive
 from chassis import lifecycle, postgres, telemetry
+from chassis.database import UnusableDsn
 from chassis.lifecycle import Lifecycle
 from chassis.messaging import Connection, Log
 from chassis.migrations import MigrationError
@@ -99,7 +100,7 @@ def migrate_only() -> int:
 
     try:
         asyncio.run(migrate())
-    except (MigrationError, DatabaseUnavailable, asyncpg.PostgresError, OSError) as error:
+    except (MigrationError, DatabaseUnavailable, UnusableDsn, asyncpg.PostgresError, OSError) as error:
         # Stop: the platform runs it again. A TimeoutError, which is an OSError: another one is at it for long.
         log.error("cannot migrate", reason=f"{type(error).__name__}: {error}")
         return lifecycle.EXIT_FAILED

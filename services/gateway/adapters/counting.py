@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final, cast
 
 from limits.aio.storage import RedisStorage
-from limits.errors import StorageError
+from limits.errors import ConfigurationError, StorageError
 from redis.asyncio import BlockingConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -41,24 +41,35 @@ class RedisCounters:
 
 @asynccontextmanager
 async def shared_counters(url: Secret) -> AsyncGenerator[RedisCounters]:
-    """Yield counters in the Redis at `url`, and close their connections afterwards. Redis need not answer yet."""
-    address = url.reveal()
-    pool = BlockingConnectionPool.from_url(  # pyright: ignore[reportUnknownMemberType]  (its options are not annotated)
-        address.replace("redis+unix:", "unix:"),
-        max_connections=MAX_CONNECTIONS,
-        timeout=TIMEOUT,
-        socket_timeout=TIMEOUT,
-        socket_connect_timeout=TIMEOUT,
-        # Once, for a connection that was closed while it was idle; without a pause, because a request waits.
-        retry=Retry(NoBackoff(), 1),
-    )
+    """Yield counters in the Redis at `url`, and close their connections afterwards. Redis need not answer yet.
+
+    Raises ValueError, without the URL in its text, when that is none.
+    """
+    pool, storage = _storage(url.reveal())
     try:
-        # `limits` takes a pool as an option, which its annotations leave out.
-        options = cast("dict[str, Any]", {"connection_pool": pool})
-        yield RedisCounters(
-            RedisStorage(
-                f"async+{address}", wrap_exceptions=True, implementation="redispy", key_prefix=KEY_PREFIX, **options
-            )
-        )
+        yield RedisCounters(storage)
     finally:
         await pool.disconnect()
+
+
+def _storage(address: str) -> tuple[BlockingConnectionPool, RedisStorage]:
+    try:
+        pool = BlockingConnectionPool.from_url(  # pyright: ignore[reportUnknownMemberType]  (its options are not annotated)
+            address.replace("redis+unix:", "unix:"),
+            max_connections=MAX_CONNECTIONS,
+            timeout=TIMEOUT,
+            socket_timeout=TIMEOUT,
+            socket_connect_timeout=TIMEOUT,
+            # Once, for a connection that was closed while it was idle; without a pause, because a request waits.
+            retry=Retry(NoBackoff(), 1),
+        )
+        # `limits` takes a pool as an option, which its annotations leave out.
+        options = cast("dict[str, Any]", {"connection_pool": pool})
+        return pool, RedisStorage(
+            f"async+{address}", wrap_exceptions=True, implementation="redispy", key_prefix=KEY_PREFIX, **options
+        )
+    except (ValueError, ConfigurationError):
+        # Stop: the operator has to correct it. What was found wrong is quoted, and may be the password.
+        raise ValueError(
+            "REDIS_URL cannot be used: percent-encode what is special in its password (/ is %2F, # is %23)"
+        ) from None

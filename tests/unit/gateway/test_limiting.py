@@ -1,5 +1,7 @@
 """Counting requests when the shared counters fail, and whose address counts."""
 
+import traceback
+
 import pytest
 
 from chassis.clock import ManualClock
@@ -69,6 +71,14 @@ async def test_a_redis_that_is_not_there_is_told_as_such() -> None:
     async with shared_counters(Secret("redis://:password@127.0.0.1:1/0")) as counters:
         with pytest.raises(CountersUnavailable, match=r"^ConnectionError$"):
             await counters.hit("general:app:shop", 60)
+
+
+@pytest.mark.parametrize("url", ["redis://:hunter2/x@h:1/0", "redis://:hunter2#x@h:1/0", "redis://u:a@hunter2:x@h/0"])
+async def test_a_url_of_redis_that_is_none_is_not_told(url: str) -> None:
+    with pytest.raises(ValueError, match="REDIS_URL cannot be used") as refused:
+        async with shared_counters(Secret(url)):
+            pass
+    assert "hunter2" not in "".join(traceback.format_exception(refused.value))
 
 
 @pytest.mark.parametrize(
