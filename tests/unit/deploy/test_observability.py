@@ -19,6 +19,8 @@ RULE_TESTS = RULES.with_name("alerts_test.yaml")
 PAGES = ROOT / "docs" / "runbooks" / "alerts"
 PROMTOOL = shutil.which("promtool")
 OF_THE_PROCESS = {"process_resident_memory_bytes"}
+OF_A_VOLUME = frozenset({"namespace", "persistentvolumeclaim"})
+"""Labels of the kubelets' metrics of volumes."""
 
 
 def rules() -> list[Mapping[str, Any]]:
@@ -53,6 +55,7 @@ def test_every_label_that_is_asked_for_is_the_metrics(query: str) -> None:
     known = dict(series())
     names = [name for name in re.findall(r"\b(?:mintstream|http)_[a-z_]+", query) if name in known]
     possible = frozenset[str]().union(*(known[name] for name in names)) | {"job", "instance"}
+    possible |= OF_A_VOLUME if "kubelet_volume_stats_" in query else frozenset()
     by = {label.strip() for inner in re.findall(r"by \(([^)]*)\)", query) for label in inner.split(",")}
     matched = {label for inner in re.findall(r"\{([^}]*)\}", query) for label in re.findall(r"(\w+)[=!]", inner)}
     assert by | matched <= possible
