@@ -17,6 +17,7 @@ import msgspec
 from solders.pubkey import Pubkey
 
 from bubblegum.merkle import ConcurrentMerkleTree, TreeConfig, verify_proof
+from bubblegum.pda import asset_id as derived_id
 from bubblegum.pda import tree_config
 from bubblegum.transaction import ExecutedTransaction, from_rpc
 from chassis.json_rpc import JsonRpc, RpcRefused
@@ -29,6 +30,11 @@ PAGE: Final = 1000
 MOST_NAMED: Final = 100
 """Transactions that may name a mark: it has as many as there were attempts that ran. Anybody can name it in more."""
 
+VALID_BLOCKS: Final = 150
+"""Blocks for which a blockhash is valid: the runtime's MAX_PROCESSING_AGE."""
+
+_CONFIRMED: Final = {"commitment": "confirmed"}
+_HEAD_ALONE: Final = {"transactionDetails": "none", "rewards": False, "maxSupportedTransactionVersion": 0}
 _NULL: Final = msgspec.Raw(b"null")
 
 T = TypeVar("T")
@@ -46,6 +52,22 @@ class VerifiedAsset:
     owner: str
     uri: str
     leaf_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Landing:
+    """Where a transaction landed by the log, or when it can have landed at the latest."""
+
+    slot: int | None = None
+    height: int | None = None
+    """The last block height at which its blockhash was valid."""
+
+
+UNKNOWN: Final = Landing()
+
+
+class _Block(msgspec.Struct, frozen=True, rename="camel"):
+    block_height: int
 
 
 class _Ownership(msgspec.Struct, frozen=True):
@@ -131,25 +153,65 @@ class ChainVerifier:
         return False
 
     async def _proven_index(self, asset_id: str) -> int | None:
-        """Return the leaf's index if its proof leads to a root of the tree; None: it does not, or the tree went on."""
+        """Return the leaf's index if its proof leads to a root of the tree; None: it does not, or the tree went on.
+
+        Raises VerificationFailed for a proof of something else: an asset's id is derived from its tree and its nonce,
+        which is its leaf's index, because Bubblegum only ever appends.
+        """
         proof = await self._call("getAssetProof", {"id": asset_id}, _Proof)
         index = proof.node_index - 2 ** len(proof.proof)
+        if (
+            not 0 <= index < 2 ** len(proof.proof)
+            or str(derived_id(Pubkey.from_string(proof.tree_id), index)) != asset_id
+        ):
+            raise VerificationFailed(f"the node gives the proof of another leaf for {asset_id}")
         root = _key(proof.root)
         if not verify_proof(root, _key(proof.leaf), [_key(node) for node in proof.proof], index):
             return None
-        return index if root in (await self.tree(proof.tree_id)).recent_roots() else None
+        tree = await self.tree(proof.tree_id)
+        if len(proof.proof) != tree.max_depth:
+            raise VerificationFailed(f"the node's proof of {asset_id} does not begin at a leaf")
+        return index if root in tree.recent_roots() else None
 
-    async def transaction(self, signature: str) -> ExecutedTransaction | None:
-        """Return a confirmed transaction with what it called; None when the node knows none of this signature.
+    async def transaction(self, signature: str, landing: Landing = UNKNOWN) -> ExecutedTransaction | None:
+        """Return a confirmed transaction with what it called; None when the node has none of this signature.
 
-        Raises DecodeError and VerificationFailed.
+        Raises DecodeError; and VerificationFailed when the node may not have one that landed like that: who lags, or
+        keeps the history of some hours, proves nothing. The same for a node that gives another transaction.
         """
-        options = {"encoding": "base64", "commitment": "confirmed", "maxSupportedTransactionVersion": 0}
+        found = await self._transaction(signature)
+        if found is None and landing != UNKNOWN:
+            await self._check_history(landing)
+            found = await self._transaction(signature)  # it may have caught up in between
+        return found
+
+    async def _check_history(self, landing: Landing) -> None:
+        """Raise VerificationFailed if the node may not have what landed like that."""
+        if landing.slot is not None and (head := await self._call("getSlot", [_CONFIRMED], int)) < landing.slot:
+            raise VerificationFailed(f"the node is at slot {head}, before slot {landing.slot}")
+        first = await self._call("getFirstAvailableBlock", [], int)
+        if first == 0:
+            return
+        if landing.slot is not None:
+            if first > landing.slot:
+                raise VerificationFailed(f"the node has no block before slot {first}, after slot {landing.slot}")
+        elif landing.height is not None:
+            height = (await self._call("getBlock", [first, _HEAD_ALONE], _Block)).block_height
+            if height > landing.height - VALID_BLOCKS:
+                raise VerificationFailed(f"the node has no block before height {height}, it may have landed before")
+
+    async def _transaction(self, signature: str) -> ExecutedTransaction | None:
+        options = {**_CONFIRMED, "encoding": "base64", "maxSupportedTransactionVersion": 0}
         try:
             found = await self._rpc.find("getTransaction", [signature, options], dict[str, Any])
         except RpcRefused as error:  # stop: the node has answered
             raise VerificationFailed(str(error)) from error
-        return None if found is None else from_rpc(found)
+        if found is None:
+            return None
+        transaction = from_rpc(found)
+        if transaction.signature != signature:
+            raise VerificationFailed(f"the node gives {transaction.signature} for {signature}")
+        return transaction
 
     async def naming(self, address: Pubkey) -> tuple[str, ...]:
         """Return the signatures of the confirmed transactions without an error that name `address`, sorted.

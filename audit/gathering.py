@@ -12,12 +12,12 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol, TypeVar
 from uuid import UUID
 
-from audit.chain import VerificationFailed
+from audit.chain import UNKNOWN, Landing, VerificationFailed
 from audit.content import Contents
 from audit.evidence import Evidence, LoggedEvent, OperationRow, Row
 from audit.history import WholeLog
 from audit.nodes import Nodes, NodesDiffer
-from audit.standing import attempted, latest
+from audit.standing import attempted, facts, latest
 from bubblegum.errors import DecodeError
 from chassis.chain import ChainUnavailable
 from chassis.database import Row as DatabaseRow
@@ -35,7 +35,7 @@ from contracts.collection import (
 )
 from contracts.fact import Fact
 from contracts.leaving import may_leave, operation_patterns
-from contracts.mint import Pinned, Requested, transaction_label
+from contracts.mint import Pinned, Requested, Signed, transaction_label
 from contracts.registry import UndecodableMessage, decode
 from contracts.streams import COLLECTION, MINT
 
@@ -130,9 +130,10 @@ class Gatherer:
         assets = {leaf.asset_id for fact in confirmed for leaf in fact.leaves}
         pinned = [each.fact for each in said.events if isinstance(each.fact, Pinned)]
         uris = {uri for fact in pinned for item in fact.items for uri in (item.uri, item.image_uri)}
+        landings = _landings(said)
         silences: dict[str, str] = {}
         transactions, marked, proofs, contents = await asyncio.gather(
-            self._each(signatures, self.nodes.transaction, silences),
+            self._each(signatures, lambda each: self.nodes.transaction(each, landings.get(each, UNKNOWN)), silences),
             self._each(labels, self.nodes.marked, silences),
             self._each(assets, self.nodes.leads_to_root, silences),
             self.contents.check(uris, self.content_seconds),
@@ -214,6 +215,13 @@ class Gatherer:
         if self.needs_chain and silent:
             raise ChainUnavailable("no node answers")
         return answers
+
+
+def _landings(said: Evidence) -> Mapping[str, Landing]:
+    """Return by signature what the log knows of where it landed, or when it can have."""
+    attempts = (each for fact in facts(said, Signed) for each in (*fact.earlier, fact.attempt))
+    landings = {each.signature: Landing(height=each.last_valid_block_height) for each in attempts}
+    return landings | {fact.signature: Landing(slot=fact.slot) for fact in latest(said).values()}
 
 
 def _pattern(fact: type[Fact], collection: UUID) -> str:

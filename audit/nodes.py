@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Final, TypeVar
 
-from audit.chain import ChainVerifier, VerificationFailed
+from audit.chain import UNKNOWN, ChainVerifier, Landing, VerificationFailed
 from bubblegum.errors import DecodeError
 from bubblegum.reference import reference
 from bubblegum.transaction import ExecutedTransaction
@@ -37,11 +37,11 @@ class Nodes:
         clock = clock or SystemClock()
         self._nodes = [(node, Circuit(clock, failures=FAILURES, pause=PAUSE)) for node in nodes]
 
-    async def transaction(self, signature: str) -> ExecutedTransaction | None:
-        """Return a confirmed transaction; None when the nodes know none of this signature. Raises as `_agreed`."""
+    async def transaction(self, signature: str, landing: Landing = UNKNOWN) -> ExecutedTransaction | None:
+        """Return a confirmed transaction; None when the nodes have none of this signature. Raises as `_agreed`."""
 
         async def ask(node: ChainVerifier) -> ExecutedTransaction | None:
-            found = await node.transaction(signature)
+            found = await node.transaction(signature, landing)
             # Of a block's time nodes have opinions of their own, and nothing here asks for it.
             return None if found is None else replace(found, block_time=None)
 

@@ -15,7 +15,8 @@ from solders.signature import Signature
 from bubblegum import hashing, instructions, pda
 from bubblegum.instructions import LeafProof
 from bubblegum.leaf import ChangeLogEvent, LeafSchemaEvent, LeafSchemaV1, LeafSchemaV2, PathNode, application_data
-from bubblegum.merkle import MerkleTree, empty_node
+from bubblegum.merkle import ChangeLog, ConcurrentMerkleTree, MerkleTree, empty_node
+from bubblegum.merkle.account import RightmostProof
 from bubblegum.programs import (
     BUBBLEGUM,
     MPL_ACCOUNT_COMPRESSION,
@@ -87,6 +88,22 @@ class ModelTree:
     @property
     def compression(self) -> Pubkey:
         return SPL_ACCOUNT_COMPRESSION if self.version == 1 else MPL_ACCOUNT_COMPRESSION
+
+    def account(self) -> ConcurrentMerkleTree:
+        """The tree's account, which accepts proofs of the newest root alone."""
+        return ConcurrentMerkleTree(
+            max_depth=self.depth,
+            max_buffer_size=1,
+            authority=PAYER,
+            creation_slot=1,
+            is_batch_initialized=False,
+            sequence_number=self.seq,
+            active_index=0,
+            buffer_size=1,
+            change_logs=(ChangeLog(self.tree.root, (), len(self.tree) - 1),),
+            rightmost_proof=RightmostProof((), bytes(32), len(self.tree)),
+            canopy=(),
+        )
 
     def create(self) -> ExecutedInstruction:
         depth, size = self.depth, self.buffer_size

@@ -26,7 +26,7 @@ class Node:
         self.answer = answer
         self.asked = 0
 
-    async def transaction(self, signature: str) -> object:
+    async def transaction(self, signature: str, landing: object = None) -> object:
         self.asked += 1
         if isinstance(self.answer, Exception):
             raise self.answer

@@ -29,7 +29,7 @@ from contracts.mint import Requested
 from contracts.streams import MINT
 from services.indexer import archiving
 from services.indexer.archiving import Archiver, Bounds
-from tests.support.indexing import START, confirmed, mint_history, requested, uid
+from tests.support.indexing import START, confirmed, mint_history, pinned, requested, signed, uid
 from tests.support.indexing import History as Script
 from tests.support.memory_log import MemoryLog
 from tests.support.settled import settled_story
@@ -226,6 +226,30 @@ async def test_a_node_that_is_away_is_told_or_leaves_the_answer_unknown(needed: 
         return
     findings = audit(await asking.evidence(operation)).findings
     assert {each.verdict for each in findings if each.question == "on chain"} == {Verdict.UNKNOWN}
+
+
+@pytest.mark.parametrize(("head", "verdict"), [(100, Verdict.UNKNOWN), (101, Verdict.BROKEN)])
+async def test_what_a_node_that_lags_does_not_know_is_not_wrong(head: int, verdict: Verdict) -> None:
+    script, operation = Script(), uid("operation")
+    for fact in (requested(operation, 1), pinned(operation, 0, [0]), signed(operation, 0, 0, [0])):
+        script.say(fact)
+    script.say(confirmed(operation, 0, 0, [0]))  # in slot 101
+    log = MemoryLog()
+    log.streams["MINT"] = script.messages
+    answers: dict[str, Any] = {
+        "getTransaction": None,
+        "getSlot": head,
+        "getFirstAvailableBlock": 0,
+        "getSignaturesForAddress": [],
+    }
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked = msgspec.json.decode(request.content)
+        return httpx.Response(200, json={"jsonrpc": "2.0", "id": asked["id"], "result": answers.get(asked["method"])})
+
+    evidence = await gatherer(log, None, httpx.MockTransport(answer)).evidence(operation)
+    findings = audit(replace(evidence, collection_address="somewhere")).findings
+    assert {each.verdict for each in findings if each.question in ("on chain", "minted once")} == {verdict}
 
 
 @pytest.mark.parametrize(

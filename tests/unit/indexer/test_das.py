@@ -11,8 +11,7 @@ import httpx
 import pytest
 
 from bubblegum import base58
-from bubblegum.merkle import ChangeLog, ConcurrentMerkleTree, MerkleTree
-from bubblegum.merkle.account import RightmostProof
+from bubblegum.merkle import MerkleTree
 from chassis.clock import ManualClock, SystemClock
 from chassis.json_rpc import JsonRpc
 from services.indexer.adapters import das
@@ -124,19 +123,7 @@ def test_a_proof_holds_only_to_a_root_of_the_account() -> None:
     model = ModelTree(key(2))
     for _ in range(3):
         model.mint(key(3), metadata_v1())
-    account = ConcurrentMerkleTree(
-        max_depth=model.depth,
-        max_buffer_size=1,
-        authority=key(1),
-        creation_slot=1,
-        is_batch_initialized=False,
-        sequence_number=model.seq,
-        active_index=0,
-        buffer_size=1,
-        change_logs=(ChangeLog(model.tree.root, (), 2),),
-        rightmost_proof=RightmostProof((), bytes(32), 3),
-        canopy=(),
-    )
+    account = model.account()
     leaf = model.tree.leaf(1)
     proof = AssetProof("tree", model.tree.root, leaf, tuple(model.tree.proof(1)), 1)
     assert holds(proof, account, leaf)
