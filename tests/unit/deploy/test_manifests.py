@@ -160,6 +160,8 @@ def test_a_deployment_is_probed_spread_and_drained(overlay: str) -> None:
         assert deployment["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0, name
         budget = named(overlay, "PodDisruptionBudget", deployment["metadata"]["name"])
         assert budget["spec"]["selector"] == deployment["spec"]["selector"], name
+        # Readiness asks what pods need: else all of them could keep their nodes for as long as that is away.
+        assert budget["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow", name
 
 
 @every_overlay

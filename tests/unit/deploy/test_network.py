@@ -29,6 +29,8 @@ def drawn(overlay: str) -> set[Edge]:
 
 def pod_name(selector: dict[str, Any]) -> str:
     ((key, value),) = selector["matchLabels"].items()
+    if key == "acme.cert-manager.io/http01-solver":
+        return "acme-solver"
     assert key in ("app.kubernetes.io/name", "cnpg.io/cluster")
     return value
 
