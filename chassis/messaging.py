@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
 
 import msgspec
-import nats
 import nats.errors
 import nats.js.errors
 import uuid_utils.compat as uuid_utils
@@ -30,6 +29,7 @@ from chassis.delivery import BurialCap, backoff
 from chassis.log import MAX_BATCH, ConsumerStanding, Handler, LogUnavailable, Message, RawMessage, SequenceConflict
 from chassis.logs import get_logger
 from chassis.messaging_acks import Acknowledgements
+from chassis.messaging_client import ReconnectingClient
 from chassis.messaging_declare import Declaring, consumer_config
 from chassis.messaging_lookup import StreamLookup, decoded
 from chassis.messaging_publish import Publisher
@@ -137,7 +137,8 @@ class Log:
         try:
             # The client would try for ever; a service that starts without its log must say so instead.
             async with asyncio.timeout(connection.connect_seconds):
-                client = await nats.connect(list(connection.servers), **options)
+                client = ReconnectingClient()
+                await client.connect(list(connection.servers), **options)
         except (TimeoutError, OSError, nats.errors.Error) as error:
             reason = str(error) or f"none in {connection.connect_seconds:g} s"
             raise LogUnavailable(f"no NATS server answers at {', '.join(connection.servers)}: {reason}") from error
