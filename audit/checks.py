@@ -25,6 +25,7 @@ from contracts.mint import (
     Confirmed,
     Finalized,
     MintedLeaf,
+    Nft,
     Pinned,
     PinnedItem,
     Requested,
@@ -99,15 +100,18 @@ def check_finality(evidence: Evidence) -> Iterator[Finding]:
 
 
 def check_leaves(evidence: Evidence) -> Iterator[Finding]:
-    """Every confirmed leaf is the transaction's own, and its hash follows from the metadata that was pinned."""
+    """Every confirmed leaf is the transaction's own, as it was asked for, and its hash follows from what was pinned."""
     items = {item.index: item for fact in facts(evidence, Pinned) for item in fact.items}
+    asked = {item.index: (fact, fact.nfts[item.nft]) for fact in facts(evidence, Requested) for item in fact.items()}
     for fact in latest(evidence).values():
         transaction = evidence.transactions.get(fact.signature)
         if transaction is None:
             continue  # told by `check_signatures`
         minted = {str(change.asset_id): change for change in decode(transaction) if isinstance(change, Minted)}
         for leaf in fact.leaves:
-            reason = _why_not_minted(leaf, minted.get(leaf.asset_id), items.get(leaf.item), fact.tree)
+            reason = _why_not_asked_for(leaf, items.get(leaf.item), asked.get(leaf.item)) or _why_not_minted(
+                leaf, minted.get(leaf.asset_id), items.get(leaf.item), fact.tree
+            )
             yield answer("leaf", leaf.asset_id, reason is None, reason or "")
 
 
@@ -170,6 +174,17 @@ CHECKS: tuple[Check, ...] = (
     check_rows,
     check_totals,
 )
+
+
+def _why_not_asked_for(leaf: MintedLeaf, item: PinnedItem | None, asked: tuple[Requested, Nft] | None) -> str | None:
+    if asked is None:
+        return f"nobody has asked for item {leaf.item}"
+    request, nft = asked
+    if leaf.owner != request.recipient:
+        return f"it was to be {request.recipient}'s, and was minted to {leaf.owner}"
+    if item is not None and (item.name != nft.name or nft.symbol not in (None, item.symbol)):
+        return f"{nft.name!r} was asked for, and {item.name!r} was pinned"
+    return None
 
 
 def _why_not_minted(leaf: MintedLeaf, change: Minted | None, item: PinnedItem | None, tree: str) -> str | None:

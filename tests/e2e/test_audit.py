@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from solders.hash import Hash
 from solders.keypair import Keypair
 from solders.message import MessageV0
+from solders.pubkey import Pubkey
 from solders.signature import Signature
 from solders.transaction import VersionedTransaction
 
@@ -30,7 +31,7 @@ from audit.nodes import Nodes
 from audit.report import Report, Verdict
 from chassis import postgres
 from chassis.database import connect
-from contracts.mint import Completed, Confirmed, Finalized, Pinned, Planned, Signed
+from contracts.mint import Completed, Confirmed, Finalized, Pinned, Planned, Requested, Signed
 from localnet.secret_files import read_secret
 from mintstream.ending import Exit
 from tests.support.exactly_once import check_exactly_once
@@ -140,6 +141,7 @@ def tampered(evidence: Evidence) -> dict[str, Evidence]:
         "final": changed(evidence, Finalized, slot=1),
         "leaf": changed(evidence, Confirmed, leaves=forged),
         "leaf, moved": changed(evidence, Confirmed, leaves=moved),
+        "leaf, another wallet": changed(evidence, Requested, recipient=str(Pubkey.default())),
         "leaf, another name": changed(evidence, Pinned, items=items),
         "content": replace(evidence, contents={**evidence.contents, uri: False}),
         "minted once": changed(evidence, Confirmed, signature=str(Signature.default())),
