@@ -120,6 +120,9 @@ class Lifecycle:
         self._tasks.pop(task, None)
         self._changed.set()
         if task.cancelled():
+            if not self.cutting_off:  # not by us: what it waited for was cancelled, and its work is done by nobody
+                _log.error("a task was cancelled", task=task.get_name())
+                self.fail(f"{task.get_name()}: cancelled by what it waited for")
             return
         error = task.exception()
         if error is not None:
