@@ -23,10 +23,10 @@ MAX_MESSAGES: Final = 10_000
 MAX_BYTES: Final = 64 * 1024 * 1024
 """A segment ends with the message that reaches so many bytes of lines."""
 MAX_CONTENT: Final = MAX_BYTES + 16 * 1024 * 1024
-"""Most bytes of lines that a manifest may claim: the last message, in base64 and with its headers, comes on top."""
+"""Most bytes of lines that a manifest may claim: the last message, escaped and with its headers, comes on top."""
 
-MAX_IDS: Final = 16 * 1024 * 1024
-"""Most bytes of a segment's ids."""
+MAX_IDS: Final = MAX_CONTENT
+"""Most bytes of a segment's ids, each of which is in a line."""
 
 _ID: Final = 3
 """Which token of a subject names its thing: `mint.confirmed.v1.<operation>.0.1`."""

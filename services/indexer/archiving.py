@@ -52,8 +52,8 @@ class Archiver:
         size = 0
         async for raw in self._archivable(stream, before.last if before else 0, bounds):
             messages.append(raw)
-            size += len(raw.payload)
-            if len(messages) == MAX_MESSAGES or size >= MAX_BYTES // 2:
+            size += len(segments.line_of(raw))  # several times the payload's bytes, where these have to be escaped
+            if len(messages) == MAX_MESSAGES or size >= MAX_BYTES:
                 before = await self._append(stream, messages, before)
                 total += len(messages)
                 messages, size = [], 0

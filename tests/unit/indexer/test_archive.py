@@ -384,6 +384,23 @@ async def test_streams_have_archives_of_their_own(log: MemoryLog, store: Archive
     assert [raw async for raw in store.read(COLLECTION, 0)] == script.messages
 
 
+async def test_a_segment_is_never_larger_than_what_is_read_again(
+    store: Archive, log: MemoryLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its size is that of its lines, in which bytes that have to be escaped take six."""
+    log.streams["MINT"] = [
+        RawMessage(f"mint.x.v1.{'y' * 300}{n}", n, START, payload, {"a": "\x01" * 50})
+        for n, payload in enumerate([b"\x01" * 200, b"\xff" * 200, b"{}"] * 20, 1)
+    ]
+    longest = max(len(segments.line_of(raw)) for raw in log.streams["MINT"])
+    monkeypatch.setattr(archiving, "MAX_BYTES", 4 * longest)
+    assert await Archiver(log, store).archive(MINT, everything(log), flush=True) == 60
+    sizes = [each.size async for each in store.manifests(MINT)]
+    assert max(sizes) < 5 * longest, "as MAX_CONTENT is to MAX_BYTES"
+    assert await read_all(store) == log.streams["MINT"]
+    assert segments.MAX_IDS >= segments.MAX_CONTENT
+
+
 def test_a_place_that_cannot_be_used_is_told() -> None:
     with pytest.raises(ArchiveUnavailable, match="nowhere://x cannot be used"):
         ObjectStore("nowhere://x")
