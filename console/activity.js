@@ -2,7 +2,7 @@
 
 import { get, pause } from "./api.js";
 import { Figure } from "./charts.js";
-import { duration, fill, h, notice } from "./dom.js";
+import { fill, h, notice } from "./dom.js";
 
 /** How long a chart stands: a minute is its smallest stretch. */
 const REFRESH_SECONDS = 60;
@@ -83,7 +83,11 @@ function latency(series) {
     empty: "Nothing was confirmed.",
     step: series.stepSeconds,
     times: times(series),
-    tell: (value) => (value < 90 ? `${Number(value.toPrecision(2))} s` : duration(value)),
+    // To two digits, as the scale needs them: half minutes and half hours are not to be told as whole ones.
+    tell: (value) => {
+      const [size, unit] = value < 90 ? [1, "s"] : value < 5400 ? [60, "min"] : [3600, "h"];
+      return `${Number((value / size).toPrecision(2))} ${unit}`;
+    },
     series: [
       { name: "half of them within", kind: "line", look: "accent", values: of("p50Seconds") },
       { name: "95% within", kind: "line", look: "late", values: of("p95Seconds") },

@@ -124,8 +124,29 @@ function onMistake(event) {
   else say(sentence(event.reason));
 }
 
-window.addEventListener("hashchange", show);
+/** Begins with what the server tells of itself and of the session; only who has none is asked to sign in. */
+async function begin() {
+  fill(main, h("p", { class: "loading" }, "Loading…"));
+  try {
+    config = await call("GET", "/console/config.json");
+    me = await signedIn();
+  } catch (error) {
+    const again = h("div", { class: "row" }, h("button", { onclick: begin }, "Try again"));
+    return fill(main, h("h1", null, "Mintstream"), h("div", { class: "stack" }, notice("bad", sentence(error)), again));
+  }
+  window.addEventListener("hashchange", show);
+  await show();
+}
+
+/** @returns {Promise<Me | null>} */
+async function signedIn() {
+  try {
+    return (await call("GET", "/api/auth/me")).data;
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 401) return null;
+    throw error;
+  }
+}
+
 window.addEventListener("unhandledrejection", onMistake);
-config = await call("GET", "/console/config.json");
-me = (await call("GET", "/api/auth/me").catch(() => null))?.data ?? null; // none: the sign-in is shown
-await show();
+await begin();

@@ -114,7 +114,7 @@ function minting(one, { me }, { show, recount }, note) {
     h(
       "div",
       { class: "row" },
-      one.allowMinting && h("a", { class: "button main", href: `#/drop?collection=${one.id}` }, "Mint into it"),
+      one.status === "active" && h("a", { class: "button main", href: `#/drop?collection=${one.id}` }, "Mint into it"),
       h("a", { class: "button", href: `#/operations?collectionId=${one.id}` }, "Its operations"),
       admin && sync,
     ),

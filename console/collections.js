@@ -19,7 +19,7 @@ export async function collectionsView({ config, me, query, signal }) {
         h(
           "div",
           { class: "row between" },
-          h("a", { href: `#/collections/${one.id}` }, h("strong", null, one.name)),
+          h("a", { class: "name", href: `#/collections/${one.id}` }, h("strong", null, one.name)),
           pill(one.status),
         ),
         fullness(one),

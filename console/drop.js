@@ -20,12 +20,26 @@ export async function dropView(visit) {
     return notice("plain", "Minting here needs a key with the scopes mint and read.");
   const { collections } = await get("/api/collections?allowMinting=true&limit=100", visit.signal);
   const open = collections.filter((/** @type {any} */ one) => one.status === "active");
+  const wanted = visit.query.get("collection");
+  if (wanted !== null && !open.some((/** @type {any} */ one) => one.id === wanted)) {
+    // Another one must not stand in for it: whoever asked for this one would mint into that.
+    const one = await get(`/api/collections/${encodeURIComponent(wanted)}`, visit.signal);
+    const place = h("a", { class: "name", href: `#/collections/${one.id}` }, one.name);
+    if (one.status !== "active") return notice("plain", place, ` takes no mints now: it is ${hindrance(one)}.`);
+    open.push(one);
+  }
   if (!open.length)
     return empty(
       "No collection takes mints now.",
       may(visit.me, "admin") && h("a", { href: "#/collections/new" }, "Create one"),
     );
   return new Drop(open, visit).element;
+}
+
+/** Why a collection takes no mints. @param {any} one */
+function hindrance(one) {
+  if (one.stage !== "created") return "not on chain";
+  return one.status === "completed" ? "full" : one.status;
 }
 
 class Drop {
@@ -70,6 +84,7 @@ class Drop {
     });
     this.preview = h("div", { class: "stack" });
     this.mint = h("button", { class: "main", type: "submit", disabled: true }, "Mint");
+    this.lacking = h("small", { role: "status" });
     this.before = h(
       "form",
       { class: "stack", onsubmit: (/** @type {Event} */ event) => (event.preventDefault(), this.#send()) },
@@ -139,7 +154,7 @@ class Drop {
             this.problems.slice(0, 20).map((one) => h("li", null, one)),
           ),
         ),
-      pairs.length > 0 && h("section", { class: "card stack" }, takes, tight, h("div", { class: "row" }, this.mint)),
+      pairs.length > 0 && h("section", { class: "card stack" }, takes, tight, h("div", { class: "row" }, this.mint, this.lacking)),
       pairs.length > 0 &&
         h(
           "section",
@@ -155,10 +170,9 @@ class Drop {
   }
 
   #ready() {
-    this.mint.disabled =
-      !this.pairs.length ||
-      this.problems.length > 0 ||
-      !/^[1-9A-HJ-NP-Za-km-z]{32,44}$/.test(this.recipient.value.trim());
+    const known = /^[1-9A-HJ-NP-Za-km-z]{32,44}$/.test(this.recipient.value.trim());
+    this.mint.disabled = !this.pairs.length || this.problems.length > 0 || !known;
+    fill(this.lacking, known ? "" : "Recipient has to be the address of a wallet.");
   }
 
   /** What a mint of so many takes. @param {number} total @returns {Promise<[string, string][]>} */

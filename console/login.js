@@ -1,6 +1,6 @@
 // Signing in: with an API key, or with a wallet of the browser (Wallet Standard) where the gateway offers that.
 
-import { call } from "./api.js";
+import { ApiError, call } from "./api.js";
 import { field, fill, h, notice } from "./dom.js";
 import { signInWith, wallets } from "./wallet.js";
 
@@ -18,7 +18,9 @@ export function loginView(config, enter) {
     try {
       enter((await call("POST", "/console/session", { headers: credential })).data);
     } catch (error) {
-      fill(complaint, notice("bad", /** @type {Error} */ (error).message));
+      const unknown = error instanceof ApiError && error.code === "unauthorized";
+      const { message } = /** @type {Error} */ (error);
+      fill(complaint, notice("bad", unknown ? "This key is unknown, expired or revoked." : message));
     }
   };
   const form = h(

@@ -132,7 +132,11 @@ function row(one, names, config, query) {
     cell("Operation", h("a", { href: place }, short(one.transactionId))),
     cell(
       "Collection",
-      h("a", { href: `#/collections/${one.collectionId}` }, names.get(one.collectionId) ?? short(one.collectionId)),
+      h(
+        "a",
+        { class: "name", href: `#/collections/${one.collectionId}` },
+        names.get(one.collectionId) ?? short(one.collectionId),
+      ),
     ),
     cell("Recipient", explorer(config, "address", one.recipient)),
     cell("Minted", `${one.completed} of ${one.total}${trouble}`),

@@ -106,7 +106,7 @@ async function totals(signal) {
       many(day.minted),
       `${plural(day.operations, "operation")}, ${day.successRate}% of NFTs that ended`,
     ),
-    tile("Under way", many(found.activeOperations), "operations"),
+    tile("Under way", plural(found.activeOperations, "operation")),
     tile(
       "Minted in all",
       many(found.totalMinted),

@@ -193,6 +193,13 @@ async def test_a_page_that_has_lost_its_server_says_so_until_it_is_back(live: Li
         await expect(page.get_by_role("link", name=asked.collection["name"])).to_be_visible()
         await page.unroute("**/events**")
         await expect(told).to_be_hidden()
+        for lost in ("**/console/config.json", "**/api/auth/me"):
+            await page.route(lost, lambda route: route.abort())
+            await page.reload()
+            await expect(page.get_by_role("alert")).to_have_text("The server cannot be reached")
+            await page.unroute(lost)
+            await page.get_by_role("button", name="Try again").click()
+            await expect(page.get_by_role("button", name="Sign out")).to_be_visible()
 
 
 async def test_what_failed_is_told_with_its_cause_and_minted_anew(live: LiveStack, browser: Browser) -> None:
@@ -440,7 +447,7 @@ async def test_a_session_ends_with_signing_out_and_is_out_of_scripts_reach(live:
         await page.goto("/console")
         await page.get_by_label("API key").fill("mst_of_somebody_else")
         await page.get_by_role("button", name="Sign in").click()
-        await expect(page.get_by_role("alert")).to_be_visible()
+        await expect(page.get_by_role("alert")).to_have_text("This key is unknown, expired or revoked.")
         await sign_in(page, live.stack.api_key)
         assert await page.evaluate("document.cookie") == ""
         await page.reload()
@@ -448,6 +455,31 @@ async def test_a_session_ends_with_signing_out_and_is_out_of_scripts_reach(live:
         await page.get_by_label("API key").wait_for()
         await page.reload()
         await page.get_by_label("API key").wait_for()
+
+
+async def test_words_without_an_end_stay_on_the_page_and_no_collection_stands_in_for_another(
+    live: LiveStack, browser: Browser
+) -> None:
+    created = await live.api.create_collection(None, name="W" * 32, symbol="W" * 10, description="w" * 500)
+    other = await live.api.wait_for_collection(created, within=PATIENCE)
+    asked = await live.ask(other, 1)
+    await live.settled(asked.operation)
+    await live.collection()  # it would be the first to choose from
+    page_of = f"/collections/{other['id']}"
+    async with visitor(browser, live.stack.api_url, PHONE) as page:
+        await sign_in(page, live.stack.api_key)
+        for path in ("/operations", "/collections", page_of, f"/operations/{asked.operation}"):
+            await visit(page, path)
+            assert await overflow(page) <= 0, path
+        await page.get_by_role("link", name=other["name"]).click()
+        await page.get_by_role("link", name="Mint into it").click()
+        await expect(page.get_by_label("Collection")).to_have_value(other["id"])
+        assert await overflow(page) <= 0
+        await choose(page, IMAGES[0])
+        await expect(page.get_by_text("Recipient has to be the address of a wallet.")).to_be_visible()
+        (await live.http.patch(f"/api{page_of}", json={"allowMinting": False})).raise_for_status()
+        await page.reload()
+        await expect(page.get_by_text("takes no mints now: it is paused.")).to_be_visible()
 
 
 TABLES = [
