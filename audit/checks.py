@@ -55,9 +55,15 @@ def check_readable(evidence: Evidence) -> Iterator[Finding]:
 
 
 def check_causes(evidence: Evidence) -> Iterator[Finding]:
-    """Every event but a command was caused by an event that was there before it."""
+    """Every event but a command was caused by an event that was there before it.
+
+    The last time that it was said: after a loss the guard repeats what stands before what it followed from.
+    """
     before = set(evidence.elsewhere)
+    newest = {logged.event.id: logged.sequence for logged in evidence.events}
     for logged in evidence.events:
+        if newest[logged.event.id] != logged.sequence:
+            continue
         cause, about = logged.event.causation_id, f"{logged.subject} ({logged.event.id})"
         if cause is None:
             yield answer("cause", about, isinstance(logged.fact, _COMMANDS), "it is no command, and has no cause")

@@ -6,8 +6,10 @@ from datetime import timedelta
 from typing import Any, cast
 from uuid import UUID
 
+import msgspec
 import pytest
 
+from audit.checks import check_causes
 from audit.content import Contents
 from audit.evidence import Evidence, LoggedEvent, OperationRow, Row
 from audit.gathering import Gatherer
@@ -16,7 +18,7 @@ from audit.nodes import Nodes
 from audit.records import check_copies, check_rows
 from audit.report import Verdict
 from contracts.registry import decode
-from tests.support.indexing import START, History, requested, uid
+from tests.support.indexing import START, History, pinned, requested, uid
 from tests.support.memory_log import MemoryLog
 
 OPERATION = uid("operation")
@@ -46,6 +48,22 @@ def found(evidence: Evidence) -> Mapping[str, tuple[Verdict, str]]:
 
 def test_records_that_agree_are_proven(evidence: Evidence) -> None:
     assert {verdict for verdict, _ in found(evidence).values()} == {Verdict.PROVEN}
+
+
+def test_what_the_guard_repeats_behind_its_cause_has_one(evidence: Evidence) -> None:
+    """A loss took the request away, and somebody who had it in hand spoke before it was put back."""
+    script = History()
+    raw = script.say(pinned(OPERATION, 0, [0, 1]))
+    (asked,) = evidence.events
+    event = msgspec.structs.replace(decode(raw.subject, raw.payload), causation_id=asked.event.id, id=uid("pinned"))
+    early = LoggedEvent(1, raw.subject, raw.stored_at, raw.payload, event)
+    late = replace(asked, sequence=2)
+
+    def verdicts(*events: LoggedEvent) -> list[Verdict]:
+        return [each.verdict for each in check_causes(replace(evidence, events=events))]
+
+    assert verdicts(early, late) == [Verdict.BROKEN, Verdict.PROVEN]
+    assert verdicts(early, late, replace(early, sequence=3)) == [Verdict.PROVEN, Verdict.PROVEN]
 
 
 def test_rows_that_are_gone_or_were_never_asked_for_are_wrong(evidence: Evidence) -> None:
