@@ -87,9 +87,15 @@ class Archive:
             newest = manifest
         return newest
 
-    async def has(self, stream: Stream, number: int) -> bool:
-        """Return whether there is a manifest of this number, whatever is in it; raises ArchiveUnavailable."""
-        return await self._objects.get(_manifest_name(stream, number), MAX_MANIFEST) is not None
+    async def check_end(self, stream: Stream, number: int) -> None:
+        """Raise ArchiveBroken when the log, which tells of segments up to `number`, has forgotten later ones.
+
+        One beyond that an archiver may have left that died before it told of it. More would be overwritten, although
+        they may be the only copy of their messages. Raises ArchiveUnavailable.
+        """
+        if await self._objects.get(_manifest_name(stream, number + 2), MAX_MANIFEST) is not None:
+            reason = "the log does not tell of it any more: begin another archive, and keep this one"
+            raise ArchiveBroken(stream.name, number + 2, reason)
 
     async def segment(self, manifest: Manifest) -> list[RawMessage]:
         """Return the messages of a segment; raises ArchiveBroken and ArchiveUnavailable."""
@@ -109,6 +115,15 @@ class Archive:
         if data is None:
             raise ArchiveBroken(manifest.stream, manifest.number, "its ids are missing")
         return segments.read_ids(manifest, _decompress(manifest, data, segments.MAX_IDS))
+
+    async def checked(self, stream: Stream) -> AsyncIterator[Manifest]:
+        """Yield the stream's manifests, all that belongs to each held to it; raises as `manifests` and `check_end`."""
+        number = 0
+        async for manifest in self.manifests(stream):
+            await self.check(manifest)
+            number = manifest.number
+            yield manifest
+        await self.check_end(stream, number)
 
     async def check(self, manifest: Manifest) -> None:
         """Hold all that belongs to a segment to its manifest; raises ArchiveBroken and ArchiveUnavailable."""

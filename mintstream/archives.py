@@ -208,8 +208,7 @@ async def _check(settings: Places) -> Told:
         archive = _archive_of(settings, log)
         for stream in STREAMS:
             segments, last = 0, 0
-            async for manifest in archive.manifests(stream):
-                await archive.check(manifest)
+            async for manifest in archive.checked(stream):
                 segments, last = manifest.number, manifest.last
             told[stream.name] = {"segments": segments, "last": last}
     return told

@@ -47,7 +47,7 @@ class Archiver:
         stays.
         """
         before, total = await self._archive.last(stream), 0
-        await self._check_end(stream, before.number if before else 0)
+        await self._archive.check_end(stream, before.number if before else 0)
         messages: list[RawMessage] = []
         size = 0
         async for raw in self._archivable(stream, before.last if before else 0, bounds):
@@ -61,16 +61,6 @@ class Archiver:
             await self._append(stream, messages, before)
             total += len(messages)
         return total
-
-    async def _check_end(self, stream: Stream, number: int) -> None:
-        """Raise ArchiveBroken when the log, which tells of segments up to `number`, has forgotten later ones.
-
-        One beyond that an archiver may have left that died before it told of it. More would be overwritten, although
-        they may be the only copy of their messages.
-        """
-        if await self._archive.has(stream, number + 2):
-            reason = "the log does not tell of it any more: begin another archive, and keep this one"
-            raise ArchiveBroken(stream.name, number + 2, reason)
 
     async def _archivable(self, stream: Stream, after: int, bounds: Bounds) -> AsyncIterator[RawMessage]:
         end = min(bounds.watermark, await self._log.last_sequence(stream))

@@ -107,6 +107,10 @@ async def test_no_segment_is_overwritten_that_the_log_has_forgotten(
     with pytest.raises(ArchiveBroken, match="segment 3: the log does not tell of it"):
         await archiver.archive(MINT, everything(log))
     assert {each.name: each.read_bytes() for each in (folder / "MINT").iterdir()} == written
+    checking = store.checked(MINT)
+    assert (await anext(checking)).number == 1
+    with pytest.raises(ArchiveBroken, match="segment 3: the log does not tell of it"):
+        await anext(checking)
 
 
 async def test_of_two_archivers_the_segment_stays_that_the_log_tells_of(
