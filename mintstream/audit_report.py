@@ -140,7 +140,10 @@ def check_report(folder: Path, public_key: Ed25519PublicKey) -> Summary:
 
 def read_private_key(path: Path) -> Ed25519PrivateKey:
     """Return the key in a PEM file without a password; raises ValueError and OSError."""
-    key = load_pem_private_key(path.read_bytes(), password=None)
+    try:
+        key = load_pem_private_key(path.read_bytes(), password=None)
+    except TypeError as error:  # stop: what the library raises for a key with a password
+        raise ValueError(f"the key in {path} is encrypted: a key without a password is needed") from error
     if not isinstance(key, Ed25519PrivateKey):
         raise ValueError(f"{path} holds no Ed25519 key")
     return key

@@ -7,9 +7,20 @@ from uuid import UUID
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
 from audit.report import Finding, Report, Verdict
-from mintstream.audit_report import OPERATIONS, PAGE, SIGNATURE, SUMMARY, ReportForged, ReportWriter, check_report
+from mintstream.audit_report import (
+    OPERATIONS,
+    PAGE,
+    SIGNATURE,
+    SUMMARY,
+    ReportForged,
+    ReportWriter,
+    check_report,
+    read_private_key,
+    read_public_key,
+)
 from mintstream.audit_story import story
 
 SINCE, UNTIL = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC)
@@ -62,6 +73,14 @@ def test_a_changed_file_is_found(folder: Path, name: str) -> None:
 def test_another_signer_is_found(folder: Path) -> None:
     with pytest.raises(ReportForged):
         check_report(folder, Ed25519PrivateKey.from_private_bytes(b"\1" * 32).public_key())
+
+
+def test_keys_of_another_kind_are_refused_with_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "key.pem"
+    path.write_bytes(KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")))
+    for read in (read_private_key, read_public_key):
+        with pytest.raises(ValueError, match="key"):
+            read(path)
 
 
 def test_answers_that_are_alike_are_told_up_to_a_number() -> None:
