@@ -53,9 +53,12 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         return tuple(_PLACEHOLDER.findall(cls.SUBJECT))
 
     @classmethod
-    def pattern(cls) -> str:
-        """Return the wildcard that matches every subject of this type, such as `mint.pinned.v1.*.*`."""
-        return _PLACEHOLDER.sub("*", cls.SUBJECT)
+    def pattern(cls, **tokens: object) -> str:
+        """Return the wildcard that matches every subject of this type, such as `mint.pinned.v1.*.*`.
+
+        With `tokens`, that of the things that have these: `mint.pinned.v1.*.0`.
+        """
+        return _PLACEHOLDER.sub(lambda found: str(tokens.get(found[1], "*")), cls.SUBJECT)
 
     def subject(self) -> str:
         """Return this fact's own subject."""

@@ -93,7 +93,7 @@ def asyncapi() -> dict[str, Any]:
         for publisher in publishers:
             operations[f"{publisher}.publish.{name}"] = _operation("send", name)
         for consumer in CONSUMERS:
-            if fact.pattern() in consumer.filters:
+            if any(each.startswith(f"{fact.type()}.") for each in consumer.filters):
                 operations[f"{consumer.name}.consume.{name}"] = _operation("receive", name, consumer.description)
     schemas["Headers"] = _headers()
     return {

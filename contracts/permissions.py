@@ -150,8 +150,9 @@ def _publish(role: Role) -> Iterator[str]:
         yield f"{API}.CONSUMER.MSG.NEXT.{consumer.stream}.{consumer.name}"
         yield f"$JS.ACK.{consumer.stream}.{consumer.name}.>"
     for stream in role.follows:
-        # Without a name in the subject the server makes consumers that vanish, and no durable ones.
-        yield f"{API}.CONSUMER.CREATE.{stream.name}"
+        # With the consumer's name in the subject, which the body must not contradict. A request without one would go by
+        # the body's name, which no permission sees, and change the durable consumer that has it.
+        yield f"{API}.CONSUMER.CREATE.{stream.name}.*"
         yield f"{API}.CONSUMER.MSG.NEXT.{stream.name}.*"
         yield f"{API}.CONSUMER.DELETE.{stream.name}.*"
     for stream in role.queues:
@@ -182,7 +183,7 @@ def _objects(role: Role) -> Iterator[str]:
         yield f"$O.{bucket.name}.C.*"
     for bucket in role.takes:
         # Nobody has durable consumers there.
-        yield f"{API}.CONSUMER.CREATE.{bucket.stream}"
+        yield f"{API}.CONSUMER.CREATE.{bucket.stream}.*"
         yield f"{API}.CONSUMER.MSG.NEXT.{bucket.stream}.*"
         yield f"{API}.CONSUMER.DELETE.{bucket.stream}.*"
 
@@ -190,12 +191,13 @@ def _objects(role: Role) -> Iterator[str]:
 def _never(role: Role) -> Iterator[str]:
     """Yield what the wildcards of `follows` would let through: durable consumers, its own and those of others.
 
-    Its own it may pull from by name, which no wildcard is needed for; nobody but a mender deletes one.
+    Its own it may pull from by name, which no wildcard is needed for; nobody changes one, and only a mender deletes it.
     """
     own, mended = consumers_of(role), {stream.name for stream in role.mends}
     for consumer in CONSUMERS:
         if consumer.stream not in {stream.name for stream in role.follows}:
             continue
+        yield f"{API}.CONSUMER.CREATE.{consumer.stream}.{consumer.name}"
         if consumer not in own:
             yield f"{API}.CONSUMER.MSG.NEXT.{consumer.stream}.{consumer.name}"
         if consumer.stream not in mended:

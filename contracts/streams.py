@@ -159,11 +159,18 @@ IPFS_UPLOAD = Consumer(
     description="ipfs pins every file that is uploaded by itself.",
     max_ack_pending=1024,
 )
+# Two ways into the minter: in order of arrival, one NFT would wait for all of a drop that was asked for before it.
+MINTER_FIRST = Consumer(
+    name="minter-first",
+    stream="MINT",
+    filters=(Pinned.pattern(chunk=0),),
+    description="minter lands the transactions of every operation's first pinned chunk.",
+)
 MINTER_MINT = Consumer(
     name="minter-mint",
     stream="MINT",
     filters=(Pinned.pattern(),),
-    description="minter lands the transactions of every pinned chunk.",
+    description="minter lands the transactions of every other pinned chunk; of the first ones it does nothing.",
 )
 MINTER_CANCELLED = Consumer(
     name="minter-cancelled",
@@ -233,6 +240,7 @@ CONSUMERS: tuple[Consumer, ...] = (
     IPFS_MINT,
     IPFS_COLLECTION,
     IPFS_UPLOAD,
+    MINTER_FIRST,
     MINTER_MINT,
     MINTER_CANCELLED,
     MINTER_FINALITY,

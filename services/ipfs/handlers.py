@@ -16,6 +16,7 @@ from contracts.fact import Event
 from contracts.mint import Cancelled, Image, Item, Requested, UploadedImage, chunk_fence
 from contracts.streams import COLLECTION, CONTENT, MINT
 from contracts.upload import UploadPinned, UploadRequested, upload_fence
+from services.ipfs.chunk_turns import ChunkTurns
 from services.ipfs.content import ContentPinner
 from services.ipfs.domain import (
     CANCELLED,
@@ -48,23 +49,33 @@ _log = telemetry.get_logger(__name__)
 class MintContent:
     """Handles `mint.requested`."""
 
-    def __init__(self, log: EventLog, pinner: ContentPinner, sessions: Sessions, waiting: WaitingUploads) -> None:
+    def __init__(
+        self,
+        log: EventLog,
+        pinner: ContentPinner,
+        sessions: Sessions,
+        waiting: WaitingUploads,
+        turns: ChunkTurns,
+    ) -> None:
         self._log = log
         self._pinner = pinner
         self._sessions = sessions
         self._waiting = waiting
+        self._turns = turns
 
     async def on_requested(self, message: Message[Requested]) -> None:
-        """Pin every chunk of the operation that is not settled yet, in order.
+        """Pin every chunk of the operation that is not settled yet, in order, each in its turn.
 
-        Raises RetryLater while the pinning service is unavailable; chunks told before that stay told.
+        Raises RetryLater while the pinning service is unavailable and when no more turns are given; chunks told before
+        that stay told.
         """
         request = message.data
         session = self._sessions.of(request.operation)
         collection = await self._collection(message)
         try:
             for chunk, items in enumerate(request.chunks()):
-                await self._settle_chunk(message.event, chunk, items, collection, session)
+                async with self._turns.turn(message.sequence, chunk):
+                    await self._settle_chunk(message.event, chunk, items, collection, session)
         except PinUnavailable as error:  # retry: the content is good and waits in the object store
             await self._waiting.renew(message.stored_at, _uploads(nft.image for nft in request.nfts), session)
             raise retry_later(error, message.deliveries, operation=str(request.operation)) from error

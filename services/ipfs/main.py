@@ -19,6 +19,7 @@ from services.ipfs.adapters.provider import (
     outside_images,
 )
 from services.ipfs.audit import Audit
+from services.ipfs.chunk_turns import ChunkTurns
 from services.ipfs.content import ContentPinner
 from services.ipfs.handlers import CollectionContent, MintContent, UploadContent
 from services.ipfs.pinning import Pinning
@@ -29,6 +30,8 @@ from services.ipfs.uploads import PinnedUploads, WaitingUploads
 
 NAME = "ipfs"
 COLLECTION_CONCURRENCY = 4
+OPERATIONS_IN_HAND = 32
+"""Most operations whose chunks take turns, each a message of a megabyte at most; others are for other processes."""
 
 
 async def serve(life: Lifecycle, settings: IpfsSettings) -> None:
@@ -51,12 +54,13 @@ async def serve(life: Lifecycle, settings: IpfsSettings) -> None:
     )
     pinner = ContentPinner(uploads, pinned, how, concurrency=settings.pin_concurrency)
     sessions, waiting = Sessions(), WaitingUploads(uploads, life.clock)
-    mints = MintContent(log, pinner, sessions, waiting)
+    turns = ChunkTurns(settings.ipfs_concurrency)
+    mints = MintContent(log, pinner, sessions, waiting, turns)
     collections = CollectionContent(log, pinner, sessions, waiting)
     files = UploadContent(log, pinner, sessions, waiting, pinned)
     life.health.add("nats", log.ping)
     life.health.add("pinning", pinning.check)
-    life.spawn("mint", log.consume(IPFS_MINT, mints.on_requested, concurrency=settings.ipfs_concurrency))
+    life.spawn("mint", log.consume(IPFS_MINT, mints.on_requested, concurrency=OPERATIONS_IN_HAND))
     life.spawn(
         "collections",
         log.consume(IPFS_COLLECTION, collections.on_requested, concurrency=COLLECTION_CONCURRENCY),
@@ -67,6 +71,7 @@ async def serve(life: Lifecycle, settings: IpfsSettings) -> None:
         life.spawn("audit", audit.run(), background=True)
     life.spawn("pulse", Pulse(log, life.health, life.clock, NAME).run(), background=True)
     await life.draining.wait()
+    turns.close()
     log.drain()
 
 

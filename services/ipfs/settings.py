@@ -106,7 +106,9 @@ class IpfsSettings(ServiceSettings, frozen=True, kw_only=True):
     pin_concurrency: Annotated[
         int, Meta(description="Files that are fetched, checked and pinned at once, each in memory.", ge=1, le=256)
     ] = 8
-    ipfs_concurrency: Annotated[int, Meta(description="Operations that are worked on at once.", ge=1, le=64)] = 8
+    ipfs_concurrency: Annotated[
+        int, Meta(description="Chunks that are worked on at once, and as many uploads.", ge=1, le=64)
+    ] = 8
 
     def __post_init__(self) -> None:
         problems = dict(self._problems())

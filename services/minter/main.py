@@ -13,7 +13,14 @@ from chassis.pulse import Pulse
 from chassis.settings import load_or_exit
 from chassis.version import VERSION
 from contracts.fact import Producer
-from contracts.streams import MINTER_CANCELLED, MINTER_COLLECTION, MINTER_FINALITY, MINTER_IMPORT, MINTER_MINT
+from contracts.streams import (
+    MINTER_CANCELLED,
+    MINTER_COLLECTION,
+    MINTER_FINALITY,
+    MINTER_FIRST,
+    MINTER_IMPORT,
+    MINTER_MINT,
+)
 from services.minter.adapters.das import Das
 from services.minter.adapters.pool import GENESIS, PoolOptions, RpcPool
 from services.minter.adapters.subscription import SignatureFeed
@@ -105,7 +112,8 @@ async def serve(life: Lifecycle, settings: MinterSettings, keys: Sequence[Key], 
         life.spawn("subscription", feed.run(), background=True)
     life.spawn("gate", gate.run(), background=True)
     life.spawn("funds", funds.run(), background=True)
-    life.spawn("mint", log.consume(MINTER_MINT, minting.on_pinned, concurrency=settings.minter_concurrency))
+    life.spawn("first chunks", log.consume(MINTER_FIRST, minting.on_pinned, concurrency=settings.minter_concurrency))
+    life.spawn("chunks", log.consume(MINTER_MINT, minting.on_later_pinned, concurrency=settings.minter_concurrency))
     life.spawn("cancelled", log.consume(MINTER_CANCELLED, cancelling.on_cancelled, concurrency=CANCELLED_CONCURRENCY))
     life.spawn("finality", log.consume(MINTER_FINALITY, minting.on_confirmed, concurrency=FINALITY_CONCURRENCY))
     life.spawn("collections", log.consume(MINTER_COLLECTION, founding.on_pinned, concurrency=COLLECTION_CONCURRENCY))

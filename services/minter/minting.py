@@ -53,7 +53,7 @@ _logger = get_logger(__name__)
 
 
 class Minting:
-    """The handlers of the minter's two MINT consumers."""
+    """The handlers of the minter's consumers of pinned chunks and of confirmations."""
 
     def __init__(
         self,
@@ -113,6 +113,11 @@ class Minting:
         for result in await asyncio.gather(*work, return_exceptions=True):
             if isinstance(result, BaseException):
                 raise result
+
+    async def on_later_pinned(self, message: Message[Pinned]) -> None:
+        """See `on_pinned`; of first chunks it does nothing, which come by a way of their own (`MINTER_FIRST`)."""
+        if message.data.chunk:
+            await self.on_pinned(message)
 
     async def _plan(
         self, message: Message[Pinned], collection: CollectionCreated | None

@@ -104,7 +104,9 @@ class MinterSettings(ServiceSettings, frozen=True, kw_only=True):
             le=10**12,
         ),
     ] = 10_000_000_000
-    minter_concurrency: Annotated[int, Meta(description="Chunks that are worked on at once.", ge=1, le=1024)] = 32
+    minter_concurrency: Annotated[
+        int, Meta(description="Chunks that are worked on at once, and as many first chunks.", ge=1, le=1024)
+    ] = 32
     minter_max_in_flight: Annotated[
         int, Meta(description="Transactions in flight at once, over all chunks.", ge=1, le=4096)
     ] = 256

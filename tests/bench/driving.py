@@ -19,7 +19,7 @@ from chassis.database import Connection, connect
 from chassis.log import RawMessage
 from contracts import registry
 from contracts.mint import Completed, Confirmed
-from contracts.streams import IPFS_MINT, MINT, MINTER_MINT
+from contracts.streams import IPFS_MINT, MINT, MINTER_FIRST, MINTER_MINT
 from mintstream.api import GatewayClient
 from tests.bench.stage import Stage, Story
 from tests.bench.usage import Usage, spent, usages
@@ -93,6 +93,8 @@ class Driven:
     """From when each request was due to its answer."""
     waits: list[float] = field(default_factory=list[float])
     """Of each NFT, from when its request was due to the storing of its `confirmed`."""
+    lone: list[float] = field(default_factory=list[float])
+    """The same of those alone that were asked for one by one."""
     seconds: float = 0.0
     """From the beginning to the last `confirmed`."""
     posted: float = 0.0
@@ -134,37 +136,41 @@ async def driven(
         async with asyncio.TaskGroup() as tasks:
             watching = tasks.create_task(watch.read(stage, after))
             sampling = tasks.create_task(_sample(stage, database, watch, began, found.samples))
-            due_at = await _post(apis or [stage.api], collection, load, began, found)
+            asked = await _post(apis or [stage.api], collection, load, began, found)
             await watching
             sampling.cancel()
     finally:
         await database.close()
     found.after = usages(pids)
-    found.waits = [stored - began - due_at[operation] for operation, stored in watch.confirmed]
+    for operation, stored in watch.confirmed:
+        due = asked[operation]
+        found.waits.append(stored - began - due.at)
+        if due.nfts == 1:
+            found.lone.append(found.waits[-1])
     found.seconds = watch.story.confirmed_at - began
     return found
 
 
 async def _post(
     apis: Sequence[GatewayClient], collection: str, load: Sequence[Due], began: float, found: Driven
-) -> dict[str, float]:
-    """Post every request when it is due; return when each operation's was."""
+) -> dict[str, Due]:
+    """Post every request when it is due; return what was asked for by each operation."""
     slots = asyncio.Semaphore(POSTS_AT_ONCE)
-    due_at: dict[str, float] = {}
+    asked: dict[str, Due] = {}
 
     async def ask(number: int, due: Due) -> None:
         nfts = [{"name": f"Load {began:.0f} {number}.{item}", "image": URI} for item in range(due.nfts)]
         async with slots:
             answer = await apis[number % len(apis)].mint_batch(collection, RECIPIENT, nfts, batch_size=None)
         found.posts.append(time.time() - began - due.at)
-        due_at[str(answer["transactionId"])] = due.at
+        asked[str(answer["transactionId"])] = due
 
     async with asyncio.TaskGroup() as tasks:
         for number, due in enumerate(load):
             await asyncio.sleep(max(0.0, began + due.at - time.time()))
             tasks.create_task(ask(number, due))
     found.posted = time.time() - began
-    return due_at
+    return asked
 
 
 class _Watch:
@@ -201,7 +207,7 @@ async def _sample(stage: Stage, database: Connection, watch: _Watch, began: floa
                 time.time() - began,
                 watch.story.leaves,
                 standing.get(IPFS_MINT.name, 0),
-                standing.get(MINTER_MINT.name, 0),
+                sum(standing.get(each.name, 0) for each in (MINTER_FIRST, MINTER_MINT)),
                 max(0, last - (applied or 0)),
             )
         )

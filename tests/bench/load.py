@@ -30,6 +30,10 @@ STEADY_SECONDS: Final = 30.0
 SPIKE_NFTS: Final = 1000
 SPIKE_AT: Final = 5.0
 SPIKE_SECONDS: Final = 20.0
+LARGEST_REQUEST: Final = 1000
+LONE_NFTS: Final = 10
+LONE_SECONDS: Final = 10.0
+"""In which so many single mints are asked for, from a second after a drop on."""
 WARM_UP: Final = 50
 """NFTs before anything is measured."""
 TREES: Final = 4
@@ -52,6 +56,8 @@ def scenarios(nfts: int, *, slice_of: float, full: bool) -> list[Scenario]:
     steady = evenly(round(STEADY_RATE * STEADY_SECONDS), size=REQUEST_NFTS, seconds=STEADY_SECONDS)
     ground = evenly(round(STEADY_RATE * SPIKE_SECONDS), size=REQUEST_NFTS, seconds=SPIKE_SECONDS)
     spike = later(evenly(SPIKE_NFTS, size=REQUEST_NFTS, seconds=0.0), SPIKE_AT)
+    drop = evenly(nfts, size=LARGEST_REQUEST, seconds=0.0)
+    behind = merged(drop, later(evenly(LONE_NFTS, size=1, seconds=LONE_SECONDS), 1.0))
     part = 1.0 if full else slice_of
     hour = evenly(max(1, round(nfts * part)), size=1, seconds=HOUR * part)
     name = "a drop in an hour" if full else f"{HOUR * part:.0f} s of a drop in an hour"
@@ -59,6 +65,7 @@ def scenarios(nfts: int, *, slice_of: float, full: bool) -> list[Scenario]:
         Scenario("steady", steady),
         Scenario(f"spike of {SPIKE_NFTS:,} onto it", merged(ground, spike)),
         Scenario("a drop in a minute", evenly(nfts, size=REQUEST_NFTS, seconds=60.0)),
+        Scenario("single mints behind a drop at once", behind),
         Scenario(name, hour),
     ]
 
@@ -92,6 +99,7 @@ async def loads(options: argparse.Namespace) -> Section:
         after = holdings(stage.pids())
     section.say(_said(options))
     section.show(table)
+    _tell_lone(section, found)
     _tell_queues(section, found)
     _tell_processor(section, found)
     _tell_holdings(section, before, after)
@@ -102,9 +110,9 @@ def _said(options: argparse.Namespace) -> str:
     cluster = "the local cluster, slots of 400 ms" if options.cluster == "local" else "the null cluster"
     return (
         f"On {cluster}, {TREES} V2 trees, images published already, metadata pinned as a file for each NFT; requests "
-        f"of {REQUEST_NFTS} NFTs, those of the hour of 1. Load is open: what is due is posted, and an NFT's time "
-        "counts from when its request was due to the storing of its `confirmed`. Everything, the bench too, shares "
-        "these cores."
+        f"of {REQUEST_NFTS} NFTs, those of the hour of 1, of a drop at once of {LARGEST_REQUEST:,}. Load is open: "
+        "what is due is posted, and an NFT's time counts from when its request was due to the storing of its "
+        "`confirmed`. Everything, the bench too, shares these cores."
     )
 
 
@@ -121,6 +129,18 @@ def _row(scenario: Scenario, run: Driven) -> tuple[str, ...]:
         f"{p50:.0f}, {p99:.0f} ms",
         f"{confirmed[0]:.2f}, {confirmed[1]:.2f} s",
     )
+
+
+def _tell_lone(section: Section, found: Sequence[tuple[Scenario, Driven]]) -> None:
+    section.say(
+        "How long single mints take, those that are asked for after a drop of which the most is still to come too:"
+    )
+    table = Table(("load", "single mints", "confirmed p50, longest"))
+    for scenario, run in found:
+        if run.lone:
+            waits = f"{percentile(run.lone, 50):.2f}, {max(run.lone):.2f} s"
+            table.add(scenario.name, str(len(run.lone)), waits)
+    section.show(table)
 
 
 def _tell_queues(section: Section, found: Sequence[tuple[Scenario, Driven]]) -> None:

@@ -22,7 +22,7 @@ import httpx
 import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
-from contracts.streams import IPFS_MINT, MINT, MINTER_MINT
+from contracts.streams import IPFS_MINT, MINT, MINTER_FIRST
 from localnet.child import running
 from localnet.linux import free_port
 from mintstream.api import GatewayClient
@@ -32,7 +32,7 @@ from tests.bench.stage import NULL_COLLECTION, Stage, staged_on_nothing
 from tests.support.stack import another
 
 SCALED: Final = ("ipfs", "minter", "indexer", "gateway")
-QUEUES: Final = {"ipfs": IPFS_MINT.name, "minter": MINTER_MINT.name}
+QUEUES: Final = {"ipfs": IPFS_MINT.name, "minter": MINTER_FIRST.name}
 """What workers of these services take turns at."""
 REQUEST_NFTS: Final = 10
 WARM_UP: Final = 50

@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 
 from contracts.mint import Completed, Confirmed, Signed
-from contracts.streams import MINTER_FINALITY, MINTER_MINT
+from contracts.streams import MINTER_FINALITY, MINTER_FIRST, MINTER_MINT
 from localnet.child import Child, running
 from tests.bench.scaling import scaled
 from tests.bench.stage import Stage
@@ -101,7 +101,7 @@ async def deliver_everything_again(live: LiveStack) -> None:
     """Make the consumers anew: whatever was pinned or confirmed, acknowledged or in somebody's hands, comes again."""
     client = await nats.connect(live.stack.nats_url)
     try:
-        for consumer in (MINTER_MINT, MINTER_FINALITY):
+        for consumer in (MINTER_FIRST, MINTER_MINT, MINTER_FINALITY):
             await client.jetstream().delete_consumer(consumer.stream, consumer.name)
     finally:
         await client.close()

@@ -20,11 +20,13 @@ from contracts.streams import (
     MINT,
     MINTER_CANCELLED,
     MINTER_FINALITY,
+    MINTER_FIRST,
     MINTER_MINT,
     NOTIFIER_MINT,
     STREAMS,
     Consumer,
 )
+from services.ipfs.chunk_turns import ChunkTurns
 from services.ipfs.handlers import MintContent
 from services.ipfs.sessions import Sessions
 from services.minter.cancelling import Cancelling
@@ -84,8 +86,9 @@ async def everything_again(nats_url: str) -> list[str]:
         minting = Minting(log, _any(world), lander, chain, signer.pubkey, clock)
         directory = Directory(log, clock)
         handlers: Mapping[Consumer, Callable[[Message[Any]], Awaitable[None]]] = {
-            IPFS_MINT: MintContent(log, _any(world), Sessions(), _any(world)).on_requested,
-            MINTER_MINT: minting.on_pinned,
+            IPFS_MINT: MintContent(log, _any(world), Sessions(), _any(world), ChunkTurns(4)).on_requested,
+            MINTER_FIRST: minting.on_pinned,
+            MINTER_MINT: minting.on_later_pinned,
             MINTER_FINALITY: minting.on_confirmed,
             MINTER_CANCELLED: Cancelling(log).on_cancelled,
             NOTIFIER_MINT: Queueing(log, directory).on_fact,

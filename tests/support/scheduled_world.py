@@ -28,6 +28,7 @@ from contracts.streams import (
     MINT,
     MINTER_CANCELLED,
     MINTER_FINALITY,
+    MINTER_FIRST,
     MINTER_MINT,
     Consumer,
     Stream,
@@ -38,6 +39,7 @@ from services.indexer.guarded import GuardedLog, GuardedTables, Tables
 from services.indexer.ports import Committed, Fenced
 from services.indexer.projector import Projector
 from services.indexer.two_copies import Vault
+from services.ipfs.chunk_turns import ChunkTurns
 from services.ipfs.content import ContentPinner
 from services.ipfs.domain import Outcome, Placed
 from services.ipfs.domain import Refusal as PinRefusal
@@ -212,7 +214,7 @@ class World:
         tables.weather = weather
         ack_wait = weather.random.choice([6.0, 6.0, 30.0])
         server = Server(log, tables, weather, clock)
-        for each in (IPFS_MINT, MINTER_MINT, MINTER_CANCELLED, MINTER_FINALITY, INDEXER_GUARD):
+        for each in (IPFS_MINT, MINTER_FIRST, MINTER_MINT, MINTER_CANCELLED, MINTER_FINALITY, INDEXER_GUARD):
             server.durables[each.name] = Durable(log, each, ack_wait)
         world = cls(weather, program, clock, log, ForkingChain(weather), tables, server)
         world.chain.on_send = world.sent
@@ -252,8 +254,8 @@ class World:
 
     def waiting(self) -> set[UUID]:
         """The operations that wait for a person: something of them was begun that no plan explains."""
-        chunks = self.server.durables[MINTER_MINT.name]
-        stopped = (raw for raw in chunks.unsettled if raw.sequence in chunks.stopped)
+        ways = [self.server.durables[each.name] for each in (MINTER_FIRST, MINTER_MINT)]
+        stopped = (raw for chunks in ways for raw in chunks.unsettled if raw.sequence in chunks.stopped)
         return {decode(raw.subject, raw.payload).data.operation for raw in stopped}
 
     def last_words(self) -> dict[tuple[UUID, int, int], Confirmed | Failed]:
@@ -272,7 +274,7 @@ async def ipfs(world: World, fuse: Fuse, resources: contextlib.AsyncExitStack) -
     """The parts of `services.ipfs.main` that mints need, before a pinning service that is none."""
     log = connected(world, fuse, resources)
     pinner = cast("ContentPinner", Pinning(world.weather, world.refused))
-    content = MintContent(log, pinner, Sessions(), WaitingUploads(MemoryUploads(), world.clock))
+    content = MintContent(log, pinner, Sessions(), WaitingUploads(MemoryUploads(), world.clock), ChunkTurns(2))
     return [consume(world.server, IPFS_MINT.name, content.on_requested, world.weather, world.clock, 4)]
 
 
@@ -293,7 +295,8 @@ async def minter(world: World, fuse: Fuse, resources: contextlib.AsyncExitStack)
     relearner = Relearner(log, gate, chain)
     minting = world.program.minting(log, chain, lander, watcher, signer.pubkey, clock, relearner=relearner)
     handlers = {
-        MINTER_MINT.name: minting.on_pinned,
+        MINTER_FIRST.name: minting.on_pinned,
+        MINTER_MINT.name: minting.on_later_pinned,
         MINTER_CANCELLED.name: Cancelling(log).on_cancelled,
         MINTER_FINALITY.name: minting.on_confirmed,
     }

@@ -21,7 +21,7 @@ from chassis.clock import SystemClock
 from chassis.messaging import Connection, Log
 from chassis.redaction import Secret
 from contracts.fact import Producer
-from contracts.streams import CONSUMERS, MINTER_COLLECTION, MINTER_FINALITY, MINTER_MINT
+from contracts.streams import CONSUMERS, MINTER_COLLECTION, MINTER_FINALITY, MINTER_FIRST, MINTER_MINT
 from localnet.child import Child
 from services.indexer.entries import Entry
 from services.indexer.guard import Guard
@@ -176,7 +176,8 @@ def _minter(log: Log, chain: RpcPool, wallet: Keypair, gate: Gate | None) -> lis
     founding = Founding(log, chain, lander, signer)
     return [
         watcher.run(),
-        log.consume(MINTER_MINT, minting.on_pinned, concurrency=4),
+        log.consume(MINTER_FIRST, minting.on_pinned, concurrency=4),
+        log.consume(MINTER_MINT, minting.on_later_pinned, concurrency=4),
         log.consume(MINTER_FINALITY, minting.on_confirmed, concurrency=16),
         log.consume(MINTER_COLLECTION, founding.on_pinned, concurrency=2),
     ]

@@ -60,8 +60,8 @@ def test_deliveries_and_fences_are_read_as_services_tell_them() -> None:
     program = """
 from chassis import exposition, metrics, telemetry
 telemetry.configure("minter", "1", environ={})
-metrics.CONSUMED.add(3, consumer="minter-mint", verdict="ack")
-metrics.CONSUMED.add(consumer="minter-mint", verdict="again")
+metrics.CONSUMED.add(3, consumer="minter-first", verdict="ack")
+metrics.CONSUMED.add(consumer="minter-first", verdict="again")
 metrics.CONSUMED.add(9, consumer="minter-finality", verdict="ack")
 metrics.FENCED.add(2, stream="MINT")
 print(exposition.scrape("text/plain").body.decode())

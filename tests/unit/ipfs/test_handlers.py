@@ -19,6 +19,7 @@ from contracts.content import Restored, Vanished
 from contracts.fact import Event, Fact
 from contracts.mint import Cancelled, FailureCode, PinFailed, Pinned, Requested, UploadedImage
 from contracts.upload import UploadFailed, UploadPinned, UploadRequested
+from services.ipfs.chunk_turns import ChunkTurns
 from services.ipfs.content import ContentPinner
 from services.ipfs.handlers import JITTER, CollectionContent, MintContent, UploadContent
 from services.ipfs.outside_turns import TURN_SECONDS, OutsideTurns
@@ -52,7 +53,7 @@ class World:
         self.pinning = pinning or MemoryPinning()
 
     def worker(self, pinning: MemoryPinning | None = None) -> MintContent:
-        return MintContent(self.log, self.pinner(pinning), Sessions(), self.waiting())
+        return MintContent(self.log, self.pinner(pinning), Sessions(), self.waiting(), ChunkTurns(4))
 
     def waiting(self) -> WaitingUploads:
         return WaitingUploads(self.uploads, self.clock)
@@ -204,7 +205,8 @@ async def test_bytes_that_another_mint_pinned_and_deleted_meanwhile_are_not_miss
     await world.log.publish(another, cause=None)
     late = LateUploads(world.worker(), message)
     pinner = ContentPinner(late, PinnedUploads(world.log, world.uploads), Pinning(world.pinning, V1), concurrency=4)
-    await MintContent(world.log, pinner, Sessions(), world.waiting()).on_requested(world.log.messages(Requested)[1])
+    worker = MintContent(world.log, pinner, Sessions(), world.waiting(), ChunkTurns(1))
+    await worker.on_requested(world.log.messages(Requested)[1])
     assert world.log.facts(PinFailed) == []
     (known,) = world.log.facts(UploadPinned)
     assert [fact.items[0].image_uri for fact in world.log.facts(Pinned)] == [known.uri] * 2
@@ -353,6 +355,24 @@ async def test_slow_servers_hold_up_no_other_operation() -> None:
     assert [item.index for item in pinned.items] == list(range(6))
     (failed,) = world.log.facts(PinFailed)
     assert failed.failures[0].items == (6, 7, 8, 9)
+
+
+async def test_one_nft_does_not_wait_for_all_of_a_drop_that_was_asked_for_before_it() -> None:
+    world, turns = World(), ChunkTurns(1)
+    worker = MintContent(world.log, world.pinner(), Sessions(), world.waiting(), turns)
+    drop = await world.requested(mint_request(*(nft(number) for number in range(8)), batch_size=1))
+    lone = msgspec.structs.replace(mint_request(nft(8)), operation=UUID(int=7))
+    world.uploads.objects[sha256(png(8))] = png(8)
+    dropping = asyncio.create_task(worker.on_requested(drop))
+    while len(world.log.facts(Pinned)) < 2:  # noqa: ASYNC110  (the log in memory takes turns of the loop, no time)
+        await asyncio.sleep(0)
+    await world.log.publish(lone, cause=None)
+    await worker.on_requested(world.log.messages(Requested)[1])
+    assert not dropping.done()
+    await dropping
+    operations = [fact.operation for fact in world.log.facts(Pinned)]
+    assert operations.index(lone.operation) < 4
+    assert world.settled() == Counter({0: 2} | dict.fromkeys(range(1, 8), 1))
 
 
 async def test_what_can_never_succeed_fails_alone() -> None:

@@ -99,8 +99,9 @@ class World:
         for fact in facts:
             await self.log.publish(fact, cause=None)
 
-    async def deliver(self) -> None:
-        minting = Minting(
+    @property
+    def minting(self) -> Minting:
+        return Minting(
             self.log,
             cast("Chain", None),
             cast("Lander", self.lander),
@@ -111,8 +112,10 @@ class World:
             cast("Growth | None", self.growth),
             cast("Relearner | None", self.relearner),
         )
+
+    async def deliver(self) -> None:
         (message,) = self.log.messages(Pinned)
-        await minting.on_pinned(message)
+        await self.minting.on_pinned(message)
 
     @property
     def failed(self) -> dict[int, FailureCode]:
@@ -135,6 +138,15 @@ async def test_every_transaction_of_the_plan_is_landed(world: World) -> None:
     assert len(plan.transactions) == 2
     await world.deliver()
     assert world.log.facts(Planned) == [plan], "what comes again follows the plan"
+
+
+@pytest.mark.parametrize("chunk", [0, 1])
+async def test_by_the_way_of_the_later_chunks_the_first_one_is_not_landed(chunk: int) -> None:
+    world = World()
+    await world.say(samples.REQUESTED, CREATED, replace(pinned([item(0)]), chunk=chunk))
+    (message,) = world.log.messages(Pinned)
+    await world.minting.on_later_pinned(message)
+    assert len(world.lander.labels) == chunk
 
 
 async def test_a_refused_transaction_fails_its_items_and_no_others(world: World) -> None:
