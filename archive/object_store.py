@@ -4,8 +4,12 @@ Implements `reading.Objects` with object_store (obstore). Credentials and endpoi
 `AWS_*` variables. Not done here: what the objects mean.
 """
 
+import asyncio
+import os
 from collections.abc import AsyncIterable
+from pathlib import Path
 from typing import Any, cast
+from urllib.parse import unquote, urlsplit
 
 import obstore
 from obstore.exceptions import BaseError
@@ -28,11 +32,14 @@ class ObjectStore:
             self._store = from_url(url, **options)
         except (BaseError, ValueError, OSError) as error:  # stop: the operator has to name another one
             raise ArchiveUnavailable(f"{_without_query(url)} cannot be used: {_first_line(error)}") from None
+        self._folder = Path(unquote(urlsplit(url).path)) if url.startswith("file:") else None
 
     async def put(self, name: str, data: bytes) -> None:
         """See `reading.Objects.put`."""
         try:
             await obstore.put_async(self._store, name, data)
+            if self._folder is not None:
+                await asyncio.to_thread(_sync, self._folder, name)
         except (BaseError, OSError) as error:  # retry, by the caller: the same bytes go to the same name
             raise ArchiveUnavailable(f"{name} was not stored: {_first_line(error)}") from error
 
@@ -57,6 +64,20 @@ class ObjectStore:
             return []
         except (BaseError, OSError) as error:  # retry, by the caller: reading changes nothing
             raise ArchiveUnavailable(f"{prefix} cannot be listed: {_first_line(error)}") from error
+
+
+def _sync(folder: Path, name: str) -> None:
+    """Return when the disk has the file, which a store in a folder only gives to the system; raises OSError.
+
+    What is said to be archived is taken from elsewhere, and a loss of power must not find it empty here.
+    """
+    path = folder / name
+    for each in (path, *path.parents[: len(Path(name).parts)]):
+        opened = os.open(each, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
 
 
 def _first_line(error: Exception) -> str:

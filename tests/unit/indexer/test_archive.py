@@ -1,5 +1,6 @@
 """The archive: what goes in comes out, and whatever is changed, missing or out of order is found and named."""
 
+import os
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from itertools import pairwise
@@ -403,6 +404,18 @@ async def test_a_segment_is_never_larger_than_what_is_read_again(
     assert max(sizes) < 5 * longest, "as MAX_CONTENT is to MAX_BYTES"
     assert await read_all(store) == log.streams["MINT"]
     assert segments.MAX_IDS >= segments.MAX_CONTENT
+
+
+async def test_what_is_stored_in_a_folder_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[Path] = []
+
+    def fsync(opened: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{opened}").readlink())
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    folder = tmp_path / "an archive"
+    await ObjectStore(folder.as_uri()).put("MINT/x", b"x")
+    assert synced == [folder / "MINT" / "x", folder / "MINT", folder]
 
 
 def test_a_place_that_cannot_be_used_is_told() -> None:
