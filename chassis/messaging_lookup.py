@@ -15,7 +15,16 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext, api
 
 from chassis.log import EARLIEST, LATEST, ConsumerStanding, LogUnavailable, Message, RawMessage
-from chassis.messaging_pull import READ_BATCH, READER_INACTIVE, Pull, PullLost, forget_reader, place_of, raw_message
+from chassis.messaging_pull import (
+    READ_BATCH,
+    READER_INACTIVE,
+    Pull,
+    PullLost,
+    forget_reader,
+    place_of,
+    raw_message,
+    reader_name,
+)
 from contracts import registry
 from contracts.streams import Stream
 
@@ -94,6 +103,7 @@ class StreamLookup:
         info = await jetstream.add_consumer(
             stream.name,
             api.ConsumerConfig(
+                name=reader_name(),
                 filter_subjects=list(patterns),
                 **_start(since, after),
                 ack_policy=api.AckPolicy.NONE,

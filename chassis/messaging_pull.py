@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import nats.errors
+import uuid_utils.compat as uuid_utils
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
@@ -353,6 +354,7 @@ class StreamReader:
         info = await self._jetstream.add_consumer(
             self._stream.name,
             api.ConsumerConfig(
+                name=reader_name(),
                 deliver_policy=api.DeliverPolicy.BY_START_SEQUENCE,
                 opt_start_seq=start,
                 ack_policy=api.AckPolicy.NONE,
@@ -379,6 +381,15 @@ class StreamReader:
         finally:
             await pull.close()
             await forget_reader(self._client, self._jetstream, self._stream, info.name)
+
+
+def reader_name() -> str:
+    """Return a new name for a consumer to read a stream with.
+
+    With one the request's subject names the consumer, and permissions can say which must not be touched: without, the
+    server goes by the name in the request's body, and changes a durable consumer of that name.
+    """
+    return f"reader-{uuid_utils.uuid7().hex}"
 
 
 async def forget_reader(client: Client, jetstream: JetStreamContext, stream: Stream, consumer: str) -> None:

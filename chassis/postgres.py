@@ -63,8 +63,8 @@ async def pool(
     Waits up to `wait_seconds` for a server that is still starting. Statements are cut off after 30 s and idle
     transactions after 60 s. `json` and `jsonb` values are texts, as asyncpg has them by default.
 
-    Raises `DatabaseUnavailable` and `UnusableDsn`; a wrong password or a missing database is raised at once as asyncpg's
-    own error.
+    Raises `DatabaseUnavailable` and `UnusableDsn`; a wrong password or a missing database is raised at once as
+    asyncpg's own error.
     """
     text = dsn.reveal() if isinstance(dsn, Secret) else dsn
     settings = {

@@ -192,11 +192,27 @@ async def test_nobody_listens_to_the_log_or_to_the_answers_of_others(server: Ser
             assert len(raw.refusals) > before, subject
 
 
-async def test_a_consumer_without_a_name_is_never_a_durable_one(server: Server) -> None:
-    async with server.raw("gateway") as raw:
-        durable = {"stream_name": "MINT", "config": {"durable_name": "mine", "ack_policy": "explicit"}}
-        answer = await raw.client.request("$JS.API.CONSUMER.CREATE.MINT", json.dumps(durable).encode())
-        assert "error" in json.loads(answer.data)
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+async def test_nobody_changes_a_durable_consumer_while_making_one_to_read_with(server: Server, role: Role) -> None:
+    """A request names a consumer in its body too, and the server changes one that is there already."""
+    async with server.raw(role.name) as raw, server.raw("mintstream") as operator:
+        for stream in role.follows:
+            assert await raw.refused(f"$JS.API.CONSUMER.CREATE.{stream.name}")
+            for consumer in (each for each in CONSUMERS if each.stream == stream.name):
+                where = f"{stream.name}.{consumer.name}"
+                before = await asked(operator, f"CONSUMER.INFO.{where}")
+                for names in ({"name": consumer.name}, {"durable_name": consumer.name}):
+                    body = {"stream_name": stream.name, "config": {"ack_policy": "explicit", **names}}
+                    assert await raw.refused(f"$JS.API.CONSUMER.CREATE.{where}", json.dumps(body).encode())
+                    made = await asked(raw, f"CONSUMER.CREATE.{stream.name}.mine", body)
+                    assert "error" in made or made["name"] == "mine"  # by the subject, whatever the body says
+                assert (await asked(operator, f"CONSUMER.INFO.{where}"))["config"] == before["config"]
+
+
+async def asked(raw: Raw, what: str, body: object = None) -> dict[str, Any]:
+    """What the JetStream API answers."""
+    answer = await raw.client.request(f"$JS.API.{what}", b"" if body is None else json.dumps(body).encode(), timeout=30)
+    return json.loads(answer.data)
 
 
 async def test_the_notifier_makes_and_removes_the_queues_of_its_webhooks_and_no_other_consumer(server: Server) -> None:
