@@ -19,6 +19,7 @@ returns: what is worth knowing though all is well."""
 
 Kind = Literal["live", "ready"]
 
+_Key = tuple[Kind, str]
 _MAX_ERROR: Final = 300
 
 
@@ -52,6 +53,8 @@ class Health:
         self._advisory: dict[Kind, set[str]] = {"live": set(), "ready": set()}
         self._cached: dict[Kind, tuple[float, HealthReport]] = {}
         self._locks: dict[Kind, asyncio.Lock] = {"live": asyncio.Lock(), "ready": asyncio.Lock()}
+        self._late: dict[_Key, asyncio.Future[object]] = {}
+        """What did not answer in time, and takes its time with being cancelled too."""
         self._held: str | None = None
 
     def add(self, name: str, check: Check, kind: Kind = "ready", *, advisory: bool = False) -> None:
@@ -78,7 +81,7 @@ class Health:
             if cached is not None and self._clock.monotonic() < cached[0]:
                 return cached[1]
             checks = dict(self._checks[kind])
-            results = await asyncio.gather(*(self._run(check) for check in checks.values()))
+            results = await asyncio.gather(*(self._run((kind, name), check) for name, check in checks.items()))
             by_name = dict(zip(checks, results, strict=True))
             if kind == "ready" and self._held is not None:
                 by_name["lifecycle"] = CheckResult(ok=False, latency_ms=0.0, error=self._held)
@@ -87,13 +90,12 @@ class Health:
             self._cached[kind] = (self._clock.monotonic() + self._cache_seconds, report)
             return report
 
-    async def _run(self, check: Check) -> CheckResult:
+    async def _run(self, key: _Key, check: Check) -> CheckResult:
         start = self._clock.monotonic()
         error: str | None = None
         said: object = None
         try:
-            async with asyncio.timeout(self._timeout_seconds):
-                said = await check()
+            said = await self._answer(key, check)
         except TimeoutError:  # stop: the next probe tries again
             error = f"no answer in {self._timeout_seconds:g} s"
         except Exception as problem:  # stop: any failure of a check is its result
@@ -101,3 +103,31 @@ class Health:
         latency = round((self._clock.monotonic() - start) * 1000, 2)
         detail = cast("Mapping[str, object]", said) if isinstance(said, Mapping) else None
         return CheckResult(ok=error is None, latency_ms=latency, error=error, detail=detail)
+
+    async def _answer(self, key: _Key, check: Check) -> object:
+        """Return what the check says; raises TimeoutError when its time is over, whether or not the check is.
+
+        A database's client that is cancelled asks the silent server to forget the question, and waits half a minute
+        for that. Nobody is asked again before.
+        """
+        asked_until = asyncio.get_running_loop().time() + self._timeout_seconds
+        if (late := self._late.get(key)) is not None:
+            await asyncio.wait((late,), timeout=self._timeout_seconds)
+            if not late.done():
+                raise TimeoutError
+        task = asyncio.ensure_future(check())
+        try:
+            await asyncio.wait((task,), timeout=asked_until - asyncio.get_running_loop().time())
+            if not task.done():
+                raise TimeoutError
+            return task.result()
+        finally:
+            if not task.done():
+                task.cancel()
+                self._late[key] = task
+                task.add_done_callback(lambda ended: self._forget(key, ended))
+
+    def _forget(self, key: _Key, ended: asyncio.Future[object]) -> None:
+        del self._late[key]
+        if not ended.cancelled():
+            ended.exception()  # nobody waits for it any more

@@ -1,6 +1,7 @@
 """chassis.health and the address parser of chassis.probes."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
@@ -55,6 +56,46 @@ async def test_a_check_that_hangs_is_a_failed_one() -> None:
 
     health.add("chain", hang)
     assert (await health.report("ready")).checks["chain"].error == "no answer in 0.01 s"
+
+
+async def test_a_check_that_cannot_be_ended_holds_up_nobody_and_is_not_begun_twice() -> None:
+    """As asyncpg's, which waits for the silent server to cancel the question."""
+    health = Health(cache_seconds=0, timeout_seconds=0.05)
+    answers = asyncio.Event()
+    begun: list[bool] = []
+
+    async def ask() -> None:
+        begun.append(answers.is_set())
+        while not answers.is_set():
+            with suppress(asyncio.CancelledError):
+                await answers.wait()
+
+    health.add("postgres", ask)
+    async with asyncio.timeout(30):
+        for _ in range(3):
+            assert (await health.report("ready")).checks["postgres"].error == "no answer in 0.05 s"
+        assert begun == [False]
+        answers.set()
+        while not (await health.report("ready")).ok:
+            pass
+
+
+async def test_a_prober_that_goes_spoils_no_result_of_the_next() -> None:
+    health = Health()
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def ask() -> None:
+        asked.set()
+        await answer.wait()
+
+    health.add("nats", ask)
+    gone = asyncio.create_task(health.report("ready"))
+    await asked.wait()
+    following = asyncio.create_task(health.report("ready"))
+    await asyncio.sleep(0)  # it waits for its turn
+    gone.cancel()
+    answer.set()
+    assert (await following).ok
 
 
 async def test_held_is_not_ready_but_alive() -> None:
