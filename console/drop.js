@@ -139,7 +139,7 @@ class Drop {
       total > places &&
       notice(
         "plain",
-        `The collection has ${plural(places, "place")} left now. The minter makes further trees as they fill up; where it may not, the rest fails and can be minted again.`,
+        `The collection has ${plural(places, "place")} left now. The minter makes further trees as they fill up; where it may not, the rest fails and has to be minted into another collection.`,
       );
     const takes = h("div", null, h("p", { class: "muted" }, "Working out the cost…"));
     fill(

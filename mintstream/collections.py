@@ -1,17 +1,19 @@
 """`mintstream collections`: list, look at, make, take over, count and switch collections, through the API."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import typer
 
 from mintstream.options import DATA, AsJson, DataDir
-from mintstream.printing import people, print_fields, print_json, print_table, tell
+from mintstream.printing import people, print_fields, print_json, print_table
 from mintstream.reach import asked, carry_out, gateway
 
 app = typer.Typer(name="collections", help="Collections: list, make, import, count, switch.", no_args_is_help=True)
 
 COLUMNS: Final = ("id", "name", "symbol", "status", "minted", "capacity", "allowMinting", "isPublic")
+TREE_COLUMNS: Final = ("number", "address", "maxDepth", "maxBufferSize", "canopyDepth", "minted", "capacity", "state")
 WAIT_SECONDS: Final = 300.0
 
 CollectionId = Annotated[str, typer.Argument(metavar="ID", help="The collection's id.")]
@@ -44,7 +46,7 @@ def show(context: typer.Context, collection: CollectionId, as_json: AsJson = Fal
 
     Example: mintstream collections show 01996b7e-2c4a-7d10-a1c3-0d5a7f1f9a10
     """
-    tell(asked(context, data, "GET", f"/api/collections/{collection}"), as_json=as_json)
+    _tell(asked(context, data, "GET", f"/api/collections/{collection}"), as_json=as_json)
 
 
 @app.command()
@@ -77,7 +79,18 @@ def create(
                     return await api.wait_for_collection(collection, within=WAIT_SECONDS)
             return {"id": collection}
 
-    tell(carry_out(work()), as_json=as_json)
+    _tell(carry_out(work()), as_json=as_json)
+
+
+def _tell(found: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print a collection, for people with a line for each of its trees."""
+    if as_json:
+        print_json(found)
+        return
+    print_fields({name: value for name, value in found.items() if name != "trees"})
+    if found.get("trees"):
+        typer.echo()
+        print_table(found["trees"], TREE_COLUMNS, "")
 
 
 @app.command("import")
@@ -98,7 +111,7 @@ def take_over(
     fields: dict[str, object] = {"collectionAddress": address}
     fields |= {name: value for name, value in (("treeAddresses", tree), ("symbol", symbol)) if value}
     fields |= _flags(public, minting)
-    tell(asked(context, data, "POST", "/api/collections/import", json=fields), as_json=as_json)
+    _tell(asked(context, data, "POST", "/api/collections/import", json=fields), as_json=as_json)
 
 
 @app.command()
@@ -127,7 +140,7 @@ def update(
     flags = _flags(public, minting)
     if not flags:
         raise typer.BadParameter("give --public, --private, --minting or --no-minting")
-    tell(asked(context, data, "PATCH", f"/api/collections/{collection}", json=flags), as_json=as_json)
+    _tell(asked(context, data, "PATCH", f"/api/collections/{collection}", json=flags), as_json=as_json)
 
 
 def _flags(public: bool | None, minting: bool | None) -> dict[str, bool]:

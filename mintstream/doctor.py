@@ -19,10 +19,10 @@ import asyncpg
 import httpx
 import typer
 
+from bubblegum.rents import MINT_FEES, SIGNATURE_FEE
 from chassis.log import LogUnavailable
 from chassis.redaction import scrub
 from chassis.settings import SettingsError
-from contracts.collection import Standard
 from mintstream.ending import Exit
 from mintstream.errors import ApiError
 from mintstream.options import DATA, AsJson, DataDir
@@ -31,7 +31,7 @@ from mintstream.printing import people, print_json
 from mintstream.reach import Target, gateway
 from mintstream.surroundings import LOOK_SECONDS, Surroundings, Wrong, looked_at, pinning_providers
 from services.ipfs.ports import PinUnavailable
-from services.minter.costs import LAMPORTS_PER_SOL, shape_for, tree_cost
+from services.minter.costs import LAMPORTS_PER_SOL
 
 MAX_SKEW_SECONDS: Final = 5.0
 """The header Date has whole seconds, and the answer takes a moment."""
@@ -201,11 +201,10 @@ class Api:
             raise Wrong(UNSEEN[0], "First see to `key`.") from None  # stop: `key` says what is wrong
         if sol is None:
             raise Wrong("no node tells its balance", "Look again in a moment; else see `rpc` below, and the gateway's.")
-        cost = tree_cost(10_000, shape_for(10_000, Standard.V2), Standard.V2)
-        mints = int(sol * LAMPORTS_PER_SOL / (cost.fee_per_nft + cost.rent_per_nft))
+        mints = int(sol * LAMPORTS_PER_SOL / (SIGNATURE_FEE + MINT_FEES[2]))
         if mints < LOW_MINTS:
             raise Wrong(f"{sol} SOL: pays for about {mints} NFTs")
-        return f"{sol} SOL: pays for about {mints:,} V2 NFTs, without priority fees and new trees"
+        return f"{sol} SOL: pays for about {mints:,} V2 NFTs, one a transaction, without priority fees and trees"
 
     async def _asked(self, path: str) -> dict[str, Any]:
         try:

@@ -85,5 +85,5 @@ class Curating:
     async def _created(self, collection: UUID) -> Message[CollectionCreated]:
         created = await self._log.last(CollectionCreated, collection=collection)
         if created is None:
-            raise CollectionNotFound("Collection not found, or not on chain yet")
+            raise CollectionNotFound("Collection not found, or not on chain yet", "no collection on chain has this id")
         return created

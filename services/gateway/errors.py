@@ -5,7 +5,7 @@ each thing that a caller has to do differently; nothing here holds a secret, a p
 """
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Literal
 
 import msgspec
 
@@ -75,9 +75,12 @@ class Unauthorized(ApiError):
     status = 401
     code = "unauthorized"
 
-    def __init__(self) -> None:
+    def __init__(self, shown: Literal["X-API-Key", "Authorization"] = "X-API-Key") -> None:
+        """`shown` is the header that the caller relied on."""
         cure = "send a key that is in force, or a token as Authorization: Bearer"
-        super().__init__("Unauthorized", [Problem("X-API-Key", cure)])
+        if shown == "Authorization":
+            cure = "send a token that is in force; an API key goes into X-API-Key"
+        super().__init__("Unauthorized", [Problem(shown, cure)])
 
     @property
     def headers(self) -> dict[str, str]:
@@ -207,8 +210,12 @@ class CollectionNotFound(ApiError):
     status = 404
     code = "collection_not_found"
 
-    def __init__(self, message: str = "Collection not found or minting disabled") -> None:
-        super().__init__(message, [Problem("collectionId", message)])
+    def __init__(
+        self,
+        message: str = "Collection not found or minting disabled",
+        problem: str = "no collection of this id takes mints: GET /api/collections/{id} tells stage and allowMinting",
+    ) -> None:
+        super().__init__(message, [Problem("collectionId", problem)])
 
 
 class OperationNotFound(ApiError):

@@ -244,7 +244,7 @@ class Collections:
         """Return what the log alone tells of the collection, at once. Raises CollectionNotFound and LogSilent."""
         found = await self._from_log(collection)
         if found is None:
-            raise CollectionNotFound("Collection not found")
+            raise CollectionNotFound("Collection not found", "no collection has this id")
         return found
 
     async def _from_log(self, collection: UUID) -> Collection | None:

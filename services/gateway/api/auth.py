@@ -56,7 +56,7 @@ class Authenticator:
         """Return whoever holds the key, or without a key whoever the token speaks for. Raises Unauthorized."""
         found = self._holder(key) if key is not None else self._bearer(token)
         if found is None:
-            raise Unauthorized
+            raise Unauthorized("Authorization" if key is None and token is not None else "X-API-Key")
         return found
 
     def _holder(self, key: str) -> Caller | None:

@@ -157,6 +157,8 @@ def _json(text: bytes | str, field: str) -> object:
 
 
 def _urlencoded(body: bytes) -> dict[str, str]:
+    if body.lstrip()[:1] in (b"{", b"["):  # curl calls every body a form that it is given without a Content-Type
+        raise MalformedBody("The body is not a form", [Problem("Content-Type", "send JSON as application/json")])
     try:
         pairs = parse_qsl(
             body.decode("ascii"),

@@ -20,7 +20,7 @@ def collection_id(text: str) -> UUID:
     try:
         return uuid_of_text(text)
     except ValueError:  # stop: what is no UUID is no collection either
-        raise CollectionNotFound("Collection not found") from None
+        raise CollectionNotFound("Collection not found", "no collection has this id") from None
 
 
 def webhook_id(text: str) -> UUID:

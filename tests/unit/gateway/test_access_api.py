@@ -202,7 +202,8 @@ async def test_a_token_works_where_a_key_does_and_a_wrong_key_is_not_excused_by_
         assert (await client.get("/api/auth/me")).json()["data"] == {"caller": "wallet:x", "scopes": ["read"]}
         assert (await client.get("/api/auth/me", headers={"X-API-Key": "wrong"})).status_code == 401
     async with gateway.client(api_key=None, token=token[:-2]) as client:
-        assert (await client.get("/api/auth/me")).status_code == 401
+        answer = await client.get("/api/auth/me")
+    assert (answer.status_code, answer.json()["details"][0]["field"]) == (401, "Authorization")
 
 
 async def test_whoever_is_known_may_ask_who_he_is(gateway: Gateway) -> None:

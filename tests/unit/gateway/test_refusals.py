@@ -151,6 +151,14 @@ async def test_an_unknown_and_a_closed_collection_look_alike(
     answer = await client.post(f"/api/mint/{path}", json=body)
     told = refused(gateway, answer, 404, "collection_not_found", "collectionId")
     assert told["error"] == "Collection not found or minting disabled"
+    assert "allowMinting" in told["details"][0]["message"]
+
+
+async def test_json_that_curl_sends_as_a_form_is_told_so(gateway: Gateway, client: httpx.AsyncClient) -> None:
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    answer = await client.post("/api/mint/single", content=json.dumps(single()), headers=headers)
+    told = refused(gateway, answer, 400, "malformed_body", "Content-Type")
+    assert "send JSON as application/json" in told["details"][0]["message"]
 
 
 async def test_files_are_not_kept_for_an_unknown_collection(gateway: Gateway, client: httpx.AsyncClient) -> None:

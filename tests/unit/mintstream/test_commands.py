@@ -119,6 +119,15 @@ def test_exit_statuses_by_answer(answer: Any, status: Exit) -> None:
     assert "Traceback" not in done.output
 
 
+def test_each_tree_of_a_collection_has_a_line_of_its_own() -> None:
+    trees = [{"number": number, "address": f"tree{number}", "state": "open", "left": 5} for number in (0, 1)]
+    fake = FakeGateway({"GET /api/collections/c": [success(COLLECTION | {"trees": trees})] * 2})
+    *_, heads, first, second = fake.run("collections", "show", "c").stdout.rstrip().splitlines()
+    assert heads.split()[:2] == ["number", "address"]
+    assert [first.split(), second.split()] == [["0", "tree0", "open"], ["1", "tree1", "open"]]
+    assert json.loads(fake.run("collections", "show", "c", "--json").stdout)["trees"] == trees
+
+
 def test_status_tells_causes_and_fails_with_the_operation() -> None:
     results = [{"status": "failed", "error": "tree_full"}, {"status": "failed", "error": "tree_full"}]
     found = operation("completed", total=5, completed=3, failed=2) | {"results": results}

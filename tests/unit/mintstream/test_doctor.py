@@ -102,6 +102,8 @@ def test_all_is_well(tmp_path: Path) -> None:
     names = "settings, api, key, wallet, clock of gateway, clock of postgres, nats, postgres, rpc, das, ipfs gateway"
     assert list(findings) == [*names.split(", "), "pinning kubo"]
     assert all(each["ok"] and not each["advice"] for each in findings.values())
+    # As the console's page System has it: 5 SOL by 95,000 lamports.
+    assert findings["wallet"]["found"].startswith("5.0 SOL: pays for about 52,631 V2 NFTs")
 
 
 @pytest.mark.parametrize(
