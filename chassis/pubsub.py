@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidURI, WebSocketException
+from websockets.uri import parse_uri
 
 from chassis.clock import Clock
 from chassis.logs import get_logger
@@ -84,6 +85,12 @@ class PubSub:
         With `wanted` each connection is opened when that has returned. A connection on which something was heard
         works: when it ends the next one is opened after the first delay.
         """
+        try:
+            parse_uri(self._url.reveal())
+        except InvalidURI:
+            # Stop: no other try would understand it. Looking goes on.
+            _log.error("WS_URL is not a WebSocket URL; nothing is heard, only looked up", what=self._what)
+            return
         while True:
             if wanted is not None:
                 await wanted()
@@ -99,12 +106,9 @@ class PubSub:
                 ) as socket:
                     await session(Connection(socket, self._works))
                 reason = "closed by the node"
-            except InvalidURI:
-                # Stop: no other try would understand it. Looking goes on.
-                _log.error("WS_URL is not a WebSocket URL; nothing is heard, only looked up", what=self._what)
-                return
             except (OSError, WebSocketException, TimeoutError) as error:
-                # Again after a while; the error's own text may hold the URL.
+                # Again after a while, also when a redirect leads to what is no WebSocket. The error's own text may
+                # hold the URL.
                 reason = type(error).__name__
             _log.warning("subscription lost", what=self._what, reason=reason, again_in=self._delay)
             await self._clock.sleep(self._delay)

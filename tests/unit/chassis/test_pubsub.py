@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.datastructures import Headers
+from websockets.http11 import Request, Response
 from websockets.utils import accept_key
 
 from chassis.clock import SystemClock
@@ -122,3 +124,30 @@ async def test_nothing_is_opened_before_something_is_wanted() -> None:
 
 async def test_a_url_that_is_none_ends_it() -> None:
     await PubSub(Secret("https://node.example/?api-key=hidden"), _Sleeps(), "trees").keep(_hear_all)
+
+
+async def test_a_redirect_to_what_is_no_websocket_is_an_answer_like_any_other() -> None:
+    """A provider's page of maintenance, for instance: the URL is right, and is asked again."""
+    asked: list[str] = []
+
+    def redirects(socket: ServerConnection, request: Request) -> Response | None:
+        asked.append(request.path)
+        return Response(302, "Found", Headers(Location="https://status.invalid/")) if len(asked) == 1 else None
+
+    async def serves(socket: ServerConnection) -> None:
+        await socket.send('{"id": 1, "result": 1}')
+        await socket.wait_closed()
+
+    heard = asyncio.Event()
+
+    async def session(connection: Connection) -> None:
+        async for _ in connection:
+            heard.set()
+
+    async with serve(serves, "127.0.0.1", 0, process_request=redirects) as server:
+        url = Secret(f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}/")
+        keeping = asyncio.create_task(PubSub(url, _Sleeps(), "trees").keep(session))
+        hearing = asyncio.create_task(heard.wait())
+        await asyncio.wait((keeping, hearing), return_when=asyncio.FIRST_COMPLETED)
+        assert heard.is_set()
+        await end([keeping])
