@@ -48,6 +48,14 @@ MAX_HASH = 64
 YEARS = range(2000, 2200)
 """Years that an event can be of; arithmetic on times beyond them is not safe."""
 
+MAX_INTEGER = 2**31 - 1
+MAX_BIGINT = 2**63 - 1
+"""Most that columns of these types hold. What is beyond is refused here: of a batch Postgres sees only what its last
+messages say, and so would take what it refuses alone."""
+MAX_BASIS_POINTS = 10_000
+MAX_CODE = 64
+"""Characters of `nft_collections.error_code`."""
+
 _CID = re.compile(r"ipfs://([A-Za-z0-9]+)(?:[/?#].*)?", re.DOTALL)
 
 # Here and where they are matched the most frequent come first: finding that a value is not of a class takes longer than
@@ -95,6 +103,7 @@ def project(event: Event[Any], sequence: int) -> Sequence[RowChange]:
     if isinstance(fact, CollectionFact):
         return _project_collection(fact, at)
     if isinstance(fact, observation.CollectionObserved):
+        _check_numbers(MAX_BIGINT, fact.sequence, *(n for leaf in fact.leaves for n in (leaf.index, leaf.slot)))
         return [ObserveLeaves(fact.collection, fact.tree, fact.after, fact.leaves, fact.root)]
     if isinstance(fact, observation.CollectionDrift):
         differences = _storable(fact.differences)
@@ -111,6 +120,7 @@ def _project_mint(fact: MintFact, sequence: int, at: datetime) -> list[RowChange
         case mint.Signed() | mint.Planned():
             return [StartOperation(fact.operation, at)]
         case mint.Finalized():
+            _check_numbers(MAX_BIGINT, fact.slot)
             return [FinalizeItems(fact.operation, fact.signature, fact.slot, at)]
         case mint.Pinned():
             return [StartOperation(fact.operation, at), _pinned(fact, at)]
@@ -156,6 +166,8 @@ def _pinned(fact: mint.Pinned, at: datetime) -> PinItems:
 
 
 def _minted(fact: mint.Confirmed, sequence: int, at: datetime) -> MintItems:
+    _check_numbers(MAX_INTEGER, *[leaf.leaf_index for leaf in fact.leaves])
+    _check_numbers(MAX_BIGINT, fact.slot, *[leaf.nonce for leaf in fact.leaves])
     items = tuple(MintedItem(leaf.item, leaf.asset_id, leaf.leaf_index, leaf.nonce) for leaf in fact.leaves)
     return MintItems(fact.operation, fact.signature, fact.tree, fact.slot, items, sequence, at)
 
@@ -178,12 +190,15 @@ def _project_collection(fact: CollectionFact, at: datetime) -> list[RowChange]:
             return [AddTree(fact.collection, fact.number, fact.tree_address, fact.tree, at)]
         case collection.CollectionCreated():
             _check_trees(1 + len(fact.more_trees))
+            _check_numbers(MAX_BIGINT, fact.minted_before)
+            _check_numbers(MAX_BASIS_POINTS, fact.seller_fee_basis_points)
             return [_collection_created(fact, at), *_imported_trees(fact, at)]
         case collection.CollectionImportRequested():
             return [OpenImport(fact.collection, fact.collection_address, fact.is_public, fact.allow_minting, at)]
         case collection.CollectionFailed():
-            return [FailCollection(fact.collection, clean_text(fact.code), clean_text(fact.reason), at)]
+            return [FailCollection(fact.collection, clean_text(fact.code)[:MAX_CODE], clean_text(fact.reason), at)]
         case collection.CollectionCounted():
+            _check_numbers(MAX_BIGINT, fact.minted, fact.capacity, fact.slot, *(n.minted or 0 for n in fact.trees))
             return [
                 CountCollection(
                     collection=fact.collection,
@@ -202,6 +217,12 @@ def _project_collection(fact: CollectionFact, at: datetime) -> list[RowChange]:
             return [SyncCollection(fact.collection, at)]
         case _:
             assert_never(fact)
+
+
+def _check_numbers(most: int, *numbers: int) -> None:
+    """Raise Unprojectable for a number that its column cannot hold."""
+    if numbers and max(numbers) > most:
+        raise Unprojectable(f"{max(numbers)} is beyond what the tables hold")
 
 
 def _check_trees(count: int) -> None:

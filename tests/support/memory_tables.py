@@ -54,6 +54,21 @@ class MemoryTables:
         parked = fold(rows, entries)
         if any(each.operation.batch_size > 2**31 for each in rows.operations.values()):
             raise Refused("value out of int32 range")
+        items = [item for each in rows.operations.values() for item in each.changed_items()]
+        counted = [rows.collections[key] for key in rows.changed_collections]
+        wide = [number for item in items for number in (item.nonce, item.slot, item.finalized_slot)]
+        wide += [
+            number for row in counted for number in (row.minted, row.capacity, row.counted_slot, row.minted_before)
+        ]
+        wide += [tree.minted for tree in rows.trees.changed()]
+        if any(item.leaf_index is not None and item.leaf_index >= 2**31 for item in items):
+            raise Refused("value out of int32 range")
+        if any(number is not None and number >= 2**63 for number in wide):
+            raise Refused("value out of int64 range")
+        if any(len(row.error_code or "") > 64 for row in counted):
+            raise Refused("value too long for type character varying(64)")
+        if any(row.seller_fee_basis_points > 10_000 for row in counted):
+            raise Refused("new row violates a check constraint")
         self.operations |= {key: each.operation for key, each in rows.operations.items() if each.is_changed}
         for key, each in rows.operations.items():
             self.items |= {(key, item.item_index): item for item in each.changed_items()}

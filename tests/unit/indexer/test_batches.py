@@ -1,15 +1,21 @@
 """However the log is cut into batches, and however often it is begun anew, the tables come out the same."""
 
 from collections import Counter, defaultdict
+from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import pairwise
+from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from chassis.log import RawMessage
-from contracts.mint import FailureCode
+from contracts.collection import CollectionCounted, CollectionCreated, CollectionFailed
+from contracts.fact import Fact
+from contracts.mint import Confirmed, FailureCode, Finalized
+from contracts.registry import UndecodableMessage, decode
 from services.indexer.committing import commit
 from services.indexer.entries import park, plan
 from services.indexer.minute_rows import LATENCIES, Minute
@@ -50,6 +56,46 @@ async def test_any_cut_of_the_mint_stream_gives_the_same_tables(seed: int, cuts:
 async def test_any_cut_of_the_collection_stream_gives_the_same_tables(seed: int, cuts: list[int]) -> None:
     messages = collection_history(seed).messages
     assert await replay("COLLECTION", messages, cuts) == await replay("COLLECTION", messages, [])
+
+
+@settings(max_examples=20)
+@given(seed=st.integers(0, 10_000), cuts=CUTS)
+async def test_numbers_that_no_table_holds_are_parked_whatever_is_said_after_them(seed: int, cuts: list[int]) -> None:
+    for stream, told in (("MINT", mint_history(seed)), ("COLLECTION", collection_history(seed))):
+        messages = with_unstorable_numbers(Random(seed), told)
+        assert await replay(stream, messages, cuts) == await replay(stream, messages, list(range(len(messages))))
+
+
+def with_unstorable_numbers(random: Random, told: History) -> list[RawMessage]:
+    """The messages, and before some of them the same with what no column can hold."""
+    history = History()
+    for raw in told.messages:
+        with suppress(UndecodableMessage):
+            fact = decode(raw.subject, raw.payload).data
+            if (forged := _forged(random, fact)) is not fact:
+                history.say(forged)
+        history.put(raw.subject, raw.payload)
+    return history.messages
+
+
+def _forged(random: Random, fact: Fact) -> Fact:
+    match fact:
+        case Confirmed(leaves=leaves):
+            wrong = {random.choice(("leaf_index", "nonce")): random.choice((2**31, 2**63))}
+            first = replace(leaves[0], **wrong)
+            return random.choice((fact, replace(fact, slot=2**63), replace(fact, leaves=(first, *leaves[1:]))))
+        case Finalized():
+            return random.choice((fact, replace(fact, slot=2**63)))
+        case CollectionCounted(trees=trees):
+            wider = tuple(replace(each, minted=2**63) for each in trees)
+            others = [replace(fact, **{name: 2**63}) for name in ("minted", "capacity", "slot")]
+            return random.choice((fact, *others, replace(fact, trees=wider)))
+        case CollectionCreated():
+            failed = CollectionFailed(collection=fact.collection, code="c" * 65, reason="it was not to be")
+            others = replace(fact, seller_fee_basis_points=10_001), replace(fact, minted_before=2**63)
+            return random.choice((failed, *others))
+        case _:
+            return fact
 
 
 @given(seed=st.integers(0, 10_000))
