@@ -209,6 +209,21 @@ def test_every_secret_file_is_in_the_secret_that_is_mounted(overlay: str) -> Non
         assert files == keys, label(workload)
 
 
+@pytest.mark.parametrize("overlay", RELEASED)
+def test_the_first_deployment_tells_every_value_that_the_store_must_have(overlay: str) -> None:
+    """Of a secret that the store lacks a part nothing comes, and no pod starts that mounts it."""
+    runbook = (generate.ROOT / "docs" / "runbooks" / "first-deployment.md").read_text()
+    told: dict[str, set[str]] = {}
+    for entries, keys in re.findall(r"^\| (`mintstream/.*?) \| (.*) \|$", runbook, re.MULTILINE):
+        first, *others = re.findall(r"`([^`]+)`", entries)
+        stem = first.rpartition("-")[0]
+        for entry in (first, *(stem + other if other.startswith("-") else other for other in others)):
+            told[entry] = set(re.findall(r"`(\w+)`", keys))
+    for secret in of_kind(overlay, "ExternalSecret"):
+        for part in secret["spec"]["data"]:
+            assert part["remoteRef"]["property"] in told[part["remoteRef"]["key"]], label(secret)
+
+
 @every_overlay
 def test_the_wallets_key_is_in_the_minter_alone(overlay: str) -> None:
     for workload in of_kind(overlay, "Deployment", "Job"):
