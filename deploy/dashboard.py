@@ -91,7 +91,18 @@ PANELS: Final = (
     Panel(
         "Messages projected a second", "ops", ((_rate("mintstream_indexer_projected_total", "stream"), "{{stream}}"),)
     ),
-    Panel("Memory", "bytes", (("sum by (job, instance) (process_resident_memory_bytes)", "{{job}} {{instance}}"),)),
+    # By OTLP processes do not tell their memory; in a cluster the kubelets do.
+    Panel(
+        "Memory",
+        "bytes",
+        (
+            ("sum by (job, instance) (process_resident_memory_bytes)", "{{job}} {{instance}}"),
+            (
+                'sum by (pod) (container_memory_working_set_bytes{namespace="mintstream", container="service"})',
+                "{{pod}}",
+            ),
+        ),
+    ),
 )
 
 

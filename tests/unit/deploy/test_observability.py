@@ -19,8 +19,11 @@ RULE_TESTS = RULES.with_name("alerts_test.yaml")
 PAGES = ROOT / "docs" / "runbooks" / "alerts"
 PROMTOOL = shutil.which("promtool")
 OF_THE_PROCESS = {"process_resident_memory_bytes"}
-OF_A_VOLUME = frozenset({"namespace", "persistentvolumeclaim"})
-"""Labels of the kubelets' metrics of volumes."""
+OF_THE_KUBELETS = {
+    "kubelet_volume_stats_": frozenset({"namespace", "persistentvolumeclaim"}),
+    "container_memory_": frozenset({"namespace", "pod", "container"}),
+}
+"""Labels of metrics that are not ours, by the beginning of their names."""
 
 
 def rules() -> list[Mapping[str, Any]]:
@@ -55,7 +58,7 @@ def test_every_label_that_is_asked_for_is_the_metrics(query: str) -> None:
     known = dict(series())
     names = [name for name in re.findall(r"\b(?:mintstream|http)_[a-z_]+", query) if name in known]
     possible = frozenset[str]().union(*(known[name] for name in names)) | {"job", "instance"}
-    possible |= OF_A_VOLUME if "kubelet_volume_stats_" in query else frozenset()
+    possible = possible.union(*(labels for prefix, labels in OF_THE_KUBELETS.items() if prefix in query))
     by = {label.strip() for inner in re.findall(r"by \(([^)]*)\)", query) for label in inner.split(",")}
     matched = {label for inner in re.findall(r"\{([^}]*)\}", query) for label in re.findall(r"(\w+)[=!]", inner)}
     assert by | matched <= possible
