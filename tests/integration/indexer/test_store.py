@@ -29,6 +29,7 @@ from tests.support.indexing import (
     confirmed,
     counted,
     mint_history,
+    pinned,
     requested,
     uid,
 )
@@ -193,7 +194,7 @@ async def test_messages_that_cannot_be_applied_are_parked_and_the_rest_goes_on(
 async def test_a_message_that_no_column_holds_stops_nobody(store: PostgresStore, pool: Pool, batch: int) -> None:
     log, random = MemoryLog(), Random(1)
     await log.publish(requested(OPERATION, 2), cause=None)
-    await log.publish(confirmed(OPERATION, 0, 0, [1 << 40]), cause=None)
+    await log.publish(pinned(OPERATION, 0, [1 << 40]), cause=None)
     log.put_raw(MINT, "mint.requested.v1.a\x00b", b"{}")
     log.put_raw(MINT, "mint.requested.v1." + "".join(random.choices("abcdefghij", k=3500)), b"{}")
     await log.publish(confirmed(OPERATION, 0, 1, [1]), cause=None)
