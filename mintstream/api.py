@@ -12,6 +12,7 @@ from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -19,6 +20,7 @@ from mintstream.errors import ApiError
 
 SETTLED: Final = frozenset({"completed", "failed", "cancelled"})
 POLL_SECONDS: Final = 0.2
+HERE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class GatewayClient:
@@ -34,7 +36,12 @@ class GatewayClient:
     ) -> None:
         self.base_url = base_url
         self._client = httpx.AsyncClient(
-            base_url=base_url, headers={"X-API-Key": api_key}, timeout=timeout, transport=transport
+            base_url=base_url,
+            headers={"X-API-Key": api_key},
+            timeout=timeout,
+            transport=transport,
+            # A proxy of the environment's does not reach this machine, and is told no key of it.
+            trust_env=urlsplit(base_url).hostname not in HERE,
         )
 
     async def __aenter__(self) -> Self:

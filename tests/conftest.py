@@ -17,7 +17,7 @@ settings.load_profile("mintstream")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-pytest_plugins = ["tests.support.nats", "tests.support.postgres"]
+pytest_plugins = ["tests.support.nats", "tests.support.postgres", "tests.support.proxies"]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -61,8 +61,14 @@ class RemoteKey:
             pubkey = Pubkey.from_string(address)
         except ValueError:
             raise KeyRefused(f"{variable} is not an address: 32 bytes in base58") from None
-        headers = {"Authorization": f"Bearer {token.reveal()}"} if token else {}
-        return cls(httpx.AsyncClient(timeout=seconds, headers=headers, follow_redirects=False), target, pubkey)
+        http = httpx.AsyncClient(
+            timeout=seconds,
+            headers={"Authorization": f"Bearer {token.reveal()}"} if token else {},
+            follow_redirects=False,
+            # A proxy of the environment's tunnels https, and would read what plain http has for this machine.
+            trust_env=target.startswith("https:"),
+        )
+        return cls(http, target, pubkey)
 
     async def __aenter__(self) -> Self:
         return self
@@ -103,7 +109,7 @@ class RemoteKey:
 
 
 def _checked(url: Secret) -> str:
-    """Return the URL if the token and the messages are safe on the way to it; raises KeyRefused."""
+    """Return the URL, its scheme in lower case, if token and messages are safe on the way; raises KeyRefused."""
     text = url.reveal()
     try:
         parts = httpx.URL(text)
@@ -111,4 +117,4 @@ def _checked(url: Secret) -> str:
         raise KeyRefused("REMOTE_SIGNER_URL is not a URL") from None
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.host in _LOOPBACK):
         raise KeyRefused("REMOTE_SIGNER_URL must be https, or http on this machine")
-    return text
+    return str(parts)

@@ -14,6 +14,7 @@ from services.minter.settings import MinterSettings
 from services.minter.signer import KeyRefused, MessageRefused, SignerUnavailable
 from services.minter.signing.configured import configured_key, configured_signer
 from services.minter.signing.remote import MAX_ANSWER_BYTES, RemoteKey
+from tests.support.proxies import Proxy
 
 WALLET = Keypair()
 URL = "https://signer.example/sign/path-key"
@@ -131,3 +132,12 @@ def test_key_here_and_key_elsewhere_make_a_signer_of_the_same_wallet() -> None:
     signers = [configured_signer(each, configured_key(each, {})) for each in (here, elsewhere)]
     assert {signer.pubkey for signer in signers} == {WALLET.pubkey()}
     assert len({signer.derived_address("a") for signer in signers}) == 1
+
+
+async def test_what_is_meant_for_this_machine_goes_through_no_proxy(proxy: Proxy) -> None:
+    """Over plain http a proxy, which may be anywhere, would read the token."""
+    url = Secret("http://127.0.0.1:1/sign")
+    async with RemoteKey.configured(url, Secret(TOKEN), str(WALLET.pubkey()), 10.0) as remote:
+        with pytest.raises(SignerUnavailable):
+            await remote.sign(MESSAGE)
+    assert proxy.seen == []

@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
+from mintstream.api import GatewayClient
 from mintstream.ending import Exit
+from mintstream.errors import ApiError
 from mintstream.reach import Target
+from tests.support.proxies import Proxy
 from tests.unit.mintstream.gateways import FakeGateway, operation, refusal, silence, success
 
 HOOK = {"id": "w", "url": "https://shop.example/h", "events": ["*"], "active": True, "allCallers": False}
@@ -182,3 +185,11 @@ def test_an_address_that_is_none_is_wrong_usage(url: str) -> None:
     assert done.exit_code == Exit.USAGE
     assert f"MINTSTREAM_URL is {url!r}" in done.stderr
     assert fake.requests == []
+
+
+async def test_the_key_of_a_gateway_on_this_machine_goes_through_no_proxy(proxy: Proxy) -> None:
+    for url in ("http://127.0.0.1:1", "http://localhost:1", "http://[::1]:1"):
+        async with GatewayClient(url, "a-key-of-mine") as api:
+            with pytest.raises(ApiError, match="no answer"):
+                await api.call("GET", "/api/auth/me")
+    assert proxy.seen == []
