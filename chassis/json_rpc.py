@@ -36,6 +36,7 @@ class RpcError(msgspec.Struct, frozen=True):
 
 
 class _Envelope(msgspec.Struct, frozen=True):
+    id: int | str | None = None
     result: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     error: RpcError | None = None
 
@@ -167,7 +168,8 @@ class JsonRpc:
             metrics.RPC_ERRORS.add(node=self._node, kind=kind)
 
     async def _asked(self, method: str, params: object, result: type[T]) -> T | None:
-        request = {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": params}
+        number = next(self._ids)
+        request = {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
         try:
             response = await self._http.post(self._url, content=msgspec.json.encode(request), headers=_HEADERS)
         except (httpx.HTTPError, TransportFailed) as error:
@@ -176,6 +178,9 @@ class JsonRpc:
             raise ChainUnavailable(f"{method}: {told}") from None
         answered = 200 <= response.status_code < 300
         envelope = _envelope(method, response, answered=answered)
+        if envelope.id not in (None, number, str(number)):
+            # Retry, by the caller. Something on the way mixes answers up: "not found" would be said of something else.
+            raise ChainUnavailable(f"{method}: the answer to another request")
         if envelope.error is not None:
             raise RpcRefused(method, envelope.error)
         if not answered:

@@ -197,6 +197,9 @@ def event(data: bytes) -> None:
 # Nodes ----------------------------------------------------------------------------------------------------------
 
 
+_FIRST: Final = b'"id": 1'
+
+
 def _status_and_body(data: bytes) -> tuple[int, dict[str, str], bytes]:
     """An answer whose first line is `<status> <content encoding>`; 200 and none where that says something else."""
     head, _, body = data.partition(b"\n")
@@ -206,11 +209,19 @@ def _status_and_body(data: bytes) -> tuple[int, dict[str, str], bytes]:
 
 
 def http_client(data: bytes) -> httpx.AsyncClient:
-    """A client whose every request is answered with `data`, which only who reads it decompresses."""
+    """A client whose every request is answered with `data`, which only who reads it decompresses.
+
+    What `_answer` has made answers each request as if it were the first: by its id.
+    """
     status, headers, body = _status_and_body(data)
-    return httpx.AsyncClient(
-        transport=httpx.MockTransport(lambda _: httpx.Response(status, headers=headers, stream=httpx.ByteStream(body)))
-    )
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        told = body
+        if b'"jsonrpc"' in request.content:
+            told = body.replace(_FIRST, b'"id": %d' % json.loads(request.content)["id"])
+        return httpx.Response(status, headers=headers, stream=httpx.ByteStream(told))
+
+    return httpx.AsyncClient(transport=httpx.MockTransport(answer))
 
 
 async def indexer_node(data: bytes) -> None:

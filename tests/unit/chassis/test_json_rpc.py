@@ -44,6 +44,13 @@ async def test_anything_else_is_no_answer(answer: object) -> None:
         await endpoint(answer).find("getNumbers", [], list[int])
 
 
+@pytest.mark.parametrize("said", [{"result": None}, {"error": {"code": -32602, "message": "Invalid params"}}])
+async def test_the_answer_to_another_request_is_none(said: dict[str, object]) -> None:
+    """A proxy may mix them up. A transaction that somebody else looked for was not found: ours may have landed."""
+    with pytest.raises(ChainUnavailable, match="getTransaction: the answer to another request"):
+        await endpoint({"jsonrpc": "2.0", "id": 7, **said}).find("getTransaction", [], dict[str, Any])
+
+
 @pytest.mark.parametrize("status", [200, 400, 500])
 async def test_an_error_of_the_endpoint_is_a_refusal_whatever_the_http_status(status: int) -> None:
     answer = {"jsonrpc": "2.0", "id": 1, "error": {"code": -32602, "message": "Invalid params"}}

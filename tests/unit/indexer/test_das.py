@@ -47,7 +47,8 @@ def failing(_request: dict[str, Any]) -> Any:
 def providers(*answers: Answer, clock: SystemClock | ManualClock | None = None, rate: float = 1e6) -> DasProviders:
     def client(answer: Answer) -> JsonRpc:
         def handle(request: httpx.Request) -> httpx.Response:
-            return httpx.Response(200, json={"jsonrpc": "2.0", "id": 1, "result": answer(json.loads(request.content))})
+            asked = json.loads(request.content)
+            return httpx.Response(200, json={"jsonrpc": "2.0", "id": asked["id"], "result": answer(asked)})
 
         return JsonRpc(httpx.AsyncClient(transport=httpx.MockTransport(handle)), "http://das.test", "das")
 
