@@ -15,6 +15,8 @@ from chassis.settings import OWN_PREFIX, describe, load
 from deploy import generate, render
 from deploy.services import SETTINGS
 from services.indexer.settings import MigrationSettings
+from services.ipfs.main import OPERATIONS_IN_HAND
+from services.minter.settings import MinterSettings
 from tests.support.manifests import (
     EVERY_OVERLAY,
     RELEASED,
@@ -267,3 +269,12 @@ def test_scaling_follows_consumers_that_exist() -> None:
             assert (metadata["stream"], metadata["consumer"]) in consumers
             assert metadata["account"] == "MINTSTREAM"
     assert {each["metadata"]["name"] for each in of_kind("production", "ScaledObject")} == {"ipfs", "minter"}
+
+
+def test_what_a_replica_has_in_hand_is_no_reason_for_another() -> None:
+    """KEDA counts what was delivered and is not acknowledged with what waits: below that, each replica asks for more."""
+    minter = load(MinterSettings, _given("production", named("production", "Deployment", "minter")))
+    in_hand = {"ipfs": OPERATIONS_IN_HAND, "minter": minter.minter_concurrency}
+    for scaler in of_kind("production", "ScaledObject"):
+        for trigger in scaler["spec"]["triggers"]:
+            assert int(trigger["metadata"]["lagThreshold"]) >= 2 * in_hand[scaler["metadata"]["name"]], label(scaler)
