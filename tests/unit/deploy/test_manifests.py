@@ -272,7 +272,7 @@ def test_scaling_follows_consumers_that_exist() -> None:
 
 
 def test_what_a_replica_has_in_hand_is_no_reason_for_another() -> None:
-    """KEDA counts what was delivered and is not acknowledged with what waits: below that, each replica asks for more."""
+    """KEDA counts what is delivered and not acknowledged with what waits: below that, each replica asks for more."""
     minter = load(MinterSettings, _given("production", named("production", "Deployment", "minter")))
     in_hand = {"ipfs": OPERATIONS_IN_HAND, "minter": minter.minter_concurrency}
     for scaler in of_kind("production", "ScaledObject"):
