@@ -6,6 +6,8 @@ import { fill, h, notice } from "./dom.js";
 
 /** How long a chart stands: a minute is its smallest stretch. */
 const REFRESH_SECONDS = 60;
+/** Seconds by which the scale of a time goes up, so that it has whole minutes and hours where it has any. */
+const ROUND_SECONDS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600];
 const SPANS = /** @type {const} */ ({ hour: "Last hour", day: "Last day" });
 
 /** @param {AbortSignal} signal */
@@ -83,7 +85,8 @@ function latency(series) {
     empty: "Nothing was confirmed.",
     step: series.stepSeconds,
     times: times(series),
-    // To two digits, as the scale needs them: half minutes and half hours are not to be told as whole ones.
+    rounds: ROUND_SECONDS,
+    // To two digits: half a minute more, or half an hour, is not to be told as a whole one.
     tell: (value) => {
       const [size, unit] = value < 90 ? [1, "s"] : value < 5400 ? [60, "min"] : [3600, "h"];
       return `${Number((value / size).toPrecision(2))} ${unit}`;

@@ -6,12 +6,13 @@ import { fill, h } from "./dom.js";
 /**
  * One line or one kind of bars. Bars of a chart stand on one another, the first one below; lines lie over them.
  * @typedef {{name: string, kind: "bar" | "line", look: string, values: (number | null)[]}} Series
- * @typedef {{title: string, about: string, empty: string, step: number, times: Date[], series: Series[], tell: (value: number) => string}} Chart
- * `step` is in seconds; a line has a gap where its value is null; `tell` writes a value with its unit.
+ * @typedef {{title: string, about: string, empty: string, step: number, times: Date[], series: Series[], tell: (value: number) => string, rounds?: number[]}} Chart
+ * `step` is in seconds; a line has a gap where its value is null; `tell` writes a value with its unit; `rounds` are the
+ * values, the least first, by which the grid may go up: else 1, 2, 2.5, 5 and their tens.
  */
 
 const HEIGHT = 200;
-const INSIDE = { top: 10, right: 6, bottom: 24, left: 46 };
+const INSIDE = { top: 10, right: 6, bottom: 24, left: 52 };
 const GRID_LINES = 4;
 /** Pixels between two times below a chart. */
 const TIMES_APART = 64;
@@ -114,11 +115,12 @@ function drawn(chart, id, width) {
 }
 
 /** The value at the top: a round one that nothing goes beyond. @param {Chart} chart */
-function scaleOf({ times, series }) {
+function scaleOf({ times, series, rounds = [] }) {
   const bars = series.filter(({ kind }) => kind === "bar");
   const heights = times.map((_, place) => bars.reduce((sum, { values }) => sum + (values[place] ?? 0), 0));
   const highest = Math.max(...heights, ...series.flatMap(({ values }) => values.map((value) => value ?? 0)));
-  return round(highest / GRID_LINES || 1) * GRID_LINES;
+  const least = highest / GRID_LINES || 1;
+  return (rounds.find((one) => one >= least) ?? round(least)) * GRID_LINES;
 }
 
 /** The least of 1, 2, 2.5, 5 and their tens that is no less. @param {number} value */

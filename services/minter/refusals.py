@@ -25,7 +25,7 @@ class Refusal:
 
 TREE_FULL: Final = Refusal(
     FailureCode.TREE_FULL,
-    "The collection's merkle tree has no leaf left.",
+    "No merkle tree of the collection has a leaf left.",
     "Create a collection with a deeper tree and mint the rest there.",
 )
 TREE_AUTHORITY: Final = Refusal(

@@ -68,6 +68,7 @@ def events_router(following: Following, statuses: Statuses, access: Access) -> A
     ) -> StreamingResponse:
         """Follow an operation: its events until now and those to come; the last is `end`.
 
+        With `mint.completed.v1` every item is settled; with `end` all that was minted is final too.
         An event's id is its sequence: with the last one that was seen in `Last-Event-ID` or `after`, a stream goes on
         where it broke. The same address takes WebSockets, on which each message is one event as JSON; a page offers
         them the subprotocols `mintstream` and `mintstream.bearer.<token>`.
