@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from audit.evidence import Evidence
 from audit.report import Finding, Verdict, answer
 from audit.standing import attempted, facts, failures, latest
-from bubblegum.changes import Minted
+from bubblegum.changes import Minted, Unknown
 from bubblegum.decode import decode
 from contracts.mint import Confirmed, Finalized, Pinned, Signed, transaction_label
 
@@ -70,6 +70,8 @@ class _Known:
     """By chunk, of each transaction: its label, every signature that log or chain tell of, and the one that stands."""
     claims: Mapping[str, tuple[int, ...]]
     """By signature: the items that the log says it mints, in their order."""
+    trees: Set[str]
+    """The trees that the log says they are minted into."""
 
     @classmethod
     def of(cls, evidence: Evidence) -> "_Known":
@@ -83,12 +85,12 @@ class _Known:
         for signed in facts(evidence, Signed):
             claims |= {each.signature: signed.items for each in (*signed.earlier, signed.attempt)}
         claims |= {fact.signature: tuple(leaf.item for leaf in fact.leaves) for fact in facts(evidence, Confirmed)}
-        return cls(evidence, places, claims)
+        return cls(evidence, places, claims, {fact.tree for fact in facts(evidence, Signed)})
 
     def on_chain(self, pinned: Pinned) -> _Chunk:
         """Return what the transactions of a chunk minted that landed."""
         chunk = _Chunk.of(pinned)
-        known = {signature for _, signatures, _ in self.places[pinned.chunk] for signature in signatures}
+        known = {signature for _, signatures, _ in self.places.get(pinned.chunk, ()) for signature in signatures}
         # First those of which the log tells: what it does not know takes what is left.
         for signature in sorted(known, key=lambda one: (one not in self.claims, one)):
             transaction = self.evidence.transactions.get(signature)
@@ -106,7 +108,7 @@ class _Known:
         evidence = self.evidence
         if evidence.collection_address is None:
             return "the log does not tell the collection's address"
-        for label, signatures, stands in self.places[chunk]:
+        for label, signatures, stands in self.places.get(chunk, ()):
             marked = evidence.marked.get(label)
             if marked is None:
                 return evidence.silences.get(label, "there was no answer")
@@ -118,7 +120,20 @@ class _Known:
                     return f"the node lists {signature} and does not show it"
                 if signature == stands and there and signature not in marked:
                     return f"the node knows {signature} and does not find it by its mark"
+                if self._has_unread(signature):
+                    return f"what {signature} did cannot be read"
         return None
+
+    def _has_unread(self, signature: str) -> bool:
+        """Whether the transaction may have minted of the chunk what `on_chain` cannot read.
+
+        One of ours, whatever it is; one of others', which name a mark as they please, only where it changed our trees.
+        """
+        transaction = self.evidence.transactions.get(signature)
+        unread = [] if transaction is None else [each for each in decode(transaction) if isinstance(each, Unknown)]
+        if signature in self.claims:
+            return bool(unread)
+        return any(str(log.tree) in self.trees for each in unread for log in each.change_logs)
 
 
 def check_doubles(evidence: Evidence) -> Iterator[Finding]:

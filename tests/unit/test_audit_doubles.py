@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import msgspec
+import pytest
 from solders.pubkey import Pubkey
 
 from audit.doubles import QUESTION, check_doubles
@@ -218,6 +219,40 @@ def test_what_the_log_calls_minted_and_nothing_minted_is_found() -> None:
     assert broken(world.found()) == {"item 0": "no transaction that landed has minted it"}
     other = world.lands(0, [0], attempt=2)
     assert other in broken(world.found())["item 0"]
+
+
+def unread(transaction: ExecutedTransaction | None) -> ExecutedTransaction:
+    """The transaction with an instruction of which only the change of the tree can be read."""
+    assert transaction is not None
+    (mint,) = transaction.instructions
+    return replace(transaction, instructions=(replace(mint, data=b"a newer instruction"),))
+
+
+def test_what_landed_and_cannot_be_read_leaves_the_answer_open() -> None:
+    world = World()
+    world.say(signed(OPERATION, 0, 0, [0]))
+    first = world.lands(0, [0])
+    world.minted(0, [0], attempt=2)
+    world.transactions[first] = unread(world.transactions[first])
+    assert set(world.found().values()) == {(UNKNOWN, f"what {first} did cannot be read")}
+
+
+@pytest.mark.parametrize("tree", ["ours", "another"])
+def test_what_others_did_and_cannot_be_read_matters_in_our_trees(tree: str) -> None:
+    world = World()
+    world.minted(0, [0])
+    if tree == "another":
+        world.tree = ModelTree(OTHER, version=2)
+    stranger = world.lands(1, [1])
+    world.transactions[stranger] = unread(world.transactions[stranger])
+    expected = (PROVEN, "") if tree == "another" else (UNKNOWN, f"what {stranger} did cannot be read")
+    assert set(world.found().values()) == {expected}
+
+
+def test_a_chunk_without_items_is_no_question() -> None:
+    world = World()
+    world.say(msgspec.structs.replace(indexing.pinned(OPERATION, 1, [0]), items=()))
+    assert len(world.found()) == len(world.pinned.items)
 
 
 def test_nothing_is_proven_while_not_all_could_be_looked_at() -> None:
