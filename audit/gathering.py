@@ -35,7 +35,7 @@ from contracts.collection import (
 )
 from contracts.fact import Fact
 from contracts.leaving import may_leave, operation_patterns
-from contracts.mint import Pinned, Requested, Signed, transaction_label
+from contracts.mint import MAX_ITEMS, Pinned, Requested, Signed, transaction_label
 from contracts.registry import UndecodableMessage, decode
 from contracts.streams import COLLECTION, MINT
 
@@ -257,6 +257,10 @@ def _read(messages: Iterable[RawMessage]) -> tuple[list[LoggedEvent], dict[int, 
             event = decode(raw.subject, raw.payload)
         except UndecodableMessage as error:  # stop: it is told in the report
             unreadable[raw.sequence] = str(error)
+            continue
+        if isinstance(event.data, Requested) and event.data.total > MAX_ITEMS:
+            # Nothing of ours asks for so many, and every item of it would be looked at.
+            unreadable[raw.sequence] = f"it asks for {event.data.total} items, the most is {MAX_ITEMS}"
         else:
             events.append(LoggedEvent(raw.sequence, raw.subject, raw.stored_at, raw.payload, event))
     return events, unreadable

@@ -228,6 +228,18 @@ async def test_a_node_that_is_away_is_told_or_leaves_the_answer_unknown(needed: 
     assert {each.verdict for each in findings if each.question == "on chain"} == {Verdict.UNKNOWN}
 
 
+async def test_a_request_beyond_all_bounds_is_told_and_not_expanded() -> None:
+    script, operation = Script(), uid("operation")
+    asked = requested(operation, 1)
+    script.say(msgspec.structs.replace(asked, nfts=(msgspec.structs.replace(asked.nfts[0], copies=10**12),)))
+    log = MemoryLog()
+    log.streams["MINT"] = script.messages
+    findings = audit(await gatherer(log, None).evidence(operation)).findings
+    assert [each.reason for each in findings if each.question == "readable"] == [
+        "it asks for 1000000000000 items, the most is 1000"
+    ]
+
+
 @pytest.mark.parametrize(("head", "verdict"), [(100, Verdict.UNKNOWN), (101, Verdict.BROKEN)])
 async def test_what_a_node_that_lags_does_not_know_is_not_wrong(head: int, verdict: Verdict) -> None:
     script, operation = Script(), uid("operation")
