@@ -18,12 +18,14 @@ Json = dict[str, Any]
 
 _STYLE = """
 :root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
+  overflow-wrap: anywhere; }
 code, pre { font: 14px/1.45 ui-monospace, monospace; }
-pre { overflow-x: auto; padding: .75rem; border: 1px solid #8886; border-radius: .4rem; }
+pre { white-space: pre-wrap; padding: .75rem; border: 1px solid #8886; border-radius: .4rem; }
 summary { cursor: pointer; padding: .4rem 0; }
-table { border-collapse: collapse; width: 100%; }
+table { border-collapse: collapse; table-layout: fixed; width: 100%; }
 td, th { text-align: left; vertical-align: top; padding: .25rem .75rem .25rem 0; border-bottom: 1px solid #8883; }
+td:first-child { width: 9rem; }
 h2, h3 { text-transform: capitalize; }
 .method { display: inline-block; min-width: 4.75rem; font-weight: 600; }
 """
