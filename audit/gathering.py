@@ -57,9 +57,14 @@ CAUSES: Final[Sequence[type[Fact]]] = (
 )
 """What is said of a collection and may be why something is said of a mint; what is observed of its trees is not."""
 
-# One statement, so that rows and watermark are of one moment.
+# One statement, so that rows and watermark are of one moment. Copies are dropped by whole partitions of a million, and
+# restored from the oldest on: only before a partition that begins behind a gap may there be none.
 _TABLES: Final = """
-SELECT w.sequence AS projected, (SELECT min(sequence) FROM event_log WHERE stream = 'MINT') AS copied_from,
+SELECT w.sequence AS projected,
+       (SELECT max(e.sequence) FROM event_log AS e
+        WHERE e.stream = 'MINT' AND e.sequence = ANY(ARRAY(SELECT generate_series(1, w.sequence, 1000000)))
+          AND NOT EXISTS (SELECT FROM event_log AS b WHERE b.stream = 'MINT' AND b.sequence = e.sequence - 1)
+       ) AS copied_from,
        o.id AS operation, o.collection_id, o.recipient, o.total_nfts, o.completed_nfts,
        o.failed_nfts + o.cancelled_nfts AS failed, o.end_time IS NOT NULL AS ended,
        r.item_index, r.status, r.signature, r.asset_id, r.leaf_index, r.ipfs_uri

@@ -9,6 +9,10 @@ import pytest
 from archive.object_store import ObjectStore
 from archive.reading import Archive
 from archive.segments import ArchiveBroken, Manifest
+from audit.content import Contents
+from audit.gathering import Gatherer
+from audit.history import WholeLog
+from audit.nodes import Nodes
 from chassis.database import Pool
 from chassis.log import RawMessage
 from contracts.streams import COLLECTION, MINT, Stream
@@ -121,6 +125,24 @@ async def test_only_archived_old_copies_that_nobody_needs_are_dropped(pool: Pool
     assert await drop_copies(pool, archive, COLLECTION, everything) == 2
     assert [name for name in await partitions(pool) if "mint" in name] == ["event_log_mint_1", "event_log_mint_2"]
     assert [name for name in await partitions(pool) if "coll" in name] == ["event_log_collection_2"]
+
+
+async def test_an_audit_tells_copies_that_were_dropped_from_copies_that_are_lost(pool: Pool) -> None:
+    log = MemoryLog()
+    log.streams["MINT"] = []
+    gatherer = Gatherer(WholeLog(log, None), pool, Nodes([]), Contents([]))
+
+    async def copied_from() -> int:
+        return (await gatherer.evidence(uid("operation"))).copied_from
+
+    await pool.execute("SELECT reach_event_log('MINT', 1, $1)", 4 * WIDTH)
+    await pool.execute("UPDATE watermarks SET sequence = $1 WHERE stream = 'MINT'", 3 * WIDTH + 2)
+    await keep(pool, "MINT", 2, 3)
+    assert await copied_from() == 1, "the first was kept and is lost"
+    await keep(pool, "MINT", 1, 3 * WIDTH + 1, 3 * WIDTH + 2)
+    assert await copied_from() == 3 * WIDTH + 1, "restoring them has not come beyond the third"
+    await keep(pool, "MINT", WIDTH, WIDTH + 1, 2 * WIDTH, 2 * WIDTH + 1, 3 * WIDTH)
+    assert await copied_from() == 1
 
 
 @pytest.fixture
