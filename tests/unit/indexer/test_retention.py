@@ -7,6 +7,7 @@ from random import Random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from chassis.log import RawMessage
 from chassis.subjects import matches
@@ -104,6 +105,7 @@ def story(*facts: Fact) -> list[RawMessage]:
     return said([requested(OPERATION), pinned(OPERATION, 0, [0]), planned(OPERATION, 0, (0,)), *facts])
 
 
+(NFT,) = requested(OPERATION).nfts
 DONE = completed(OPERATION, 1, 1, 0)
 LANDED = (signed(OPERATION, 0, 0, [0]), confirmed(OPERATION, 0, 0, [0]))
 
@@ -119,6 +121,7 @@ LANDED = (signed(OPERATION, 0, 0, [0]), confirmed(OPERATION, 0, 0, [0]))
         (story(DONE), Reason.NOT_FINAL),
         (said([requested(OPERATION), DONE]), Reason.NOT_FINAL),
         (said([requested(OPERATION), pinned(OPERATION, 0, [0]), DONE]), Reason.NOT_FINAL),
+        (said([requested(OPERATION, nfts=(replace(NFT, copies=10**12),)), DONE]), Reason.NOT_FINAL),
         (
             said([requested(OPERATION), pinned(OPERATION, 0, [0]), pin_failed(OPERATION, 0, [0]), DONE]),
             Reason.NOT_FINAL,
