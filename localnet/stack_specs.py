@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from chassis.log import LogUnavailable
 from chassis.messaging import Connection, Log
@@ -33,6 +33,10 @@ READER: Final = "mintstream_reader"  # the role to which the indexer's migration
 
 EXPLORER: Final = "https://explorer.solana.com/{kind}/{id}"
 """As the gateway's EXPLORER_URL takes it; the page there asks the node from the browser."""
+PAGES_UNDER_DEVELOPMENT: Final = ",".join(
+    f"http://{host}:{port}" for host in ("localhost", "127.0.0.1") for port in (3000, 5173)
+)
+"""Where Next.js and Vite serve them, the gateway's CORS_ORIGINS unless the environment names others."""
 _ROOT: Final = Path(__file__).resolve().parents[1]
 _GRACE_SECONDS: Final = 10
 _STOP_SECONDS: Final = 20.0
@@ -211,13 +215,17 @@ def _notifier(plan: StackPlan) -> ChildSpec:
 
 
 def _gateway(plan: StackPlan) -> ChildSpec:
+    origins = os.environ.get("CORS_ORIGINS") or PAGES_UNDER_DEVELOPMENT
+    domains = [f"127.0.0.1:{plan.api_port}", f"localhost:{plan.api_port}"]
+    domains += [domain for origin in origins.split(",") if (domain := urlsplit(origin.strip()).netloc)]
     environ = {
         "HOST": "127.0.0.1",
         "PORT": str(plan.api_port),
         "API_KEY_FILE": str(plan.secrets.api_key),
         "JWT_SECRET_FILE": str(plan.secrets.jwt_secret),
         "WEBHOOK_SEALING_KEYS_FILE": str(plan.secrets.webhook_sealing_key),
-        "LOGIN_DOMAINS": f"127.0.0.1:{plan.api_port},localhost:{plan.api_port}",
+        "CORS_ORIGINS": origins,
+        "LOGIN_DOMAINS": ",".join(domains),
         # One person works here, and faster than the limits for strangers allow.
         "RATE_LIMITS": "false",
         "DATABASE_URL": plan.database_url(plan.reader),

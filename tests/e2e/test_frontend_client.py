@@ -35,6 +35,15 @@ async def run_client(live: LiveStack, **argument: object) -> Json:
     return json.loads(output)
 
 
+async def test_the_documents_client_may_run_in_a_page_under_development(live: LiveStack) -> None:
+    asked = {"Origin": "http://localhost:3000", "Access-Control-Request-Method": "POST"}
+    asked["Access-Control-Request-Headers"] = "x-api-key"
+    answer = await live.http.options("/api/mint/single", headers=asked)
+    assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (200, "http://localhost:3000")
+    stranger = await live.http.options("/api/mint/single", headers=asked | {"Origin": "http://elsewhere.example"})
+    assert stranger.status_code == 400
+
+
 async def test_the_documents_client_works_unchanged(live: LiveStack) -> None:
     collection = await live.collection()
     recipient = str(Keypair().pubkey())
