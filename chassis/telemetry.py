@@ -11,6 +11,8 @@ import os
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from threading import Thread
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry import metrics, trace
@@ -51,8 +53,8 @@ __all__ = [
 ]
 
 _INSTRUMENTATION: Final = "mintstream"
-# Milliseconds the exporters get to send what is left when the service stops.
-_FLUSH_MILLIS: Final = 3000
+FLUSH_SECONDS: Final = 3.0
+"""What the exporters get together to send what is left when the service stops."""
 
 _propagator = TraceContextTextMapPropagator()
 _tracer = trace.get_tracer(_INSTRUMENTATION)  # finds the provider once there is one
@@ -79,12 +81,21 @@ class Telemetry:
     meter_provider: "MeterProvider | None" = None
 
     def shutdown(self) -> None:
-        """Send what is still buffered, within seconds. Blocks: call it after the event loop has ended."""
-        if self.tracer_provider is not None:
-            self.tracer_provider.force_flush(_FLUSH_MILLIS)
-            self.tracer_provider.shutdown()
-        if self.meter_provider is not None:
-            self.meter_provider.shutdown(timeout_millis=_FLUSH_MILLIS)
+        """Send what is still buffered, for FLUSH_SECONDS. Blocks: call it after the event loop has ended.
+
+        The providers' own timeouts bound no request that is on its way, of which there may be several: a collector
+        that takes connections and never answers would hold the process up for a minute.
+        """
+        flushing = [
+            Thread(target=provider.shutdown, name="send what is left", daemon=True)
+            for provider in (self.tracer_provider, self.meter_provider)
+            if provider is not None
+        ]
+        for each in flushing:
+            each.start()
+        deadline = monotonic() + FLUSH_SECONDS
+        for each in flushing:
+            each.join(max(0.0, deadline - monotonic()))
 
 
 def configure(

@@ -1,6 +1,7 @@
 """Traces and metrics of a process arrive at an OTLP/HTTP endpoint when, and only when, one is configured."""
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Generator
@@ -76,6 +77,18 @@ def test_spans_and_metrics_are_exported(sink: tuple[str, Sink]) -> None:
     assert point.as_int == 3
     assert {pair.key: pair.value.string_value for pair in point.attributes} == {"node": "1 host", "kind": "refused"}
     assert not any(b"hunter2" in body for bodies in received.posts.values() for body in bodies)
+
+
+def test_a_collector_that_does_not_answer_keeps_no_process_from_ending() -> None:
+    """Killed at the end of its grace, or not started anew until then: it would wait for an answer to every batch."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        impatient = PROGRAM.replace("handle = ", "telemetry.FLUSH_SECONDS = 0.1\nhandle = ", 1)
+        environ = {
+            "PATH": os.environ["PATH"],
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{silent.getsockname()[1]}",
+            "OTEL_EXPORTER_OTLP_TIMEOUT": "600",
+        }
+        subprocess.run([sys.executable, "-c", impatient], check=True, env=environ, timeout=60)
 
 
 def test_one_signal_alone(sink: tuple[str, Sink]) -> None:
