@@ -101,7 +101,10 @@ def encode_directory(entries: Sequence[Entry]) -> bytes:
 
 
 def decode_directory(block: bytes) -> tuple[Entry, ...] | None:
-    """Decode a directory node; None when the node is a file's. Raises DagError, for sharded directories too."""
+    """Decode a directory node; None when the node is a file's. Raises DagError, for sharded directories too.
+
+    And for one that gives a name twice: readers differ in which of the two they take.
+    """
     try:
         payload, links = _split(block)
         kind = next((value for number, value in decode_fields(payload) if number == 1), None)
@@ -111,7 +114,10 @@ def decode_directory(block: bytes) -> tuple[Entry, ...] | None:
             raise DagError("sharded directories are not read here")
         if kind != _TYPE_DIRECTORY:
             raise DagError(f"UnixFS node of type {kind!r} is neither file nor directory")
-        return tuple(_decode_entry(link) for link in links)
+        entries = tuple(_decode_entry(link) for link in links)
+        if len({entry.name for entry in entries}) < len(entries):
+            raise DagError("the directory gives a name twice")
+        return entries
     except DagError:
         raise  # fatal, already named
     except (CidError, ValueError) as error:  # fatal: cut short, malformed, or a name that is not UTF-8

@@ -98,6 +98,13 @@ def test_a_sharded_directory_is_named() -> None:
         decode_directory(bytes.fromhex("0a02" + "0805"))
 
 
+def test_a_name_that_is_given_twice_names_nothing() -> None:
+    """Readers differ in which of the two they take, so it proves neither."""
+    cids = [import_bytes(data, V1).cid for data in (b"one", b"other")]
+    with pytest.raises(DagError, match="a name twice"):
+        decode_directory(encode_directory([Entry("name", cid, 5) for cid in cids]))
+
+
 def test_a_file_is_no_directory() -> None:
     blocks = Blocks()
     root = import_bytes(b"y" * 300_000, V0, blocks.keep)
