@@ -161,6 +161,15 @@ def test_the_wallets_key_is_in_one_container_of_the_compose_file() -> None:
     assert [name for name, service in compose().items() if "private_key" in service.get("secrets", ())] == ["minter"]
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_uploaded_is_not_held_in_the_memory_that_a_container_is_given(name: str) -> None:
+    """A tmpfs counts as the container's memory: forms would have it killed long before the gateway refuses one."""
+    service = compose()[name]
+    assert service["read_only"]
+    assert service["volumes"] == ["/tmp"]
+    assert "tmpfs" not in service
+
+
 def test_images_of_others_are_named_by_version() -> None:
     for name, service in compose().items():
         tag = service["image"].rpartition(":")[2]
