@@ -116,6 +116,20 @@ class Archive:
             raise ArchiveBroken(manifest.stream, manifest.number, "its ids are missing")
         return segments.read_ids(manifest, _decompress(manifest, data, segments.MAX_IDS))
 
+    async def left(self, stream: Stream, before: Manifest | None) -> Sequence[RawMessage]:
+        """Return the messages of the segment after `before`, of which the log does not tell; none if it is not whole.
+
+        An archiver left it that died before it told of it, or another log's. Raises ArchiveUnavailable.
+        """
+        number = before.number + 1 if before else 1
+        data = await self._objects.get(_manifest_name(stream, number), MAX_MANIFEST)
+        if data is None:
+            return ()
+        try:
+            return await self.segment(segments.read_manifest(stream.name, number, data, before))
+        except ArchiveBroken:  # stop: two have died over it, and it is nobody's copy
+            return ()
+
     async def checked(self, stream: Stream) -> AsyncIterator[Manifest]:
         """Yield the stream's manifests, all that belongs to each held to it; raises as `manifests` and `check_end`."""
         number = 0

@@ -48,6 +48,7 @@ class Archiver:
         """
         before, total = await self._archive.last(stream), 0
         await self._archive.check_end(stream, before.number if before else 0)
+        await self._check_left(stream, before)
         messages: list[RawMessage] = []
         size = 0
         async for raw in self._archivable(stream, before.last if before else 0, bounds):
@@ -61,6 +62,26 @@ class Archiver:
             await self._append(stream, messages, before)
             total += len(messages)
         return total
+
+    async def _check_left(self, stream: Stream, before: Manifest | None) -> None:
+        """Raise ArchiveBroken when what would be overwritten is not of this log: two must not share an archive."""
+        left = await self._archive.left(stream, before)
+        if not left:
+            return
+        same = left[-1].sequence <= await self._log.last_sequence(stream)
+        if same:
+            others = iter(left)
+            async with aclosing(
+                cast("AsyncGenerator[RawMessage]", self._log.read(stream, left[0].sequence - 1))
+            ) as log:
+                async for raw in log:
+                    kept = next(others)
+                    same = (raw.sequence, raw.subject, raw.payload) == (kept.sequence, kept.subject, kept.payload)
+                    if not same or raw.sequence >= left[-1].sequence:
+                        break
+        if not same:
+            reason = "the log does not tell of it, and has other messages there: it is the archive of another log"
+            raise ArchiveBroken(stream.name, before.number + 1 if before else 1, reason)
 
     async def _archivable(self, stream: Stream, after: int, bounds: Bounds) -> AsyncIterator[RawMessage]:
         end = min(bounds.watermark, await self._log.last_sequence(stream))

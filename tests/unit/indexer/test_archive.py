@@ -114,6 +114,19 @@ async def test_no_segment_is_overwritten_that_the_log_has_forgotten(
         await anext(checking)
 
 
+@pytest.mark.parametrize("messages", [2 * SEGMENT, 5])
+async def test_the_archive_of_another_log_is_not_overwritten(
+    log: MemoryLog, store: Archive, folder: Path, messages: int
+) -> None:
+    """Another environment that was given the same place, and has nothing in it yet."""
+    await Archiver(log, store).archive(MINT, Bounds(watermark=SEGMENT, until=LATE))
+    other = MemoryLog()
+    other.streams["MINT"] = mint_history(6).messages[:messages]
+    with pytest.raises(ArchiveBroken, match=r"segment 1: .* the archive of another log"):
+        await Archiver(other, Archive(ObjectStore(folder.as_uri()), other)).archive(MINT, everything(other), flush=True)
+    assert await read_all(store) == log.streams["MINT"][:SEGMENT]
+
+
 async def test_of_two_archivers_the_segment_stays_that_the_log_tells_of(
     log: MemoryLog, store: Archive, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
