@@ -12,7 +12,7 @@ from typing import Final
 import asyncpg
 import msgspec
 
-from chassis.database import Connection, connect
+from chassis.database import KEEPALIVES, Connection, connect
 from chassis.redaction import Secret
 from chassis.sqlfiles import SqlSource, sql_files
 from chassis.telemetry import get_logger
@@ -80,7 +80,7 @@ async def migrate(target: Connection | Secret | str, source: SqlSource) -> list[
     migrations = load_migrations(source)
     if isinstance(target, (str, Secret)):
         dsn = target.reveal() if isinstance(target, Secret) else target
-        connection = await connect(dsn)
+        connection = await connect(dsn, server_settings=KEEPALIVES)
         try:
             return await _migrate_locked(connection, migrations)
         finally:

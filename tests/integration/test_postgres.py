@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from chassis import postgres
-from chassis.database import connect
+from chassis.database import KEEPALIVES, connect
 from chassis.migrations import MigrationError
 from chassis.redaction import Secret
 from localnet.child import Child
@@ -76,6 +76,17 @@ async def test_a_migration_takes_as_long_as_its_rows_need(
     monkeypatch.setattr("chassis.migrations._LOCK_TIMEOUT_SECONDS", 1)
     directory = write(tmp_path, m0001_slow="SELECT pg_sleep(1.2)")
     assert [each.version for each in await postgres.migrate(database.dsn, directory)] == [1]
+
+
+async def test_a_migration_of_a_machine_that_is_gone_holds_its_lock_for_seconds(
+    database: Database, tmp_path: Path
+) -> None:
+    """The server has to notice: else nobody else could migrate, or start, for two hours."""
+    told = "CREATE TABLE a AS SELECT count(*) FROM pg_settings WHERE name LIKE 'tcp_keepalives%' AND source = 'client';"
+    await postgres.migrate(database.dsn, write(tmp_path, m0001_first=told))
+    connection = await connect(database.dsn)
+    assert await connection.fetchval("SELECT count FROM a") == len(KEEPALIVES)
+    await connection.close()
 
 
 async def test_a_changed_old_migration_is_refused(database: Database, tmp_path: Path) -> None:
