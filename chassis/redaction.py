@@ -19,7 +19,9 @@ _SECRET_KEY = re.compile(
     r"(pass(word|wd|phrase)?|secret|token|api_?key|private_?key|secret_?key|authorization|cookie|credential|mnemonic|seed)s?$",
     re.IGNORECASE,
 )
-_URL_PASSWORD = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<user>[^\s/:@?#]*):[^\s/@]+@", re.IGNORECASE)
+# Callers choose some of what is logged, so the time that each of these takes grows with the text alone: none begins with
+# a run of characters that it would try again from each of them. A password goes to the last @ before the path.
+_URL_PASSWORD = re.compile(r"(?P<begin>://[^\s/:@?#]*):[^\s/\"']+@")
 _URL_SECRET_PARAMETER = re.compile(
     r"(?P<name>[?&][a-z_-]*(?:api-?_?key|token|secret|password)=)[^\s&#\"']+", re.IGNORECASE
 )
@@ -66,7 +68,7 @@ class Secret:
 def scrub(text: str) -> str:
     """`text` without passwords in URLs, key-like query parameters and authorization values."""
     if "://" in text:
-        text = _URL_PASSWORD.sub(rf"\g<scheme>\g<user>:{REDACTED}@", text)
+        text = _URL_PASSWORD.sub(rf"\g<begin>:{REDACTED}@", text)
     if "=" in text:
         text = _URL_SECRET_PARAMETER.sub(rf"\g<name>{REDACTED}", text)
     if "Bearer " in text or "Basic " in text:
