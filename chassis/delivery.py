@@ -15,6 +15,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from chassis.log import InvalidEvent, LogUnavailable, RetryLater
+from chassis.redaction import scrub
 from contracts.registry import UndecodableMessage
 
 BACKOFF_BASE = 0.5
@@ -88,8 +89,8 @@ def judge(error: Exception | None, deliveries: int, unknown_failures: int, max_u
 
 
 def describe(error: BaseException) -> str:
-    """Return class and text of an error in one line."""
-    text = str(error).strip()
+    """Return class and text of an error in one line, without secrets: the reason of a dead letter stays on the log."""
+    text = scrub(str(error)).strip()
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

@@ -33,3 +33,13 @@ def test_what_waited_for_a_day_waits_on_when_the_log_is_away() -> None:
     """Every second an announced retry, and then one that is not: the pause is still a number."""
     verdict = judge(LogUnavailable("away"), deliveries=100_000, unknown_failures=0, max_unknown_failures=FAILURES)
     assert verdict == Again(BACKOFF_CAP, "LogUnavailable: away")
+
+
+def test_a_dead_letters_reason_holds_no_secret() -> None:
+    """It stays on the log, and whoever may read dead letters reads it."""
+    error = ValueError("no answer from https://node.example/?api-key=hunter2 and nats://me:hunter2@log.example")
+    for failures in (1, 8):
+        verdict = judge(error, failures, failures, 8)
+        assert isinstance(verdict, Again | Bury)
+        assert "no answer from https://node.example/" in verdict.reason
+        assert "hunter2" not in verdict.reason
