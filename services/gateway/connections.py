@@ -1,7 +1,8 @@
 """uvicorn's HTTP protocol, made impatient with callers who send headers or take answers too slowly, and terse to all.
 
-uvicorn waits for ever for the end of a request's headers, for whatever follows an answer, and for a caller to read.
-Each such connection costs a socket and its buffers, so that a few thousand of them shut out everybody else. Used by
+uvicorn waits for ever for the end of a request's headers, however many there are, for whatever follows an answer, and
+for a caller to read. Each such connection costs a socket and its buffers, so that a few thousand of them shut out
+everybody else; and headers are kept, looked through and logged before anybody knows whose they are. Used by
 `server.py`. Not done here: slow bodies (`api/patience.py`), which are answered with an error as long as they can be.
 
 uvicorn writes an answer's head and its body one after the other, and uvloop each with a system call of its own; here
@@ -15,6 +16,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MOST_TOGETHER: Final = 64 * 1024
 """Bytes beyond which nothing is held back any more."""
+MOST_HEAD: Final = 64 * 1024
+"""Bytes of a request before its body. What comes in one piece with the bytes up to here is taken, at most 256 KiB."""
+_TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 class Together(asyncio.Transport):
@@ -89,6 +93,10 @@ class ImpatientProtocol(HttpToolsProtocol):
         self._header_timer: asyncio.TimerHandle | None = None
         """Looks at that time. It outlasts requests: one for each would cost several times as much."""
         self._read_timer: asyncio.TimerHandle | None = None
+        self._in_head = False
+        """Whether a request has begun whose headers have not ended."""
+        self._head_bytes = 0
+        """Bytes of it that have come."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]  (as uvicorn)
         """Begin to wait for a request."""
@@ -101,10 +109,28 @@ class ImpatientProtocol(HttpToolsProtocol):
         if self._headers_by is None and (first or self.cycle.response_complete):
             self._await_headers()
         super().data_received(data)
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > MOST_HEAD:
+                self._refuse_head()
+
+    def _refuse_head(self) -> None:
+        if self.transport.is_closing():
+            return
+        if self.cycle is None or self.cycle.response_complete:  # pyright: ignore[reportUnnecessaryComparison]  (as above)
+            self.transport.write(_TOO_LARGE)
+            self.transport.close()
+        else:  # the next bytes that the caller reads would be taken for the answer to the request before
+            self.transport.abort()
+
+    def on_message_begin(self) -> None:
+        """Begin to count a request's bytes."""
+        self._in_head, self._head_bytes = True, 0
+        super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """Stop to wait for headers."""
-        self._headers_by = None
+        self._headers_by, self._in_head = None, False
         super().on_headers_complete()
 
     def pause_writing(self) -> None:

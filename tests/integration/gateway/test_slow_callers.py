@@ -94,6 +94,22 @@ async def test_headers_that_do_not_end_end_the_connection(beginning: bytes) -> N
         writer.close()
 
 
+HEAD = b"GET / HTTP/1.1\r\nHost: x\r\n"
+
+
+@pytest.mark.parametrize("more", [b"User-Agent: " + b"a" * 300_000, b"A: b\r\n" * 100_000], ids=["long", "many"])
+@pytest.mark.parametrize("before", [b"", HEAD + b"\r\n"], ids=["first", "behind another"])
+async def test_headers_are_not_taken_without_end(before: bytes, more: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ImpatientProtocol, "header_seconds", 10 * PATIENCE)
+    async with serving() as found:
+        reader, writer = await found.connect()
+        writer.write(before + HEAD + more)
+        answer = await until_closed(reader)
+        # It may be lost: what the server has not read makes its end a reset.
+        assert not answer or answer.startswith(b"HTTP/1.1 431") is not bool(before), "no answer to the request before"
+        writer.close()
+
+
 async def test_a_further_request_is_waited_for_no_longer_than_the_first() -> None:
     async with serving() as found:
         reader, writer = await found.connect()
