@@ -19,8 +19,8 @@ _SECRET_KEY = re.compile(
     r"(pass(word|wd|phrase)?|secret|token|api_?key|private_?key|secret_?key|authorization|cookie|credential|mnemonic|seed)s?$",
     re.IGNORECASE,
 )
-# Callers choose some of what is logged, so the time that each of these takes grows with the text alone: none begins with
-# a run of characters that it would try again from each of them. A password goes to the last @ before the path.
+# Callers choose some of what is logged, so the time that each of these takes grows with the text alone: none begins
+# with a run of characters that it would try again from each of them. A password goes to the last @ before the path.
 _URL_PASSWORD = re.compile(r"(?P<begin>://[^\s/:@?#]*):[^\s/\"']+@")
 _URL_SECRET_PARAMETER = re.compile(
     r"(?P<name>[?&][a-z_-]*(?:api-?_?key|token|secret|password)=)[^\s&#\"']+", re.IGNORECASE

@@ -17,7 +17,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 MOST_TOGETHER: Final = 64 * 1024
 """Bytes beyond which nothing is held back any more."""
 MOST_HEAD: Final = 64 * 1024
-"""Bytes of a request before its body. What comes in one piece with the bytes up to here is taken, at most 256 KiB."""
+"""Bytes of a request before its body, beyond the piece of the network's that it begins in: at most 256 KiB."""
 _TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
@@ -96,7 +96,7 @@ class ImpatientProtocol(HttpToolsProtocol):
         self._in_head = False
         """Whether a request has begun whose headers have not ended."""
         self._head_bytes = 0
-        """Bytes of it that have come."""
+        """Bytes of it that have come, without those of the piece that it began in, which may have been a body's."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]  (as uvicorn)
         """Begin to wait for a request."""
@@ -108,11 +108,11 @@ class ImpatientProtocol(HttpToolsProtocol):
         first = self.cycle is None  # pyright: ignore[reportUnnecessaryComparison]  (uvicorn begins with None)
         if self._headers_by is None and (first or self.cycle.response_complete):
             self._await_headers()
-        super().data_received(data)
         if self._in_head:
             self._head_bytes += len(data)
-            if self._head_bytes > MOST_HEAD:
-                self._refuse_head()
+        super().data_received(data)
+        if self._in_head and self._head_bytes > MOST_HEAD:
+            self._refuse_head()
 
     def _refuse_head(self) -> None:
         if self.transport.is_closing():
