@@ -3,11 +3,13 @@
 import re
 from typing import Any
 
+import pytest
 import yaml
 
 from contracts.streams import BUCKETS
 from deploy.generate import ROOT
 from deploy.render import K8S
+from tests.support.manifests import of_kind
 
 PLATFORM = K8S / "platform"
 EXACT = re.compile(r"v?\d+\.\d+\.\d+")
@@ -56,9 +58,22 @@ def test_the_log_is_three_servers_in_three_zones_with_tls() -> None:
     assert all(each["whenUnsatisfiable"] == "DoNotSchedule" for each in spread.values())
 
 
-def test_the_servers_limit_is_met_before_the_disk_is_full() -> None:
+def test_a_single_node_has_the_one_server_that_its_overlay_asks_for() -> None:
+    """Of three only one would find a place there, and JetStream does nothing without a second one."""
+    local = values("nats-local.yaml")
+    assert local["config"]["cluster"] == {"enabled": False}
+    assert {stream["spec"]["replicas"] for stream in of_kind("local", "Stream", "ObjectStore")} == {1}
+    spread = values("nats.yaml")["podTemplate"]["topologySpreadConstraints"]
+    # A node without the label of a zone takes no pod that must be spread over zones.
+    relaxed = {key: {"whenUnsatisfiable": "ScheduleAnyway"} for key in spread}
+    assert local["podTemplate"]["topologySpreadConstraints"] == relaxed
+    assert "nats-local.yaml" in (ROOT / "docs" / "runbooks" / "first-deployment.md").read_text()
+
+
+@pytest.mark.parametrize("name", ["nats.yaml", "nats-local.yaml"])
+def test_the_servers_limit_is_met_before_the_disk_is_full(name: str) -> None:
     """What it does then is tried on a real server: `tests/integration/test_nats_probe.py`."""
-    store = values("nats.yaml")["config"]["jetstream"]["fileStore"]
+    store = values(name)["config"]["jetstream"]["fileStore"]
     limit, disk = (int(size.removesuffix("Gi")) for size in (store["maxSize"], store["pvc"]["size"]))
     # The rest is the file system's, the raft logs' and that of blocks which are being rewritten.
     assert sum(bucket.max_bytes for bucket in BUCKETS) < limit * 1024**3 <= 0.85 * disk * 1024**3
