@@ -20,6 +20,7 @@ from chassis.messaging_pull import (
     READER_INACTIVE,
     Pull,
     PullLost,
+    counted,
     forget_reader,
     place_of,
     raw_message,
@@ -113,17 +114,16 @@ class StreamLookup:
             ),
         )
         pull = Pull(self._client, stream.name, info.name)
-        left = int(info.num_pending)
+        left, given = int(info.num_pending), 0
         await pull.open()
         try:
             while left > 0:
-                given = 0
+                before = given
                 async for message in pull.messages(min(left, READ_BATCH), wait=False):
-                    given += 1
                     place = place_of(message)
-                    left = place.pending
+                    given, left = counted(place, given), place.pending
                     yield raw_message(message, place)
-                if not given:
+                if given == before:
                     return  # the rest was taken out of the stream meanwhile
         finally:
             await pull.close()

@@ -157,6 +157,17 @@ def place_of(message: Msg) -> Place:
     return Place(deliveries, sequence, given, datetime.fromtimestamp(stored_at / 1_000_000_000.0, UTC), pending)
 
 
+def counted(place: Place, given: int) -> int:
+    """Return how many messages have arrived, this one included; `given` is how many had before.
+
+    The consumer counts what it gives, and gives it once. Raises PullLost when something of it did not arrive, as when
+    the client changes servers meanwhile.
+    """
+    if place.given != given + 1:
+        raise PullLost(f"{given} messages arrived, and then number {place.given}")
+    return place.given
+
+
 def raw_message(message: Msg, place: Place) -> RawMessage:
     """Return a delivered message with its place in the stream."""
     return RawMessage(
@@ -370,11 +381,8 @@ class StreamReader:
         try:
             while True:
                 async for message in pull.messages(READ_BATCH):
-                    # The consumer counts what it gives: whatever it gave and did not arrive is asked for again.
-                    given += 1
                     place = place_of(message)
-                    if place.given != given:
-                        raise PullLost(f"{given} messages arrived, it gave {place.given}")
+                    given = counted(place, given)
                     if not pull.ready:
                         metrics.CONSUMER_LAG.set(place.pending, consumer=self._stream.name)
                     yield raw_message(message, place)

@@ -18,7 +18,7 @@ from chassis.batching import Batching, Burst
 from chassis.clock import SystemClock
 from chassis.dead_letters import Letter
 from chassis.exposition import REGISTRY
-from chassis.log import InvalidEvent, Message, RawMessage
+from chassis.log import InvalidEvent, LogUnavailable, Message, RawMessage
 from chassis.messaging import WRONG_LAST_SEQUENCE, Connection, Log
 from contracts.dead import DeadLetter
 from contracts.fact import Producer
@@ -272,6 +272,27 @@ async def test_the_largest_message_is_buried_whole(server: Child) -> None:
         assert Letter(1, letter.stored_at, letter.data, None).message.payload == payload
         log.drain()
         await working
+
+
+async def test_a_history_of_which_something_was_lost_on_the_way_does_not_end_as_if_it_were_whole(
+    server: Child, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a client changes servers while it is given messages: those of a moment go to where it was before."""
+    monkeypatch.setattr("chassis.messaging_lookup.READ_BATCH", 2)
+    client = await nats.connect(server.addresses["nats"])
+    async with Log.session(connection(server)) as log:
+        await log.declare((MINT,), (), ())
+        for number in range(1, 6):
+            await log.publish(completed(number), cause=None)
+        history = log.lookup.history(MINT, [Completed.pattern()])
+        assert [(await anext(history)).sequence for _ in range(2)] == [1, 2]
+        [reader] = await client.jetstream().consumers_info("MINT")
+        elsewhere = await client.subscribe("elsewhere")
+        await client.publish(f"$JS.API.CONSUMER.MSG.NEXT.MINT.{reader.name}", b"1", reply="elsewhere")
+        await elsewhere.next_msg(timeout=30)
+        with pytest.raises(LogUnavailable, match="2 messages arrived, and then number 4"):
+            await anext(history)
+    await client.close()
 
 
 async def nothing(_: Message[Any]) -> None:
