@@ -7,13 +7,15 @@ rules for names and URIs, which are the gateway's.
 import csv
 import hashlib
 import json
+import mimetypes
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
 
-IMAGE_SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".gif", ".webp", ".avif", ".svg", ".html"})
+IMAGE_SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".gif", ".webp"})
+"""Of the images that the API takes."""
 METADATA_FILES: Final = ("metadata.csv", "metadata.json")
 FIELDS: Final = ("name", "description", "symbol", "external_url", "copies")
 """Columns of a CSV with a meaning of their own, beside the image's; every other column is a trait."""
@@ -125,8 +127,19 @@ def _described(folder: Path) -> Path | None:
 
 def _images(path: Path) -> list[Path]:
     if path.is_file():
-        return [path]
-    return sorted(each for each in path.iterdir() if each.is_file() and each.suffix.lower() in IMAGE_SUFFIXES)
+        return [_mintable(path)]
+    return sorted(_mintable(each) for each in path.iterdir() if each.is_file() and _is_picture(each))
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in IMAGE_SUFFIXES or (mimetypes.guess_type(path.name)[0] or "").startswith("image/")
+
+
+def _mintable(image: Path) -> Path:
+    """Refuse pictures of other kinds before anything is sent: the API would, with what comes before them minted."""
+    if _is_picture(image) and image.suffix.lower() not in IMAGE_SUFFIXES:
+        raise DropUnreadable(f"{image} is no image that can be minted: PNG, JPEG, GIF or WebP")
+    return image
 
 
 def _beside(image: Path) -> DropItem:
@@ -209,4 +222,4 @@ def _item(row: Mapping[str, Any], folder: Path, where: str) -> DropItem:
     image = folder / named
     if not image.resolve().is_relative_to(folder.resolve()) or not image.is_file():
         raise DropUnreadable(f"{where}: its image {named} is not in {folder}")
-    return DropItem(metadata, image)
+    return DropItem(metadata, _mintable(image))

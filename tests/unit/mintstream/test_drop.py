@@ -93,6 +93,19 @@ def test_what_is_wrong_is_told_with_its_place(tmp_path: Path, text: str, told: s
         read_drop(folder)
 
 
+@pytest.mark.parametrize("table", [None, "image,name\n1.png,One\n2.svg,Two\n"])
+def test_a_picture_that_the_api_refuses_is_refused_before_anything_is_sent(tmp_path: Path, table: str | None) -> None:
+    for name in ("1.png", "2.svg", "index.html"):
+        image(tmp_path, name)
+    if table:
+        (tmp_path / "metadata.csv").write_text(table)
+    with pytest.raises(DropUnreadable, match=r"2\.svg is no image that can be minted"):
+        read_drop(tmp_path)
+    (tmp_path / "2.svg").unlink()
+    (tmp_path / "metadata.csv").unlink(missing_ok=True)
+    assert [one.image for one in read_drop(tmp_path)] == [tmp_path / "1.png"]  # a page beside the images is none
+
+
 @pytest.mark.parametrize("text", ["{", "{}", "[1]"])
 def test_json_of_another_shape_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "metadata.json").write_text(text)
