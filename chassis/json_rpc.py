@@ -5,7 +5,7 @@ Not done here: retries and the choice of a node, which are the callers'.
 """
 
 import itertools
-from collections.abc import AsyncIterable, Mapping
+from collections.abc import AsyncIterable, Callable, Mapping
 from typing import Final, Protocol, TypeVar
 
 import httpx
@@ -13,6 +13,7 @@ import msgspec
 
 from chassis import metrics
 from chassis.chain import ChainUnavailable
+from chassis.redaction import REDACTED, keys_in
 
 METHOD_NOT_FOUND: Final = -32601
 """JSON-RPC 2.0: the method does not exist."""
@@ -26,6 +27,7 @@ _HEADERS: Final[Mapping[str, str]] = {"Content-Type": "application/json"}
 _NULL: Final = msgspec.Raw(b"null")
 
 T = TypeVar("T")
+Hide = Callable[[str], str]
 
 
 class RpcError(msgspec.Struct, frozen=True):
@@ -95,8 +97,9 @@ class HttpRefused(ChainUnavailable):
 class RpcRefused(Exception):
     """The node understood the request and answered with an error."""
 
-    def __init__(self, method: str, error: RpcError) -> None:
-        super().__init__(f"{method}: {error.message[:_MAX_ERROR]} ({error.code})")
+    def __init__(self, method: str, error: RpcError, hide: Hide = str) -> None:
+        """`hide` takes out of the endpoint's words what must not be told on."""
+        super().__init__(f"{method}: {hide(error.message)[:_MAX_ERROR]} ({error.code})")
         self.code = error.code
 
 
@@ -144,6 +147,12 @@ class JsonRpc:
         self._node = node
         self._ids = itertools.count(1)
 
+    def _hide(self, text: str) -> str:
+        # Providers quote the key that they refuse.
+        for key in keys_in(self._url):
+            text = text.replace(key, REDACTED)
+        return text
+
     async def call(self, method: str, params: object, result: type[T]) -> T:
         """Return the call's result as `result`; raises RpcRefused and ChainUnavailable, HttpRefused among them."""
         found = await self.find(method, params, result)
@@ -182,7 +191,7 @@ class JsonRpc:
             # Retry, by the caller. Something on the way mixes answers up: "not found" would be said of something else.
             raise ChainUnavailable(f"{method}: the answer to another request")
         if envelope.error is not None:
-            raise RpcRefused(method, envelope.error)
+            raise RpcRefused(method, envelope.error, self._hide)
         if not answered:
             raise _refused(method, response)
         if isinstance(envelope.result, msgspec.UnsetType):

@@ -9,11 +9,15 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final, NoReturn, cast
+from urllib.parse import parse_qsl, urlsplit
 
 REDACTED: Final = "[redacted]"
 
 # Deep structures in a log line are a mistake; past this depth they are not worth a walk.
 _MAX_DEPTH: Final = 6
+_SHORTEST_KEY: Final = 8
+_SHORTEST_IN_PATH: Final = 16
+"""Shorter parts of paths are words, such as `mainnet-beta`."""
 
 _SECRET_KEY = re.compile(
     r"(pass(word|wd|phrase)?|secret|token|api_?key|private_?key|secret_?key|authorization|cookie|credential|mnemonic|seed)s?$",
@@ -74,6 +78,17 @@ def scrub(text: str) -> str:
     if "Bearer " in text or "Basic " in text:
         text = _BEARER.sub(rf"\1 {REDACTED}", text)
     return text
+
+
+def keys_in(url: str) -> tuple[str, ...]:
+    """What of a provider's URL may be a key: its password, the long parts of its path, and what its parameters say."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # go on: what is no URL is asked of nobody
+        return ()
+    said = [value for _, value in parse_qsl(parts.query)] + [parts.password or "", parts.username or ""]
+    found = [each for each in said if len(each) >= _SHORTEST_KEY]
+    return (*found, *(each for each in parts.path.split("/") if len(each) >= _SHORTEST_IN_PATH))
 
 
 @lru_cache(maxsize=4096)

@@ -83,6 +83,28 @@ async def test_trouble_on_the_way_is_told_without_the_address() -> None:
     assert str(unavailable.value) == "getNumbers: ConnectError"
 
 
+KEY = "a-key-of-some-length"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"https://node.example/?api-key={KEY}",
+        f"https://node.example/mainnet-beta/{KEY}/",
+        f"https://me:{KEY}@node.example",
+    ],
+)
+async def test_a_key_that_a_provider_quotes_is_not_told_on(url: str) -> None:
+    def refuse(_: httpx.Request) -> httpx.Response:
+        words = f"{KEY} may not ask mainnet-beta for {url}"
+        return httpx.Response(403, json={"jsonrpc": "2.0", "id": 1, "error": {"code": -32052, "message": words}})
+
+    rpc = JsonRpc(httpx.AsyncClient(transport=httpx.MockTransport(refuse)), url, None)
+    with pytest.raises(RpcRefused, match="may not ask mainnet-beta for") as refused:
+        await rpc.call("getSlot", [], int)
+    assert KEY not in str(refused.value)
+
+
 async def test_an_answer_without_end_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(json_rpc, "MAX_ANSWER", 100)
     given = 0
