@@ -1,7 +1,7 @@
 // The system: totals, the wallet and how far it reaches, activity, what runs and how far it is, webhooks, dead letters.
 
 import { activity } from "./activity.js";
-import { call, get, pause } from "./api.js";
+import { ApiError, call, get, pause, Unreachable } from "./api.js";
 import { mostEach, toSol } from "./costs.js";
 import { deadLetters } from "./dead.js";
 import { fill, h, inSol, notice, pill, plural } from "./dom.js";
@@ -23,9 +23,11 @@ export async function systemView({ config, me, signal }) {
   const reads = may(me, "read");
   const admin = may(me, "admin");
   const [tiles, letters, hooks] = await Promise.all([
-    reads ? totals(signal) : notice("plain", "Totals need a key with the scope read."),
-    admin && deadLetters(signal),
-    admin && webhooks(signal),
+    reads
+      ? totals(signal).catch((error) => untold("Totals", error))
+      : notice("plain", "Totals need a key with the scope read."),
+    admin && deadLetters(signal).catch((error) => untold("Dead letters", error)),
+    admin && webhooks(signal).catch((error) => ({ element: untold("Webhooks", error), told: () => {} })),
   ]);
   return h(
     "div",
@@ -38,6 +40,18 @@ export async function systemView({ config, me, signal }) {
     hooks && hooks.element,
     h("p", { class: "muted" }, `Mintstream ${config.version} · `, h("a", { href: "/docs" }, "API documentation")),
   );
+}
+
+/**
+ * What stands in the place of a part that cannot be told: when something is away the others are needed the most.
+ * Raises what is no trouble of the part alone: the session has ended, or the visit.
+ * @param {string} part
+ * @param {unknown} error
+ */
+function untold(part, error) {
+  const here = error instanceof Unreachable || (error instanceof ApiError && error.status !== 401);
+  if (!here) throw error;
+  return notice("bad", `${part}: ${error.message}`);
 }
 
 /** @param {AbortSignal} signal */

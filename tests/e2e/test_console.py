@@ -193,6 +193,10 @@ async def test_a_page_that_has_lost_its_server_says_so_until_it_is_back(live: Li
         await expect(page.get_by_role("link", name=asked.collection["name"])).to_be_visible()
         await page.unroute("**/events**")
         await expect(told).to_be_hidden()
+        await page.route("**/api/stats/overview", lambda route: route.abort())
+        await visit(page, "/system")
+        await expect(page.get_by_text("Totals: The server cannot be reached")).to_be_visible()
+        await expect(page.get_by_role("heading", name="Services")).to_be_visible()
         for lost in ("**/console/config.json", "**/api/auth/me"):
             await page.route(lost, lambda route: route.abort())
             await page.reload()
