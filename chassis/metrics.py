@@ -317,7 +317,7 @@ CONSUMER_LAG = Gauge(
     name="mintstream.consumer.lag",
     unit="{message}",
     description="Messages that are on the log and were not delivered yet, as of the last delivery to this process.",
-    services=("ipfs", "minter", "indexer"),
+    services=("gateway", "ipfs", "minter", "indexer", "notifier"),
     labels=(
         Label(
             "consumer",
@@ -330,7 +330,7 @@ CONSUMED = Counter(
     name="mintstream.consumer.handled",
     unit="{message}",
     description="Deliveries by how they ended.",
-    services=("ipfs", "minter", "indexer"),
+    services=("ipfs", "minter", "indexer", "notifier"),
     labels=(
         Label("consumer", "The durable consumer.", tuple(consumer.name for consumer in CONSUMERS)),
         Label("verdict", "Handled, to be delivered again, or dead-lettered.", ("ack", "again", "bury")),
