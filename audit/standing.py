@@ -26,8 +26,10 @@ def latest(evidence: Evidence) -> Mapping[Place, Confirmed]:
         fact = logged.fact
         if isinstance(fact, Confirmed):
             standing[fact.chunk, fact.tx] = fact
-        elif isinstance(fact, Failed) and fact.dropped is not None:
-            standing.pop((fact.chunk, fact.tx), None)
+        elif isinstance(fact, Failed):
+            there = standing.get((fact.chunk, fact.tx))
+            if there is not None and there.signature == fact.dropped:
+                del standing[fact.chunk, fact.tx]
     return standing
 
 
