@@ -24,6 +24,9 @@ MAX_ANSWER: Final = 64 * 1024 * 1024
 assets or the account of a tree with its canopy, are some 15 MB."""
 _MAX_ERROR: Final = 200
 _HEADERS: Final[Mapping[str, str]] = {"Content-Type": "application/json"}
+_ACCEPTED: Final[Mapping[str, str]] = {"Accept-Encoding": "gzip"}
+_ENCODINGS: Final = ("identity", "gzip")
+"""Of which a piece unpacks to something bounded. Of zstd, or of gzip within gzip, it is gigabytes when it is counted."""
 _NULL: Final = msgspec.Raw(b"null")
 
 T = TypeVar("T")
@@ -130,7 +133,9 @@ class _BoundedHttp:
 
     async def post(self, url: str, *, content: bytes, headers: Mapping[str, str]) -> Answer:
         """See `Http.post`; raises AnswerTooLarge as well."""
-        async with self._client.stream("POST", url, content=content, headers=headers) as response:
+        async with self._client.stream("POST", url, content=content, headers={**headers, **_ACCEPTED}) as response:
+            if response.headers.get("content-encoding", "identity").lower() not in _ENCODINGS:
+                raise TransportFailed("an answer in an encoding that was not asked for")
             body = await read_whole(response.aiter_bytes(), self._most)
             return Answer(response.status_code, response.headers, body)
 

@@ -1,5 +1,6 @@
 """JSON-RPC over HTTP: what an endpoint's answers mean, and that none of its URL is told."""
 
+import gzip
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -122,3 +123,33 @@ async def test_an_answer_without_end_is_not_read_to_its_end(monkeypatch: pytest.
     with pytest.raises(ChainUnavailable, match="getNumbers: an answer of more than 100 bytes"):
         await rpc.call("getNumbers", [], list[int])
     assert given == 3
+
+
+async def test_a_compressed_answer_is_read() -> None:
+    packed = gzip.compress(json.dumps(result([1, 2])).encode())
+    assert await endpoint(packed, content_encoding="gzip").call("getNumbers", [], list[int]) == [1, 2]
+
+
+@pytest.mark.parametrize("encoding", ["zstd", "gzip, gzip", "br"])
+async def test_an_answer_that_unpacks_to_a_million_times_its_size_is_not_unpacked(encoding: str) -> None:
+    """Its first piece would be more memory than there is."""
+
+    def handle(_: httpx.Request) -> httpx.Response:
+        unread = httpx.ByteStream(b"it is not looked at")
+        return httpx.Response(200, headers={"Content-Encoding": encoding}, stream=unread)
+
+    rpc = JsonRpc(httpx.AsyncClient(transport=httpx.MockTransport(handle)), URL, None)
+    with pytest.raises(ChainUnavailable, match="getNumbers: an answer in an encoding that was not asked for"):
+        await rpc.call("getNumbers", [], list[int])
+
+
+async def test_no_more_is_asked_for_than_is_read() -> None:
+    asked: list[str] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        asked.append(request.headers["accept-encoding"])
+        return httpx.Response(200, json=result([1]))
+
+    rpc = JsonRpc(httpx.AsyncClient(transport=httpx.MockTransport(handle)), URL, None)
+    await rpc.call("getNumbers", [], list[int])
+    assert asked == ["gzip"]
