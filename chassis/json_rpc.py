@@ -26,7 +26,7 @@ _MAX_ERROR: Final = 200
 _HEADERS: Final[Mapping[str, str]] = {"Content-Type": "application/json"}
 _ACCEPTED: Final[Mapping[str, str]] = {"Accept-Encoding": "gzip"}
 _ENCODINGS: Final = ("identity", "gzip")
-"""Of which a piece unpacks to something bounded. Of zstd, or of gzip within gzip, it is gigabytes when it is counted."""
+"""Of which a piece unpacks to something bounded: one of zstd, or of gzip within gzip, is gigabytes before it counts."""
 _NULL: Final = msgspec.Raw(b"null")
 
 T = TypeVar("T")
