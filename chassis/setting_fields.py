@@ -14,6 +14,8 @@ from msgspec import Meta
 from chassis.redaction import Secret, scrub
 
 _MAX_SHOWN_VALUE: Final = 60
+_SHOWN_OF_LONGER: Final = 16
+"""Characters: enough to know it again. A keypair that was given in the place of an address begins with its secret."""
 
 
 class SettingField(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,4 +137,4 @@ def shown(value: object) -> str:
     else:
         text = str(value)
     text = scrub(text)
-    return text if len(text) <= _MAX_SHOWN_VALUE else text[:_MAX_SHOWN_VALUE] + "..."
+    return text if len(text) <= _MAX_SHOWN_VALUE else text[:_SHOWN_OF_LONGER] + "..."

@@ -1,6 +1,7 @@
 """What the environment can say of who may call."""
 
 import pytest
+from solders.keypair import Keypair
 
 from chassis.settings import SettingsError, load
 from services.gateway.limiting import Quota
@@ -50,3 +51,12 @@ def test_what_would_open_too_much_is_refused_at_the_start(variable: str, value: 
     with pytest.raises(SettingsError) as refused:
         settings(**{variable: value})
     assert set(refused.value.problems) == {variable}
+
+
+@pytest.mark.parametrize("variable", ["WALLET_ADDRESS", "ADMIN_WALLETS"])
+def test_a_keypair_in_the_place_of_an_address_is_not_told(variable: str) -> None:
+    keypair = str(Keypair())
+    with pytest.raises(SettingsError) as refused:
+        settings(**{variable: keypair})
+    assert f"got '{keypair[:16]}...'" in str(refused.value)
+    assert keypair[:17] not in str(refused.value)
