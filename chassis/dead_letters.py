@@ -12,9 +12,10 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 from chassis.log import EventLog, LogLookup, Message, RawMessage, SequenceConflict
+from chassis.logs import get_logger
 from chassis.messaging import Log
 from chassis.subjects import matches
 from contracts import registry
@@ -22,6 +23,8 @@ from contracts.dead import DeadLetter, DeadLetterSettled
 from contracts.fact import Event, Fact
 from contracts.mint import Confirmed, Failed
 from contracts.streams import DEAD, MINT, STREAMS, Stream
+
+_logger: Final = get_logger(__name__)
 
 
 class LetterLog(EventLog, Protocol):
@@ -70,21 +73,32 @@ async def letters(log: LetterLog, *, settled: bool = False, after: int = 0) -> A
     Beyond the letter `after`.
     """
     decided = {
-        fact.letter: fact
+        event.data.letter: event.data
         async for raw in log.lookup.history(DEAD, [DeadLetterSettled.pattern()], after=after)
-        if isinstance(fact := registry.decode(raw.subject, raw.payload).data, DeadLetterSettled)
+        if (event := _understood(raw)) is not None
     }
     history = log.lookup.history(DEAD, [DeadLetter.pattern()], after=after)
     async with aclosing(cast("AsyncGenerator[RawMessage]", history)) as messages:
         async for raw in messages:
-            if settled or raw.sequence not in decided:
-                event = registry.decode(raw.subject, raw.payload)
+            if (settled or raw.sequence not in decided) and (event := _understood(raw)) is not None:
                 yield Letter(raw.sequence, event.time, event.data, decided.get(raw.sequence))
+
+
+def _understood(raw: RawMessage) -> Event[Any] | None:
+    """Return what a message says; None for a newer program's and for noise, which must not hide the others."""
+    try:
+        return registry.decode(raw.subject, raw.payload)
+    except registry.UndecodableMessage as error:  # go on: no other try would understand it
+        _logger.error("message of DEAD not understood", subject=raw.subject, sequence=raw.sequence, reason=str(error))
+        return None
 
 
 async def letter(log: LetterLog, number: int) -> Letter:
     """Return one letter; raises NoSuchLetter and LogUnavailable."""
-    found: Message[Any] | None = await log.lookup.at(DEAD, number) if number > 0 else None
+    try:
+        found: Message[Any] | None = await log.lookup.at(DEAD, number) if number > 0 else None
+    except registry.UndecodableMessage:  # stop: see `_understood`
+        found = None
     if found is None or not isinstance(found.data, DeadLetter):
         raise NoSuchLetter(f"there is no dead letter {number}")
     decided = await log.last(DeadLetterSettled, letter=number)

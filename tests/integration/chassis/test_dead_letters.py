@@ -1,12 +1,13 @@
 """Dead letters on a real log: a replay reaches the consumer once more, at most once, and never over later words."""
 
 from collections.abc import AsyncGenerator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from chassis.dead_letters import AlreadySettled, NoSuchLetter, Superseded, drop, letter, letters, replay
-from chassis.log import InvalidEvent, Message
+from chassis.log import InvalidEvent, Message, RawMessage
 from chassis.messaging import Connection, Log
 from contracts import registry
 from contracts.dead import DeadLetter, DeadLetterSettled
@@ -125,6 +126,17 @@ async def test_a_letter_about_what_was_never_said_says_nothing(log: Log) -> None
         with pytest.raises(Superseded):
             await replay(log, number)
     assert await log.last_sequence(MINT) == said
+
+
+async def test_noise_hides_no_letter(log: Log, nats_url: str) -> None:
+    """Of whoever may write letters, or of a newer program."""
+    for subject in ("dead.letter.v1.MINT.ipfs-mint", "dead.settled.v1.9"):
+        await log.repair().append(DEAD, RawMessage(subject, 0, datetime.now(UTC), b"{}", {}), exactly=False)
+    await log.publish(REQUESTED, cause=None)
+    await handled(nats_url, mended=False)
+    assert await open_letters(log) == [3]
+    with pytest.raises(NoSuchLetter):
+        await letter(log, 1)
 
 
 async def test_what_was_said_since_is_not_undone(log: Log, nats_url: str) -> None:
