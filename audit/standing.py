@@ -2,13 +2,15 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Set
-from typing import NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from audit.evidence import Evidence
 from contracts.fact import Fact
 from contracts.mint import Confirmed, Failed, FailureCode, PinFailed, Pinned, Planned, Signed
 
 F = TypeVar("F", bound=Fact)
+
+_CODES: Final = frozenset(FailureCode)
 
 Place = tuple[int, int]
 """Chunk and transaction."""
@@ -50,24 +52,27 @@ class Numbers(NamedTuple):
 
 def numbers(evidence: Evidence) -> Iterator[Numbers]:
     """Yield how many items have ended after each event: minted overrules failed, and back goes what a fork dropped."""
-    minted: dict[int, str] = {}
-    codes: dict[int, FailureCode] = {}
+    ends: dict[int, str] = {}
+    """By item: the signature of what minted it, or the code of its failure."""
+    told = Numbers()
     for logged in evidence.events:
         match logged.fact:
             case Confirmed(signature=signature, leaves=leaves):
-                minted |= dict.fromkeys((leaf.item for leaf in leaves), signature)
+                ends |= dict.fromkeys((leaf.item for leaf in leaves), signature)
             case Failed(failure=failure, dropped=dropped):
                 for index in failure.items:
-                    if dropped is not None and minted.get(index) == dropped:
-                        del minted[index]
-                    codes.setdefault(index, failure.code)
+                    if ends.get(index, dropped) == dropped:
+                        ends[index] = failure.code
             case PinFailed(failures=refused):
                 for failure in refused:
-                    codes = dict.fromkeys(failure.items, failure.code) | codes
+                    ends = dict.fromkeys(failure.items, failure.code.value) | ends
             case _:
-                pass
-        ended = Counter(code is FailureCode.CANCELLED for index, code in codes.items() if index not in minted)
-        yield Numbers(len(minted), ended[False], ended[True])
+                yield told
+                continue
+        kinds = Counter(end if end in _CODES else "" for end in ends.values())
+        cancelled = kinds[FailureCode.CANCELLED]
+        told = Numbers(kinds[""], kinds.total() - kinds[""] - cancelled, cancelled)
+        yield told
 
 
 def attempted(evidence: Evidence) -> Mapping[Place, Set[str]]:

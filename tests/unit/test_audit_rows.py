@@ -52,6 +52,13 @@ def facts(draw: st.DrawFn) -> Fact:
 
 @settings(max_examples=100)
 @example([confirmed(OPERATION, 0, 0, ITEMS[0], 2), failed(OPERATION, 0, 0, ITEMS[0], signature(OPERATION, 0, 0, 1))])
+@example(
+    [
+        pin_failed(OPERATION, 0, [0, 1], FailureCode.CANCELLED),
+        confirmed(OPERATION, 0, 0, ITEMS[0]),
+        failed(OPERATION, 0, 0, ITEMS[0], signature(OPERATION, 0, 0, 1)),
+    ]
+)
 @given(st.lists(facts(), min_size=4, max_size=15))
 async def test_rows_that_were_projected_are_those_that_an_audit_expects(story: list[Fact]) -> None:
     script, tables, events = History(), MemoryTables(), list[LoggedEvent]()
