@@ -80,7 +80,7 @@ async def test_a_server_is_started_anew_that_could_not_write_and_has_room_again(
 
 
 async def test_a_server_at_its_own_limit_refuses_and_needs_no_new_start(tmp_path: Path, applets: Path) -> None:
-    """Which is why the deployed one has a limit below its disk's size (`fileStore.maxSize`)."""
+    """One by itself. Three have no leaders from then on, and go on when they are given a higher one (full-disk.md)."""
     options = NatsOptions(data_dir=tmp_path / "nats", max_file_bytes=1_000_000)
     async with running(nats_spec(options)) as server:
         client = await nats.connect(server.addresses["nats"])
