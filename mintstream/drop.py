@@ -25,6 +25,8 @@ MAX_FILES: Final = 50
 """Most files that the API takes in one request."""
 MAX_ITEMS: Final = 1000
 """Most NFTs, copies counted, that the API takes in one request."""
+MAX_NAMED: Final = 5
+"""Files that an error names."""
 MAX_METADATA_BYTES: Final = 64 * 1024 * 1024
 _URI: Final = ("ipfs://", "ar://", "https://")
 
@@ -49,8 +51,8 @@ class DropItem:
 def read_drop(path: Path, metadata: Path | None = None) -> list[DropItem]:
     """Return the NFTs of a folder, or of a single image; raises DropUnreadable.
 
-    `metadata` is a CSV or a JSON file; by default the folder's metadata.csv or metadata.json, else the JSON file beside
-    each image, else the images' names.
+    `metadata` is a CSV or a JSON file; by default the folder's metadata.csv or metadata.json, which has to name every
+    image of the folder, else the JSON file beside each image, else the images' names.
     """
     if not path.exists():
         raise DropUnreadable(f"{path} is not there: name an image, or a folder of images")
@@ -70,7 +72,21 @@ def read_drop(path: Path, metadata: Path | None = None) -> list[DropItem]:
         raise DropUnreadable(f"{described} has no rows: there is nothing to mint")
     if not items:
         raise DropUnreadable(f"{path} has nothing to mint: no image ({', '.join(sorted(IMAGE_SUFFIXES))})")
+    if described is not None and metadata is None:
+        _check_all_named(items, folder, described)
     return items
+
+
+def _check_all_named(items: Sequence[DropItem], folder: Path, described: Path) -> None:
+    """Refuse images that would be left out without a word."""
+    named = {item.image.resolve() for item in items if item.image is not None}
+    images = (each for each in folder.iterdir() if each.is_file() and each.suffix.lower() in IMAGE_SUFFIXES)
+    if left := sorted(image.name for image in images if image.resolve() not in named):
+        more = f" and {len(left) - MAX_NAMED:,} more" if len(left) > MAX_NAMED else ""
+        raise DropUnreadable(
+            f"{described} has no entry for {', '.join(left[:MAX_NAMED])}{more}: give each image of the folder one, or "
+            f"say with --metadata {described} that the others are not to be minted"
+        )
 
 
 def requests_of(items: Sequence[DropItem]) -> Iterator[list[DropItem]]:

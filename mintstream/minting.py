@@ -72,6 +72,7 @@ def mint(
     known again; to add to a drop, mint the new images alone.
 
     metadata.csv has a row an NFT: image, name, description, symbol, external_url, copies; any other column is a trait.
+    Each image of the folder has one; to mint a part, name a table of that part with --metadata.
 
     metadata.json is a list of objects in the API's fields.
 

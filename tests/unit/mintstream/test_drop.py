@@ -46,6 +46,16 @@ def test_columns_that_are_no_fields_are_traits(tmp_path: Path, column: str) -> N
     }
 
 
+def test_no_image_of_the_folder_is_left_out_without_a_word(tmp_path: Path) -> None:
+    table = tmp_path / "metadata.csv"
+    table.write_text("name,image\nOne,1.png\n")
+    for number in range(1, 9):
+        (tmp_path / f"{number}.png").write_bytes(b"p")
+    with pytest.raises(DropUnreadable, match=r"no entry for 2\.png, 3\.png, 4\.png, 5\.png, 6\.png and 2 more"):
+        read_drop(tmp_path)
+    assert [item.image for item in read_drop(tmp_path, table)] == [tmp_path / "1.png"], "part of it, on purpose"
+
+
 def test_json_takes_files_and_uris(tmp_path: Path) -> None:
     image(tmp_path, "1.png")
     rows = [{"name": "A", "image": "1.png"}, {"name": "B", "image": "ipfs://cid", "copies": 2}]
