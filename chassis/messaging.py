@@ -30,6 +30,7 @@ from chassis.log import MAX_BATCH, ConsumerStanding, Handler, LogUnavailable, Me
 from chassis.logs import get_logger
 from chassis.messaging_acks import Acknowledgements
 from chassis.messaging_client import ReconnectingClient
+from chassis.messaging_credentials import UnusableCredentials
 from chassis.messaging_declare import Declaring, consumer_config
 from chassis.messaging_lookup import StreamLookup, decoded
 from chassis.messaging_publish import Publisher
@@ -139,6 +140,9 @@ class Log:
             async with asyncio.timeout(connection.connect_seconds):
                 client = ReconnectingClient()
                 await client.connect(list(connection.servers), **options)
+        except UnusableCredentials as error:
+            # Stop: the operator has to give others.
+            raise LogUnavailable(f"NATS_CREDS cannot be used: {error}") from None
         except (TimeoutError, OSError, nats.errors.Error) as error:
             reason = str(error) or f"none in {connection.connect_seconds:g} s"
             raise LogUnavailable(f"no NATS server answers at {', '.join(connection.servers)}: {reason}") from error

@@ -1,6 +1,8 @@
 # nats-py is annotated in part only.
 # pyright: reportUnknownMemberType=false
-"""nats-py's client, made to reconnect where it would give up or wait for ever. Used by `chassis.messaging` only.
+"""nats-py's client, made to reconnect where it would give up or wait for ever, and to sign for its user by itself.
+
+Used by `chassis.messaging` only.
 
 It overrides inner methods of nats-py 2.16; with a version that is without them, tests/integration/chassis/
 test_reconnects.py fails. Not done here: everything that nats-py does well.
@@ -11,12 +13,20 @@ from typing import Any, Final
 import nats.errors
 from nats.aio.client import Client
 
+from chassis.messaging_credentials import UserCredentials
+
 _FORBIDDEN: Final = "permissions violation"
 """The one error that the server says of a message and not of the connection, which it keeps."""
 
 
 class ReconnectingClient(Client):
     """A connection that ends only by being closed."""
+
+    def _setup_nkeys_jwt_connect(self) -> None:
+        """Have the user's JWT and signature ready for each connection; raises UnusableCredentials."""
+        credentials = UserCredentials.parse(str(self._user_credentials))
+        self._user_jwt_cb = lambda: credentials.jwt
+        self._signature_cb = credentials.sign
 
     async def _process_err(self, err_msg: str) -> None:
         """Take what the server says before it ends a connection for the end of this one; nats-py closes for good.

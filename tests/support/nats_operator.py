@@ -1,5 +1,3 @@
-# nkeys is annotated in part only.
-# pyright: reportUnknownMemberType=false
 """A NATS server whose users show JWTs, as hosted NATS does, and the .creds file of one of them.
 
 Claims by https://docs.nats.io/running-a-nats-service/nats_admin/security/jwt. Not done here: anything that the server
@@ -7,25 +5,28 @@ does not ask for to let a user in.
 """
 
 import base64
+import binascii
 import json
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import nkeys
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from localnet.child import ChildSpec
 from localnet.nats_server import NatsOptions, nats_spec
 
+SEED, OPERATOR, ACCOUNT, USER = 18 << 3, 14 << 3, 0, 20 << 3
+"""What NKeys begin with, so that the first letter of their base32 is S, O, A or U."""
 
-class _Key:
+
+class Key:
     """An NKey: an Ed25519 key pair that says what it is for."""
 
     def __init__(self, kind: int) -> None:
-        self.seed: bytes = nkeys.encode_seed(os.urandom(32), kind)
-        self._pair: Any = nkeys.from_seed(bytearray(self.seed))
-        self.public = bytes(self._pair.public_key).decode()
+        self._pair = Ed25519PrivateKey.generate()
+        self.seed = _checked(bytes([SEED | kind >> 5, (kind & 31) << 3]) + self._pair.private_bytes_raw())
+        self.public = _checked(bytes([kind]) + self._pair.public_key().public_bytes_raw())
 
     def vouch(self, subject: str, kind: str, **claims: Any) -> str:
         """The JWT by which this key says that `subject` is an account or a user of it, or that it is itself."""
@@ -34,7 +35,7 @@ class _Key:
             "nats": {"type": kind, "version": 2, **claims},
         }  # fmt: skip
         signed = f"{_part({'typ': 'JWT', 'alg': 'ed25519-nkey'})}.{_part(body)}"
-        return f"{signed}.{_text(bytes(self._pair.sign(signed.encode())))}"
+        return f"{signed}.{_text(self._pair.sign(signed.encode()))}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +49,7 @@ class OperatedServer:
 
 def operated_server(directory: Path) -> OperatedServer:
     """A server with one account and one user, who may do everything in it."""
-    operator, user = _Key(nkeys.PREFIX_BYTE_OPERATOR), _Key(nkeys.PREFIX_BYTE_USER)
-    account, system = _Key(nkeys.PREFIX_BYTE_ACCOUNT), _Key(nkeys.PREFIX_BYTE_ACCOUNT)
+    operator, account, system, user = Key(OPERATOR), Key(ACCOUNT), Key(ACCOUNT), Key(USER)
     everything = {"subs": -1, "data": -1, "payload": -1}
     storage = {"mem_storage": -1, "disk_storage": -1, "streams": -1, "consumer": -1}
     connections = {"imports": -1, "exports": -1, "wildcards": True, "conn": -1, "leaf": -1}
@@ -76,9 +76,14 @@ def operated_server(directory: Path) -> OperatedServer:
         credentials=(
             f"-----BEGIN NATS USER JWT-----\n{account.vouch(user.public, 'user', **everything)}\n"
             "------END NATS USER JWT------\n\n"
-            f"-----BEGIN USER NKEY SEED-----\n{user.seed.decode()}\n------END USER NKEY SEED------\n"
+            f"-----BEGIN USER NKEY SEED-----\n{user.seed}\n------END USER NKEY SEED------\n"
         ),
     )
+
+
+def _checked(content: bytes) -> str:
+    """An NKey as text: with its checksum, in base32."""
+    return base64.b32encode(content + binascii.crc_hqx(content, 0).to_bytes(2, "little")).rstrip(b"=").decode()
 
 
 def _part(content: dict[str, Any]) -> str:
