@@ -8,6 +8,7 @@ What is not done here: what becomes of a message (`chassis.delivery` decides), a
 
 import asyncio
 import base64
+import re
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -52,6 +53,8 @@ WRONG_LAST_SEQUENCE = 10071
 PUBLISH_ATTEMPTS = 5
 MAX_PENDING_PUBLISHES = 512
 """Publishes that may wait for their acknowledgement at once; more wait their turn."""
+
+_LOGIN = re.compile(r"//[^/]*@")
 
 _logger = get_logger(__name__)
 
@@ -145,7 +148,9 @@ class Log:
             raise LogUnavailable(f"NATS_CREDS cannot be used: {error}") from None
         except (TimeoutError, OSError, nats.errors.Error) as error:
             reason = str(error) or f"none in {connection.connect_seconds:g} s"
-            raise LogUnavailable(f"no NATS server answers at {', '.join(connection.servers)}: {reason}") from error
+            # Without what stands before the @, which is a token or a password though neither belongs there.
+            servers = ", ".join(_LOGIN.sub("//", server) for server in connection.servers)
+            raise LogUnavailable(f"no NATS server answers at {servers}: {reason}") from error
         return cls(client, connection, clock or SystemClock(), connectivity)
 
     @classmethod

@@ -110,6 +110,6 @@ async def until(lines: AsyncIterator[dict[str, str]], event: str) -> None:
 
 
 async def test_a_log_that_nobody_serves_is_waited_for_as_long_as_was_asked() -> None:
-    nowhere = Connection(("nats://127.0.0.1:1",), Producer(name="test", version="test"), connect_seconds=0.1)
+    nowhere = Connection(("nats://token@127.0.0.1:1",), Producer(name="test", version="test"), connect_seconds=0.1)
     with pytest.raises(LogUnavailable, match=r"no NATS server answers at nats://127\.0\.0\.1:1: none in 0\.1 s"):
         await Log.connect(nowhere)
