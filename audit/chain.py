@@ -20,6 +20,7 @@ from bubblegum.merkle import ConcurrentMerkleTree, TreeConfig, verify_proof
 from bubblegum.pda import asset_id as derived_id
 from bubblegum.pda import tree_config
 from bubblegum.transaction import ExecutedTransaction, from_rpc
+from chassis.chain import BLOCKHASH_BLOCKS
 from chassis.json_rpc import JsonRpc, RpcRefused
 
 PARALLEL: Final = 16
@@ -29,9 +30,6 @@ SECONDS: Final = 30.0
 PAGE: Final = 1000
 MOST_NAMED: Final = 100
 """Transactions that may name a mark: it has as many as there were attempts that ran. Anybody can name it in more."""
-
-VALID_BLOCKS: Final = 150
-"""Blocks for which a blockhash is valid: the runtime's MAX_PROCESSING_AGE."""
 
 _CONFIRMED: Final = {"commitment": "confirmed"}
 _HEAD_ALONE: Final = {"transactionDetails": "none", "rewards": False, "maxSupportedTransactionVersion": 0}
@@ -197,7 +195,7 @@ class ChainVerifier:
                 raise VerificationFailed(f"the node has no block before slot {first}, after slot {landing.slot}")
         elif landing.height is not None:
             height = (await self._call("getBlock", [first, _HEAD_ALONE], _Block)).block_height
-            if height > landing.height - VALID_BLOCKS:
+            if height > landing.height - BLOCKHASH_BLOCKS:
                 raise VerificationFailed(f"the node has no block before height {height}, it may have landed before")
 
     async def _transaction(self, signature: str) -> ExecutedTransaction | None:

@@ -253,19 +253,24 @@ def _copy(row: DatabaseRow) -> RawMessage:
     return RawMessage(row["subject"], row["sequence"], row["stored_at"], row["payload"], {})
 
 
+def logged_event(raw: RawMessage) -> LoggedEvent:
+    """Return a message with what it says; raises UndecodableMessage."""
+    return LoggedEvent(raw.sequence, raw.subject, raw.stored_at, raw.payload, decode(raw.subject, raw.payload))
+
+
 def _read(messages: Iterable[RawMessage]) -> tuple[list[LoggedEvent], dict[int, str]]:
     """Return the messages as events, and by sequence why those that cannot be read cannot be."""
     events: list[LoggedEvent] = []
     unreadable: dict[int, str] = {}
     for raw in messages:
         try:
-            event = decode(raw.subject, raw.payload)
+            logged = logged_event(raw)
         except UndecodableMessage as error:  # stop: it is told in the report
             unreadable[raw.sequence] = str(error)
             continue
-        if isinstance(event.data, Requested) and event.data.total > MAX_ITEMS:
+        if isinstance(logged.fact, Requested) and logged.fact.total > MAX_ITEMS:
             # Nothing of ours asks for so many, and every item of it would be looked at.
-            unreadable[raw.sequence] = f"it asks for {event.data.total} items, the most is {MAX_ITEMS}"
+            unreadable[raw.sequence] = f"it asks for {logged.fact.total} items, the most is {MAX_ITEMS}"
         else:
-            events.append(LoggedEvent(raw.sequence, raw.subject, raw.stored_at, raw.payload, event))
+            events.append(logged)
     return events, unreadable

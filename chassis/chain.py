@@ -1,6 +1,12 @@
 """What every service that asks a Solana node may be told. Pure; the calls are those of `json_rpc` and the adapters."""
 
+from typing import Final
+
 from chassis.redaction import Secret
+
+BLOCKHASH_BLOCKS: Final = 150
+"""Blocks from the one whose hash a transaction carries to its last valid block height: the runtime's
+MAX_PROCESSING_AGE."""
 
 
 class ChainUnavailable(Exception):

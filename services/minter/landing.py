@@ -23,14 +23,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
+from chassis.chain import BLOCKHASH_BLOCKS
 from contracts.mint import Attempt
 from services.minter.refusals import Refusal, TransactionError, classify_landed
 
 RESEND_INTERVAL = 2.0
 """Seconds between two sends of the same bytes. Nodes drop transactions silently; sending again is free and safe."""
-
-BLOCKHASH_BLOCKS = 150
-"""Blocks from the one whose hash a transaction carries to its last valid block height (Solana runtime)."""
 
 
 class Commitment(IntEnum):

@@ -13,9 +13,10 @@ from solders.message import MessageV0
 from solders.transaction import VersionedTransaction
 
 from audit import chain
-from audit.chain import VALID_BLOCKS, ChainVerifier, Landing, VerificationFailed
+from audit.chain import ChainVerifier, Landing, VerificationFailed
 from bubblegum import base58, pda
 from bubblegum.merkle import ConcurrentMerkleTree
+from chassis.chain import BLOCKHASH_BLOCKS
 from tests.support.leaves import ModelTree, key, metadata_v1
 
 WALLET = Keypair()
@@ -61,8 +62,8 @@ def ledger(first: int, head: int) -> Methods:
         (700, 999, Landing(slot=700), True),
         (701, 999, Landing(slot=700), False),
         (0, 999, Landing(height=700), True),
-        (700 - VALID_BLOCKS, 999, Landing(height=700), True),
-        (701 - VALID_BLOCKS, 999, Landing(height=700), False),
+        (700 - BLOCKHASH_BLOCKS, 999, Landing(height=700), True),
+        (701 - BLOCKHASH_BLOCKS, 999, Landing(height=700), False),
     ],
 )
 async def test_a_node_that_lags_or_has_forgotten_proves_nothing(

@@ -8,13 +8,13 @@ import pytest
 from solders.pubkey import Pubkey
 
 from audit.doubles import QUESTION, check_doubles
-from audit.evidence import Evidence, LoggedEvent
+from audit.evidence import Evidence
+from audit.gathering import logged_event
 from audit.report import Verdict
 from audit.standing import attempted
 from bubblegum.transaction import ExecutedTransaction
 from contracts.fact import Fact
 from contracts.mint import Pinned, transaction_label
-from contracts.registry import decode
 from tests.support import indexing
 from tests.support.indexing import History, address, confirmed, finalized, requested, signed, uid
 from tests.support.leaves import ModelTree, metadata_v2, transaction
@@ -65,8 +65,7 @@ class World:
         self.say(confirmed(OPERATION, 0, tx, items, attempt))
 
     def evidence(self) -> Evidence:
-        messages = [(raw, decode(raw.subject, raw.payload)) for raw in self.script.messages]
-        events = [LoggedEvent(raw.sequence, raw.subject, raw.stored_at, raw.payload, event) for raw, event in messages]
+        events = [logged_event(raw) for raw in self.script.messages]
         evidence = Evidence(operation=OPERATION, events=events, collection_address=str(COLLECTION))
         places = attempted(evidence)
         signatures = {signature for each in places.values() for signature in each}

@@ -8,13 +8,13 @@ import pytest
 from solders.pubkey import Pubkey
 
 from audit.checks import check_leaves
-from audit.evidence import Evidence, LoggedEvent
+from audit.evidence import Evidence
+from audit.gathering import logged_event
 from audit.report import Verdict
 from bubblegum.changes import Minted
 from bubblegum.decode import decode as changes_of
 from contracts.fact import Fact
 from contracts.mint import Confirmed, MintedLeaf
-from contracts.registry import decode
 from tests.support.indexing import History, address, confirmed, pinned, requested, uid
 from tests.support.leaves import ModelTree, metadata_v2, transaction
 
@@ -42,11 +42,8 @@ def minted(
         leaf_hash=change.leaf.leaf_hash.hex(),
     )
     fact: Confirmed = msgspec.structs.replace(confirmed(OPERATION, 0, 0, []), leaves=(leaf,), signature=ran.signature)
-    script, events = History(), list[LoggedEvent]()
     story: tuple[Fact, ...] = (requested(OPERATION, 1, **request), told, fact)
-    for raw in map(script.say, story):
-        event = decode(raw.subject, raw.payload)
-        events.append(LoggedEvent(raw.sequence, raw.subject, raw.stored_at, raw.payload, event))
+    events = [logged_event(raw) for raw in map(History().say, story)]
     (finding,) = check_leaves(Evidence(OPERATION, events, transactions={ran.signature: ran}))
     return finding.verdict, finding.reason
 

@@ -12,7 +12,7 @@ import pytest
 from audit.checks import check_causes
 from audit.content import Contents
 from audit.evidence import Evidence, LoggedEvent, OperationRow, Row
-from audit.gathering import Gatherer
+from audit.gathering import Gatherer, logged_event
 from audit.history import WholeLog
 from audit.nodes import Nodes
 from audit.records import check_copies, check_rows
@@ -29,11 +29,11 @@ def evidence() -> Evidence:
     """A request for two NFTs, which the tables have."""
     script = History()
     raw = script.say(requested(OPERATION, 2))
-    event = decode(raw.subject, raw.payload)
-    asked = event.data
+    logged = logged_event(raw)
+    asked: Any = logged.fact
     return Evidence(
         operation=OPERATION,
-        events=[LoggedEvent(raw.sequence, raw.subject, raw.stored_at, raw.payload, event)],
+        events=[logged],
         copies={raw.sequence: raw.payload},
         projected=raw.sequence,
         row=OperationRow(asked.collection, asked.recipient, total=2, completed=0, failed=0, ended=False),

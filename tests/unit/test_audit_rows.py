@@ -6,12 +6,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from audit.evidence import Evidence, LoggedEvent, OperationRow, Row
+from audit.gathering import logged_event
 from audit.records import check_rows
 from audit.report import Verdict
 from audit.standing import Numbers, numbers
 from contracts.fact import Fact
 from contracts.mint import Cancelled, FailureCode
-from contracts.registry import decode
 from services.indexer.entries import plan
 from tests.support.indexing import (
     History,
@@ -65,8 +65,7 @@ async def test_rows_that_were_projected_are_those_that_an_audit_expects(story: l
     for fact in (requested(OPERATION, 4, batch_size=4), *story):
         raw = script.say(fact)
         await tables.apply("MINT", raw.sequence - 1, [plan(raw)])
-        event = decode(raw.subject, raw.payload)
-        events.append(LoggedEvent(raw.sequence, raw.subject, raw.stored_at, raw.payload, event))
+        events.append(logged_event(raw))
     kept = tables.operations[OPERATION]
     evidence = Evidence(
         OPERATION,

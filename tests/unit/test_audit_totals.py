@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit.checks import check_totals
-from audit.evidence import Evidence, LoggedEvent
+from audit.evidence import Evidence
+from audit.gathering import logged_event
 from audit.report import Verdict
 from contracts.fact import Fact
 from contracts.mint import Completed, FailureCode
-from contracts.registry import decode
 from tests.support.indexing import (
     History,
     completed,
@@ -38,12 +38,7 @@ DROPPED = failed(OPERATION, 0, 0, [0], dropped=signature(OPERATION, 0, 0, 1))
 
 
 def verdicts(*story: Fact) -> list[Verdict]:
-    script, events = History(), list[LoggedEvent]()
-    for fact in story:
-        raw = script.say(fact)
-        events.append(
-            LoggedEvent(raw.sequence, raw.subject, raw.stored_at, raw.payload, decode(raw.subject, raw.payload))
-        )
+    events = [logged_event(raw) for raw in map(History().say, story)]
     findings = list(check_totals(Evidence(OPERATION, events)))
     assert {each.question for each in findings} <= {"totals"}
     return [each.verdict for each in findings]

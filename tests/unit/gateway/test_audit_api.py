@@ -6,10 +6,10 @@ from uuid import UUID
 
 import pytest
 
-from audit.evidence import Evidence, LoggedEvent
+from audit.evidence import Evidence
+from audit.gathering import logged_event
 from chassis.chain import ChainUnavailable
 from chassis.log import LogUnavailable
-from contracts import registry
 from contracts.access import Scope
 from services.gateway.auditing import MOST, Auditing
 from services.gateway.errors import ChainSilent
@@ -41,9 +41,7 @@ class Told:
             return Evidence(operation, [])
         history = History()
         raw = history.say(requested(OPERATION, 1))
-        event = registry.decode(raw.subject, raw.payload)
-        logged = LoggedEvent(raw.sequence, raw.subject, raw.stored_at, raw.payload, event)
-        return Evidence(operation, [logged], copies={raw.sequence: b"{}"})
+        return Evidence(operation, [logged_event(raw)], copies={raw.sequence: b"{}"})
 
 
 @pytest.fixture
